@@ -1,0 +1,37 @@
+# Two commands, each doing all its own set-up in a virtual environment of its own:
+#   make demo   installs, and pretrains on the embedded default
+#   make test   installs, and runs what CI runs: lint, types, every test
+# PYTHON chooses the interpreter the environment is made with: make test PYTHON=python3.12
+
+PYTHON ?= python3
+PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test
+.DELETE_ON_ERROR:
+
+demo: .venv/installed
+	.venv/bin/python -m ssl_ecg.pretrain
+
+test: .venv/installed-dev
+	.venv/bin/ruff check .
+	.venv/bin/ruff format --check .
+	.venv/bin/mypy
+	.venv/bin/python -m pytest
+
+# The stamps: what is installed is installed again only when the requirements change.
+.venv/installed: pyproject.toml constraints.txt | .venv/bin/python
+	@echo "Installing into .venv (torch is large: minutes the first time) ..."
+	$(PIP) --editable .
+	@touch $@
+
+.venv/installed-dev: .venv/installed
+	@echo "Installing what the tests need ..."
+	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || { \
+	  echo "ssl_ecg needs Python 3.11, 3.12 or 3.13, but $(PYTHON) is: $$($(PYTHON) --version 2>&1 | head -n 1)"; \
+	  echo "Name another one: make $(firstword $(MAKECMDGOALS) demo) PYTHON=/path/to/python3.12"; \
+	  exit 1; }
+	$(PYTHON) -m venv .venv

@@ -1,0 +1,51 @@
+"""A parameter given as a range `(low, high)`: checked in the constructor, drawn per sample in the call."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+def check_range(name: str, values: Sequence[float], least: float, most: float = math.inf) -> tuple[float, float]:
+    """Checks that a range is finite and `least <= low <= high <= most`.
+
+    Args:
+        name: What the range is called, for the error.
+        values: The range, `(low, high)`.
+        least: The smallest value allowed.
+        most: The largest value allowed.
+
+    Returns:
+        The range as a tuple of two floats (a YAML file gives a list).
+
+    Raises:
+        ValueError: If it is not such a range.
+    """
+    if isinstance(values, (tuple, list)) and len(values) == 2 and all(map(math.isfinite, values)):
+        low, high = values
+        if least <= low <= high <= most:
+            return float(low), float(high)
+    bounds = f"{least:g} <= low <= high" + (f" <= {most:g}" if most < math.inf else "")
+    raise ValueError(f"{name} is a range (low, high) with {bounds}, not {values!r}")
+
+
+def draw(
+    values: tuple[float, float], shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None
+) -> Tensor:
+    """Draws uniformly from a range, on the device of `like`.
+
+    Parameters are float32 at least, whatever the signal: half precision cannot count the samples of a record.
+
+    Args:
+        values: The range, `(low, high)`.
+        shape: The shape of the draw.
+        like: The signal: gives the device and, if it is float64, the precision.
+        generator: Where the numbers come from.
+
+    Returns:
+        A tensor of that shape.
+    """
+    low, high = values
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    return torch.rand(shape, generator=generator, device=like.device, dtype=dtype).mul_(high - low).add_(low)

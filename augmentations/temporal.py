@@ -1,0 +1,168 @@
+"""Changes along time: the pace of the record, the part that is seen, the part that is hidden."""
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from augmentations.base import Augmentation
+from augmentations.ranges import check_range, draw
+
+
+def interpolate(x: Tensor, position: Tensor) -> Tensor:
+    """Reads each sample at fractional positions in time, linearly between its two neighbours.
+
+    Args:
+        x: Signals, (B, C, T).
+        position: Where to read, in samples from 0 to T - 1, (B, N); outside, the end points are read.
+
+    Returns:
+        The signals there, (B, C, N), exactly those of `x` at whole positions.
+    """
+    last = x.shape[-1] - 1
+    position = position.clamp(0, last)
+    left = position.long()
+    right = (left + 1).clamp_(max=last)
+    before, after = (x.gather(2, at[:, None].expand(-1, x.shape[1], -1)) for at in (left, right))
+    return before.lerp_(after, (position - left)[:, None].to(x.dtype))
+
+
+def warp(bend: Tensor, length: int) -> Tensor:
+    """Smooth, monotone maps of [0, T - 1] onto itself with both ends fixed.
+
+    The rate of the map is 1 + sum over k of b_k cos(pi k t / (T - 1)): it stays within 1 +- sum |b_k|.
+
+    Args:
+        bend: Coefficients b_k of the rate, for k = 1 to K, (B, K); monotone where sum |b_k| <= 1.
+        length: Number of samples in time, T.
+
+    Returns:
+        Positions in samples, (B, T), for `interpolate`.
+    """
+    time = torch.arange(length, device=bend.device, dtype=bend.dtype)
+    order = torch.arange(1, bend.shape[1] + 1, device=bend.device, dtype=bend.dtype)
+    wave = math.pi / max(length - 1, 1) * order[:, None]
+    shift = (wave * time).sin_() / wave  # (K, T), the same for all samples
+    shift[:, -1] = 0  # sin(k pi), without its rounding error
+    return torch.addmm(time, bend, shift)
+
+
+def mask_spans(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
+    """Sets spans of time to zero in all leads.
+
+    Args:
+        x: Signals, (B, C, T).
+        start: First sample of each span, (B, S).
+        end: The sample after its last, (B, S).
+
+    Returns:
+        Signals, (B, C, T), zero where start <= t < end.
+    """
+    time = torch.arange(x.shape[-1], device=x.device)
+    hidden = ((time >= start[..., None]) & (time < end[..., None])).any(1, keepdim=True)
+    return x * ~hidden
+
+
+class TimeWarp(Augmentation):
+    """Speeds a record up here and slows it down there, smoothly; its first and last sample stay in place.
+
+    The local heart rate changes by `strength` at most, and the intervals in a beat inversely; the mean heart
+    rate stays.
+
+    Reference: time warping in Um et al., Data Augmentation of Wearable Sensor Data for Parkinson's Disease
+    Monitoring using Convolutional Neural Networks, ICMI 2017, https://arxiv.org/abs/1706.00527. There the
+    pace is a spline through random knots; here it is a cosine series, whose largest deviation is known.
+
+    Args:
+        strength: Largest relative change of the local rate, 0 to below 1: at 0.2 a heart rate of 60 stays
+            within 48 to 72 per minute. Each sample draws its own up to this.
+        period: Shortest time in s in which the pace goes from fast to slow and back.
+        p: Probability that a sample is changed, 0 to 1.
+
+    Raises:
+        ValueError: If `strength`, `period` or `p` is out of its range.
+    """
+
+    def __init__(self, strength: float = 0.2, period: float = 5.0, p: float = 0.5) -> None:
+        super().__init__(p)
+        if not 0 <= strength < 1:
+            raise ValueError(f"strength is a relative change of rate, 0 to below 1, not {strength!r}")
+        if not period > 0:
+            raise ValueError(f"period is a positive number of seconds, not {period!r}")
+        self.strength = strength
+        self.period = period
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Warps every sample; see `Augmentation.apply`."""
+        waves = max(1, int(2 * x.shape[-1] / fs / self.period))
+        bend = normalize(draw((-1, 1), (len(x), waves), x, generator), p=1.0, dim=1)
+        strength = draw((0, self.strength), (len(x), 1), x, generator)
+        return interpolate(x, warp(bend * strength, x.shape[-1]))
+
+
+class CropResize(Augmentation):
+    """Cuts out a random part of the record and stretches it to the full length.
+
+    This changes the heart rate: with a share of 0.5 a rate of 60 per minute is seen as 30, and every wave is
+    twice as wide. Where rate or widths carry the label, keep the share near 1 or use `TimeWarp`.
+
+    Reference: random resized crop in Mehari & Strodthoff, Self-supervised representation learning from
+    12-lead ECG data, Computers in Biology and Medicine 2022, https://arxiv.org/abs/2103.12676
+
+    Args:
+        share: Range of the part's length, as a share of the record, 0.01 to 1.
+        p: Probability that a sample is changed, 0 to 1.
+
+    Raises:
+        ValueError: If the range is empty or not within 0.01 and 1, or `p` is not a probability.
+    """
+
+    def __init__(self, share: tuple[float, float] = (0.5, 1.0), p: float = 0.5) -> None:
+        super().__init__(p)
+        self.share = check_range("share", share, least=0.01, most=1)
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Crops every sample; see `Augmentation.apply`."""
+        share = draw(self.share, (len(x), 1), x, generator)
+        start = draw((0, x.shape[-1] - 1), (len(x), 1), x, generator) * (1 - share)
+        time = torch.arange(x.shape[-1], device=x.device, dtype=share.dtype)
+        return interpolate(x, torch.addcmul(start, share, time))
+
+
+class TimeMask(Augmentation):
+    """Sets one or more spans of time to zero, in all leads at once. They never overlap.
+
+    Zero is the baseline of a signal that was high-pass filtered or z-scored; the edge of a span in a signal
+    with an offset is a step.
+
+    Reference: time out in Mehari & Strodthoff, Self-supervised representation learning from 12-lead ECG data,
+    Computers in Biology and Medicine 2022, https://arxiv.org/abs/2103.12676
+
+    Args:
+        share: Range of the masked time, all spans together, as a share of the record, 0 to 1.
+        spans: How many spans of equal length (to one sample) the masked time is divided into.
+        p: Probability that a sample is changed, 0 to 1.
+
+    Raises:
+        ValueError: If the range is empty or not within 0 and 1, `spans` is not positive, or `p` is not a
+            probability.
+    """
+
+    def __init__(self, share: tuple[float, float] = (0.1, 0.5), spans: int = 1, p: float = 0.5) -> None:
+        super().__init__(p)
+        self.share = check_range("share", share, least=0, most=1)
+        if spans < 1:
+            raise ValueError(f"spans is a number of spans, at least 1, not {spans!r}")
+        self.spans = spans
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Masks every sample; see `Augmentation.apply`."""
+        length = x.shape[-1]
+        masked = (draw(self.share, (len(x), 1), x, generator) * length).round_()
+        order = torch.arange(self.spans + 1, device=x.device, dtype=masked.dtype)
+        cuts = (order * masked / self.spans).floor_()  # the masked samples in one piece, cut into spans
+        places = draw((0, 1), (len(x), self.spans), x, generator).sort(dim=1).values
+        seen = length - masked
+        before = (places * (seen + 1)).floor_().minimum(seen)  # how many of the others precede each span
+        return mask_spans(x, before + cuts[:, :-1], before + cuts[:, 1:])

@@ -1,0 +1,16 @@
+"""Self-supervised representation learning for the electrocardiogram (ECG)."""
+
+from __future__ import annotations
+
+__version__ = "0.1.0"
+
+__all__ = ["__version__", "load_encoder"]
+
+
+def __getattr__(name: str) -> object:
+    # Torch takes seconds to import: only those who ask for the encoder wait for it.
+    if name == "load_encoder":
+        from ssl_ecg.checkpoint import load_encoder
+
+        return load_encoder
+    raise AttributeError(f"module 'ssl_ecg' has no attribute {name!r}")

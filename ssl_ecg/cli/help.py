@@ -1,0 +1,154 @@
+"""`--help`: what a command does, its options, and every class it can be given with all of its settings."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import shutil
+import sys
+import textwrap
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import docstring_parser
+
+from ssl_ecg.cli.settings import (
+    REQUIRED,
+    Family,
+    Setting,
+    families,
+    known,
+    positionals,
+    settings_of,
+    type_name,
+)
+
+_WIDTH = 100  # at most: longer lines are hard to read, and logs are not terminals
+_COLUMN = 38  # where meanings start
+
+
+def program(command: Callable[..., Any]) -> str:
+    """How the command is called, such as `python -m ssl_ecg.pretrain`."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    module = spec.name if spec and command.__module__ == "__main__" else command.__module__
+    return f"python -m {module}"
+
+
+def help_text(command: Callable[..., Any], defaults: Mapping[str, Any], filled: Iterable[str] = ()) -> str:
+    """The help of a command.
+
+    Args:
+        command: the function whose arguments are the settings.
+        defaults: what the command starts from where that is not the signature's default, by option.
+        filled: options that the command fills in itself, which are not listed.
+    """
+    doc = docstring_parser.parse(inspect.getdoc(command) or "")
+    free = "".join(f" {name.upper()}" for name in positionals(command))
+    lines = [f"usage: {program(command)}{free} [--config FILE] [--OPTION VALUE ...]", ""]
+    for paragraph in f"{doc.short_description or ''}\n\n{doc.long_description or ''}".split("\n\n"):
+        lines += [*_wrap(paragraph), ""] if paragraph.strip() else []
+    examples = [line.strip() for e in doc.examples for line in (e.description or "").splitlines() if line.strip()]
+    if examples:
+        lines += ["Examples:", *(f"  {line}" for line in examples), ""]
+    lines += ["Options:", *_own_options(command, defaults), ""]
+    lines += [*_wrap("A list is written A,B,C and no value none. A true|false option may stand without a value."), ""]
+    for setting in settings_of(command).values():
+        if setting.group:
+            lines += [*_group(setting, defaults), ""]
+    for family in families(command):
+        if known(family.base):
+            lines += [*_family(family, defaults, frozenset(filled)), ""]
+    return "\n".join(lines).rstrip()
+
+
+def _own_options(command: Callable[..., Any], defaults: Mapping[str, Any]) -> list[str]:
+    lines = []
+    for setting in settings_of(command).values():
+        if not setting.group:
+            names = ", ".join(known(setting.family)) if setting.family else ""
+            choice = f" One of {names}, or the dotted path of your own class." if names else ""
+            lines += _option(setting, setting.name, defaults, doc=setting.doc + choice)
+    for name, meaning in (
+        ("config FILE", "a YAML file of these settings by these names; give it again for more files. Options win."),
+        ("print_config", "print all settings as such a file and stop."),
+        ("help", "show this and stop."),
+    ):
+        lines += _entry(f"--{name}", meaning)
+    return lines
+
+
+def _group(setting: Setting, defaults: Mapping[str, Any]) -> list[str]:
+    """The section of a dataclass, whose fields are settings."""
+    assert setting.group is not None
+    at_hand = {} if setting.default in (REQUIRED, None) else vars(setting.default)
+    start = {**{f"{setting.name}.{name}": value for name, value in at_hand.items()}, **defaults}
+    lines = _wrap(f"{setting.name.capitalize()}: {setting.doc or _summary(setting.group)}")
+    for field in settings_of(setting.group).values():
+        lines += _option(field, f"{setting.name}.{field.name}", start)
+    return lines
+
+
+def _family(family: Family, defaults: Mapping[str, Any], filled: frozenset[str]) -> list[str]:
+    """The section of a base class: what all of its classes share, then each with its own settings."""
+    first = family.options[0]
+    prefix, value = (f"{first}.N", "NAME,NAME,...; N counts from 0") if family.many else (first, "NAME")
+    name = family.base.__name__
+    plural = name if name.endswith("s") else f"{name}s"
+    how = " or ".join(f"--{option}" for option in family.options)
+    lines = _wrap(f"{plural} ({how} {value}): {_summary(family.base)}")
+
+    def settings(chosen: Iterable[Setting], indent: int) -> list[str]:
+        shown = [s for s in chosen if f"{first}.{s.name}" not in filled]
+        return [line for s in shown for line in _option(s, f"{prefix}.{s.name}", defaults, indent)]
+
+    classes = known(family.base)
+    if list(classes.values()) == [family.base]:
+        return lines + settings(settings_of(family.base).values(), 2)
+    every = [list(settings_of(cls).values()) for cls in classes.values()]
+    shared = [s for s in every[0] if all(s in one for one in every)] if len(every) > 1 else []
+    if shared:
+        lines += ["  all of them", *settings(shared, 4)]
+    for cls_name, cls in classes.items():
+        lines += _wrap(f"{cls_name}: {_summary(cls)}", 2, 6)
+        lines += settings((s for s in settings_of(cls).values() if s not in shared), 4)
+    return lines
+
+
+def _option(
+    setting: Setting, option: str, defaults: Mapping[str, Any], indent: int = 2, doc: str | None = None
+) -> list[str]:
+    default = defaults.get(option, setting.default)
+    kind = setting.family.__name__ if setting.family and not setting.many else type_name(setting.type)
+    note = "required" if default is REQUIRED else f"default: {_value(default)}"
+    return _entry(f"--{option} {kind}", f"{setting.doc if doc is None else doc} [{note}]", indent)
+
+
+def _entry(option: str, meaning: str, indent: int = 2) -> list[str]:
+    """An option and, beside it or below where it is long, what it means."""
+    head = " " * indent + option
+    lines = _wrap(meaning, _COLUMN, _COLUMN)
+    if len(head) > _COLUMN - 2:
+        return [head, *lines]
+    return [f"{head:{_COLUMN}}{lines[0].lstrip()}", *lines[1:]]
+
+
+def _wrap(text: str, indent: int = 0, hanging: int = 0) -> list[str]:
+    """A paragraph of a docstring in lines that fit the terminal."""
+    width = max(70, min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
+    text = re.sub(r"\s+", " ", text).strip().removesuffix(":")
+    return textwrap.wrap(
+        text, width, initial_indent=" " * indent, subsequent_indent=" " * hanging, break_on_hyphens=False
+    )
+
+
+def _summary(cls: type) -> str:
+    own = cls.__dict__.get("__doc__")  # an inherited docstring would describe the parent
+    return (docstring_parser.parse(inspect.cleandoc(own)).short_description or "").rstrip(".") if own else ""
+
+
+def _value(default: Any) -> str:
+    if default is None or isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, list | tuple):
+        return ", ".join(map(_value, default)) or "empty"
+    return f"{default:g}" if isinstance(default, float) else str(default) or '""'

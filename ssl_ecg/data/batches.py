@@ -1,0 +1,122 @@
+"""Shuffled batches, each a pure function of the seed and the training step, so that any step can be resumed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssl_ecg.data.store import Store
+from ssl_ecg.data.windows import WindowIndex
+from ssl_ecg.errors import UserError
+from ssl_ecg.preprocessing import Preprocessing
+
+
+def generator(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """A generator for one purpose at one step: all randomness of training comes from such, none from global state."""
+    seed = 0
+    for part in key:
+        # A multiplicative hash with odd constants: neighbouring keys give unrelated seeds.
+        seed = ((seed ^ (part & 0xFFFFFFFF)) * 0x9E3779B97F4A7C15 + 0x7F4A7C159E3779B9) & 0x7FFFFFFFFFFFFFFF
+        seed ^= seed >> 29
+    return torch.Generator(device=device).manual_seed(seed)
+
+
+class Batch(NamedTuple):
+    """What a training step gets.
+
+    Attributes:
+        x: normalised windows, shape (B, C, T), float32.
+        patient: number of the patient each is from, shape (B,), int64.
+    """
+
+    x: Tensor
+    patient: Tensor
+
+
+class Batches:
+    """An endless-by-epoch loader: `len(batches)` steps an epoch, resumable at any step.
+
+    Args:
+        store: the recordings.
+        index: the windows to draw from.
+        preprocessing: gives the window's length and normalisation.
+        batch_size: windows per rank and step.
+        patients: patients in a batch; 0 draws windows from all without replacement. A batch of few
+            patients makes who it is a poor answer to which two views belong together, so a contrastive
+            loss has to tell beats of one heart apart.
+        seed: of the shuffling.
+        rank: this process among `ranks`.
+        ranks: number of processes; each sees its own share of every global batch.
+
+    Raises:
+        UserError: if there are fewer windows than one batch needs.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        index: WindowIndex,
+        preprocessing: Preprocessing,
+        batch_size: int,
+        patients: int = 0,
+        seed: int = 0,
+        rank: int = 0,
+        ranks: int = 1,
+    ) -> None:
+        self.store, self.index, self.preprocessing = store, index, preprocessing
+        self.batch_size, self.patients, self.seed = batch_size, patients, seed
+        self.rank, self.ranks = rank, ranks
+        self.start_step = 0  # set on resume: the first step this iterator has not yet done
+        self.steps = len(index) // (batch_size * ranks)
+        if self.steps < 1:
+            raise UserError(
+                f"{len(index)} windows do not fill one batch of {batch_size * ranks}: lower batch_size or give more data"
+            )
+        names, of_record = np.unique(store.records["patient"].to_numpy().astype(str), return_inverse=True)
+        self._patient = torch.from_numpy(of_record)[index.record]
+        by_patient = torch.argsort(self._patient, stable=True)
+        counts = torch.bincount(self._patient, minlength=len(names)).tolist()
+        self._members = [rows for rows in by_patient.split(counts) if len(rows)]
+        if patients and (patients > len(self._members) or batch_size % patients):
+            raise UserError(
+                f"patients_per_batch = {patients} must divide batch_size = {batch_size} and be at most the "
+                f"{len(self._members)} patients there are"
+            )
+
+    def __len__(self) -> int:
+        return self.steps
+
+    def __iter__(self) -> Iterator[Batch]:
+        epoch, first = divmod(self.start_step, self.steps)
+        order = self._order(epoch) if not self.patients else None
+        for step in range(first, self.steps):
+            self.start_step = epoch * self.steps + step + 1
+            yield self._load(self._rows(epoch * self.steps + step, order))
+
+    def _order(self, epoch: int) -> Tensor:
+        return torch.randperm(len(self.index), generator=generator(self.seed, 1, epoch))
+
+    def _rows(self, step: int, order: Tensor | None) -> Tensor:
+        if order is not None:
+            size = self.batch_size * self.ranks
+            return order[step % self.steps * size :][:size][self.rank :: self.ranks]
+        g = generator(self.seed, 2, step, self.rank)
+        chosen = torch.randperm(len(self._members), generator=g)[: self.patients].tolist()
+        each = self.batch_size // self.patients
+        return torch.cat([self._draw(self._members[p], each, g) for p in chosen])
+
+    @staticmethod
+    def _draw(rows: Tensor, count: int, g: torch.Generator) -> Tensor:
+        """Without replacement where there are enough: a window twice in a batch would be its own negative."""
+        if len(rows) >= count:
+            return rows[torch.randperm(len(rows), generator=g)[:count]]
+        return rows[torch.randint(len(rows), (count,), generator=g)]
+
+    def _load(self, rows: Tensor) -> Batch:
+        chosen = self.index[rows]
+        x = self.store.gather(chosen.record, chosen.start, self.preprocessing.samples)
+        return Batch(self.preprocessing.normalise_windows(x), self._patient[rows].to(x.device))

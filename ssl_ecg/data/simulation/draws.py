@@ -1,0 +1,51 @@
+"""Random numbers that belong to one patient or one record, whoever else is simulated beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import ndtr
+
+Floats = NDArray[np.float64]
+
+
+def stream(seed: int, *key: int) -> np.random.Generator:
+    """Make the random stream of what `key` names, independent of every other key's."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=key))
+
+
+class Draws:
+    """A table of standard normals, one row a record, dealt out column by column.
+
+    A batch asks for its numbers in one call, yet every row comes from its own stream: what a record gets does
+    not depend on the batch it is in.
+    """
+
+    def __init__(self, streams: Sequence[np.random.Generator], width: int) -> None:
+        self._table = np.stack([s.standard_normal(width) for s in streams])
+        self._next = 0
+
+    def take(self, rows: NDArray[np.intp]) -> Draws:
+        """Put row `rows[i]` at place i: how the records of one patient share their draws."""
+        taken = object.__new__(Draws)
+        taken._table, taken._next = self._table[rows], self._next
+        return taken
+
+    def normal(self, *shape: int) -> Floats:
+        """Deal standard normals, shape (rows, *shape)."""
+        first, self._next = self._next, self._next + int(np.prod(shape))
+        if self._next > self._table.shape[1]:
+            raise IndexError(f"asked for {self._next} draws a row, dealt {self._table.shape[1]}")
+        return self._table[:, first : self._next].reshape(-1, *shape)
+
+    def uniform(self, low: float, high: float, *shape: int) -> Floats:
+        """Deal uniforms between `low` and `high`, shape (rows, *shape)."""
+        portion: Floats = ndtr(self.normal(*shape))
+        return low + (high - low) * portion
+
+    def factor(self, spread: float, *shape: int) -> Floats:
+        """Deal log-normals of median 1, shape (rows, *shape); `spread` is the logarithm's deviation."""
+        factors: Floats = np.exp(spread * self.normal(*shape))
+        return factors

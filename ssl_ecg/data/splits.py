@@ -1,0 +1,71 @@
+"""Splits by patient: whoever is on one side is not on the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg.errors import DataError
+
+_DRAWS = 500
+
+
+def hold_out_patients(
+    patients: Sequence[str] | NDArray[np.str_],
+    labels: NDArray[np.int64],
+    fraction: float,
+    seed: int = 0,
+) -> set[str]:
+    """Choose patients to hold out, so that their share of every class comes near the wanted fraction.
+
+    Of 500 seeded draws the one with the most even shares is taken: with few patients, a plain draw often
+    leaves a rare class (PVCs, say) wholly on one side.
+
+    Args:
+        patients: whose each window is, shape (n,).
+        labels: class of each window, -1 for none, shape (n,).
+        fraction: of the patients to hold out, above 0 and below 1; at least one is held out, one kept.
+        seed: of the draws.
+
+    Returns:
+        The held-out patients.
+
+    Raises:
+        DataError: if there are fewer than two patients.
+    """
+    names, patient = np.unique(np.asarray(patients), return_inverse=True)
+    if len(names) < 2:
+        raise DataError(f"{len(names)} patient(s) cannot be split into two sets without one on both sides")
+    count = min(max(1, round(fraction * len(names))), len(names) - 1)
+    classes = np.unique(labels[labels >= 0])
+    table = np.stack([np.bincount(patient[labels == c], minlength=len(names)) for c in classes] or [np.ones(len(names))])
+    table = table / table.sum(1, keepdims=True)  # share of each class that each patient holds: (classes, patients)
+    rng = np.random.default_rng(seed)
+    draws = np.stack([rng.permutation(len(names))[:count] for _ in range(_DRAWS)])
+    # log-odds: a class wholly on one side is the worst that can happen
+    share = np.clip(table[:, draws].sum(-1), 1e-3, 1 - 1e-3)
+    target = count / len(names)
+    cost = np.abs(np.log(share / (1 - share)) - np.log(target / (1 - target))).sum(0)
+    return set(names[draws[int(cost.argmin())]].tolist())
+
+
+def check_disjoint(left: Sequence[str], right: Sequence[str], what: str, allowed: frozenset[str] = frozenset()) -> None:
+    """Refuse a split that has a patient on both sides.
+
+    Args:
+        left: patients on one side.
+        right: patients on the other.
+        what: the two sides, for the message, such as "train and test".
+        allowed: patients a published protocol itself has on both sides.
+
+    Raises:
+        DataError: naming the patients.
+    """
+    both = sorted((set(left) & set(right)) - allowed)
+    if both:
+        raise DataError(
+            f"{len(both)} patient(s) are in both {what}, which would leak: {', '.join(both[:5])}"
+            + (" ..." if len(both) > 5 else "")
+        )

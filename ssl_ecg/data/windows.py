@@ -1,0 +1,125 @@
+"""Windows are an index into the store, not files: which recording, from which sample, with which label."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ssl_ecg.data.store import Store
+from ssl_ecg.errors import DataError, UserError
+
+
+@dataclass(frozen=True, slots=True)
+class WindowIndex:
+    """Where windows lie.
+
+    Attributes:
+        record: row of the store's `records`, shape (n,), int64.
+        start: first sample, shape (n,), int64.
+        label: number of the class in the source's `classes`, or -1 for none, shape (n,), int64.
+        beat: row of the store's `beats` at the window's centre, or -1, shape (n,), int64.
+    """
+
+    record: Tensor
+    start: Tensor
+    label: Tensor
+    beat: Tensor
+
+    def __len__(self) -> int:
+        return len(self.record)
+
+    def __getitem__(self, which: Tensor) -> WindowIndex:
+        return WindowIndex(self.record[which], self.start[which], self.label[which], self.beat[which])
+
+
+class Windows(ABC):
+    """A way to cut recordings into windows."""
+
+    def index(self, store: Store, samples: int) -> WindowIndex:
+        """Index every window of every recording.
+
+        Args:
+            store: the recordings.
+            samples: length of a window.
+
+        Raises:
+            DataError: if no recording is long enough for a single window.
+        """
+        index = self._index(store, samples)
+        if not len(index):
+            longest = int(store.length.max()) / store.fs
+            raise DataError(
+                f"no window of {samples / store.fs:g} s fits: the longest recording lasts {longest:g} s "
+                "(set preprocessing.window), or there are no beats to centre on (use Whole or Sliding)"
+            )
+        return index
+
+    @abstractmethod
+    def _index(self, store: Store, samples: int) -> WindowIndex: ...
+
+
+class Whole(Windows):
+    """One window per recording, from its start; what is shorter than a window is left out."""
+
+    def _index(self, store: Store, samples: int) -> WindowIndex:
+        record = torch.nonzero(store.length >= samples).flatten()
+        return _unlabelled(store, record, torch.zeros_like(record))
+
+
+class Sliding(Windows):
+    """Windows at a fixed stride along each recording.
+
+    Args:
+        stride: from the start of one window to the start of the next, s.
+    """
+
+    def __init__(self, stride: float = 1.0) -> None:
+        if not stride > 0:
+            raise UserError(f"Sliding: stride must be positive, not {stride} s")
+        self.stride = stride
+
+    def _index(self, store: Store, samples: int) -> WindowIndex:
+        stride = max(1, round(self.stride * store.fs))
+        count = ((store.length - samples) // stride + 1).clamp_min(0)
+        record = torch.repeat_interleave(torch.arange(len(count)), count)
+        first = torch.cumsum(count, 0) - count
+        start = (torch.arange(len(record)) - first[record]) * stride
+        return _unlabelled(store, record, start)
+
+
+class BeatCentred(Windows):
+    """One window around each annotated R peak, wherever it lies inside the recording with its whole length.
+
+    Args:
+        unclassified: keep beats without a class (AAMI's Q); label -1.
+    """
+
+    def __init__(self, unclassified: bool = False) -> None:
+        self.unclassified = unclassified
+
+    def _index(self, store: Store, samples: int) -> WindowIndex:
+        beats = store.beats
+        record = torch.from_numpy(beats["record"].to_numpy(np.int64, copy=True))
+        fs = store.records["source_fs"].to_numpy()[record.numpy()]
+        centre = torch.from_numpy(np.rint(beats["r_peak"].to_numpy() * (store.fs / fs)).astype(np.int64))
+        start = centre - samples // 2
+        number = {name: i for i, name in enumerate(store.meta["classes"])}
+        label = torch.tensor([number.get(name, -1) for name in beats["label"]], dtype=torch.int64)
+        keep = (start >= 0) & (start + samples <= store.length[record])
+        if not self.unclassified:
+            keep &= label >= 0
+        return WindowIndex(record, start, label, torch.arange(len(record)))[keep]
+
+
+def _unlabelled(store: Store, record: Tensor, start: Tensor) -> WindowIndex:
+    """Windows that carry their recording's label, where it has exactly one."""
+    number = {name: i for i, name in enumerate(store.meta["classes"])}
+    of_record = torch.tensor(
+        [number.get(labels[0], -1) if len(labels) == 1 else -1 for labels in store.records["labels"]],
+        dtype=torch.int64,
+    )
+    return WindowIndex(record, start, of_record[record], torch.full_like(record, -1))

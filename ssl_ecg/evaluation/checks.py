@@ -1,0 +1,92 @@
+"""What every evaluation asks of its arrays, checked once and in the user's words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg.errors import UserError
+
+
+def encode(labels: NDArray[np.str_] | Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
+    """Class names to class indices, the form all of `evaluation` speaks.
+
+    Args:
+        labels: a name per sample, shape (n,).
+        classes: the K names, in the order of the probabilities' columns.
+
+    Returns:
+        Index into `classes` of each label, shape (n,).
+
+    Raises:
+        UserError: for a label that is none of the classes.
+    """
+    index = {name: i for i, name in enumerate(classes)}
+    names, inverse = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
+    unknown = [str(name) for name in names if str(name) not in index]
+    if unknown:
+        raise UserError(f"unknown labels {unknown}; the classes are {list(classes)}")
+    return np.array([index[str(name)] for name in names], dtype=np.int64)[inverse]
+
+
+def check_labels(y: NDArray[np.integer[Any]], n: int, n_classes: int) -> NDArray[np.int64]:
+    """The labels as int64, shape (n,).
+
+    Raises:
+        UserError: unless they are n indices of the K classes.
+    """
+    y = np.asarray(y)
+    if y.shape != (n,) or not np.issubdtype(y.dtype, np.integer):
+        raise UserError(f"expected {n} integer labels, one per sample, got {y.dtype} of shape {y.shape}")
+    if n and not (0 <= y.min() and y.max() < n_classes):
+        raise UserError(f"labels run from {y.min()} to {y.max()}, expected 0 to {n_classes - 1}")
+    return y.astype(np.int64)
+
+
+def check_patients(patients: NDArray[Any] | Sequence[str], n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The distinct patients, sorted, and each sample's index among them, shape (n,).
+
+    Raises:
+        UserError: unless there is one patient per sample.
+    """
+    patients = np.asarray(patients)
+    if patients.shape != (n,):
+        raise UserError(f"expected {n} patients, one per sample, got shape {patients.shape}")
+    names, index = np.unique(patients, return_inverse=True)
+    return names, index.astype(np.int64)
+
+
+def check_probabilities(
+    probabilities: NDArray[np.floating[Any]], n: int, n_classes: int
+) -> NDArray[np.float64]:
+    """The probabilities (any scores where more means likelier) as float64, shape (n, K).
+
+    Raises:
+        UserError: for another shape, or for values that are not finite.
+    """
+    p = np.asarray(probabilities, dtype=np.float64)
+    if p.shape != (n, n_classes):
+        raise UserError(f"expected probabilities of shape ({n}, {n_classes}), got {p.shape}")
+    if not np.isfinite(p).all():
+        raise UserError(f"{(~np.isfinite(p)).any(axis=1).sum()} of {n} rows of probabilities are not finite")
+    return p
+
+
+def check_features(features: NDArray[np.floating[Any]], name: str) -> NDArray[np.float32]:
+    """The features as float32, shape (n, d).
+
+    Raises:
+        UserError: for another shape, no rows or columns, or values that are not finite.
+    """
+    x = np.asarray(features, dtype=np.float32)
+    if x.ndim != 2 or 0 in x.shape:
+        raise UserError(f"expected {name} features of shape (n, d), got {x.shape}")
+    bad = ~np.isfinite(x).all(axis=1)
+    if bad.any():
+        raise UserError(
+            f"{bad.sum()} of {len(x)} rows of {name} features are not finite (first: row {bad.argmax()})"
+        )
+    return x

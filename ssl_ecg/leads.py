@@ -1,0 +1,64 @@
+"""Lead names: one canonical spelling each, and the limb leads that follow from two others."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+STANDARD_12 = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
+
+# Modified limb leads are recorded from the torso but look along the same axis.
+_ALIASES = {"mli": "I", "mlii": "II", "mliii": "III", "mv1": "V1", "mv2": "V2", "mv5": "V5", "mcl1": "V1"}
+_CANONICAL = {name.lower(): name for name in STANDARD_12} | _ALIASES
+
+# Einthoven and Goldberger: each limb lead as weights of two others.
+_DERIVED: dict[str, tuple[tuple[str, float], tuple[str, float]]] = {
+    "I": (("II", 1.0), ("III", -1.0)),
+    "II": (("I", 1.0), ("III", 1.0)),
+    "III": (("II", 1.0), ("I", -1.0)),
+    "aVR": (("I", -0.5), ("II", -0.5)),
+    "aVL": (("I", 1.0), ("II", -0.5)),
+    "aVF": (("II", 1.0), ("I", -0.5)),
+}
+
+
+def canonical(lead: str) -> str:
+    """The one spelling of a lead's name used everywhere: `AVR` -> `aVR`, `MLII` -> `II`, `lead_v1` -> `V1`.
+
+    A name that is no standard lead is kept as it is.
+    """
+    key = lead.strip().lower().removeprefix("lead").strip(" _-")
+    return _CANONICAL.get(key, lead.strip())
+
+
+def pick(signal: NDArray[np.float32], have: tuple[str, ...], want: tuple[str, ...]) -> NDArray[np.float32]:
+    """The wanted leads, in the wanted order, limb leads derived where two others give them.
+
+    Args:
+        signal: shape (..., C, T), in mV (derivation needs a common unit).
+        have: name of each channel, length C.
+        want: names to return.
+
+    Returns:
+        Shape (..., len(want), T).
+
+    Raises:
+        ValueError: if a wanted lead is neither there nor derivable, or a name stands twice.
+    """
+    names = [canonical(lead) for lead in have]
+    if len(set(names)) != len(names):
+        raise ValueError(f"a lead is named twice in {', '.join(have)}")
+    row = {name: signal[..., i, :] for i, name in enumerate(names)}
+    out = []
+    for lead in map(canonical, want):
+        if lead in row:
+            out.append(row[lead])
+            continue
+        (a, wa), (b, wb) = _DERIVED.get(lead, (("", 0.0), ("", 0.0)))
+        if a not in row or b not in row:
+            raise ValueError(
+                f"lead {lead} is wanted, but the signal has {', '.join(have)}"
+                + (f" (it could be derived from {a} and {b})" if a else "")
+            )
+        out.append(wa * row[a] + wb * row[b])
+    return np.stack(out, axis=-2)

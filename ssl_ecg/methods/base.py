@@ -1,0 +1,84 @@
+"""What every pretraining method shares: views in, one loss out, the online encoder exported."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from pytorch_lightning import LightningModule
+from torch import Tensor
+
+from augmentations import Views
+from ssl_ecg.data.batches import Batch, generator
+from ssl_ecg.encoders import Encoder
+from ssl_ecg.optimisers import AdamW, Optimiser
+
+
+class Method(LightningModule, ABC):
+    """A self-supervised objective on augmented views of ECG windows.
+
+    A subclass gives `loss(views)`; everything else is here. All randomness of a step follows from the seed,
+    the step and the rank, so that a resumed run goes on exactly as it would have.
+
+    Args:
+        encoder: what is pretrained, and afterwards exported.
+        views: the augmentations that make the views.
+        optimiser: how it is trained.
+
+    Attributes:
+        fs: sampling rate of the windows, Hz; set before training.
+        seed: of the augmentations; set before training.
+    """
+
+    fs: float = 100.0
+    seed: int = 0
+
+    def __init__(self, encoder: Encoder, views: Views, optimiser: Optimiser | None = None) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.views = views
+        self.optimiser = optimiser if optimiser is not None else AdamW()
+
+    def check(self) -> None:
+        """Refuse, before any work, what the views cannot do at the sampling rate.
+
+        Raises:
+            ValueError: naming the augmentation and the remedy.
+        """
+        self.views.check(self.fs)
+
+    @abstractmethod
+    def loss(self, views: list[Tensor], patient: Tensor) -> Tensor:
+        """The objective.
+
+        Args:
+            views: augmented versions of one batch, each (B, C, T).
+            patient: number of the patient each window is from, shape (B,), int64.
+
+        Returns:
+            A scalar, float32 whatever the precision of training (see `in_fp32`).
+        """
+
+    def make_views(self, x: Tensor, step: int) -> list[Tensor]:
+        """The views of a batch (B, C, T) at a training step."""
+        g = generator(self.seed, 4, step, self.global_rank, device=x.device)
+        return self.views(x, self.fs, g)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step of Lightning's loop: views, loss."""
+        loss = self.loss(self.make_views(batch.x, self.global_step), batch.patient)
+        self.log("loss", loss, prog_bar=True, batch_size=len(batch.x))
+        return loss
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401  (Lightning's own return type is a wide union)
+        """Optimiser and per-step schedule over the whole run."""
+        optimiser, schedule = self.optimiser.configure(self, int(self.trainer.estimated_stepping_batches))
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+def in_fp32(criterion: Callable[..., Tensor], *z: Tensor) -> Tensor:
+    """A loss outside autocast: a softmax over thousands of similarities loses too much in half precision."""
+    with torch.autocast(z[0].device.type, enabled=False):
+        return criterion(*(v.float() for v in z))

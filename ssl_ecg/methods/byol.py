@@ -1,0 +1,71 @@
+"""BYOL: one view predicts the other's projection by a slow-moving copy of the network; no negatives."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from lightly.loss import NegativeCosineSimilarity
+from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
+from lightly.models.utils import deactivate_requires_grad, update_momentum
+from lightly.utils.scheduler import cosine_schedule
+from torch import Tensor, nn
+
+from augmentations import Views
+from ssl_ecg.encoders import Encoder
+from ssl_ecg.methods.base import Method, in_fp32
+from ssl_ecg.optimisers import Optimiser
+
+
+class BYOL(Method):
+    """Bootstrap your own latent (Grill et al. 2020, https://arxiv.org/abs/2006.07733).
+
+    The exported encoder is the online one. Deviations: both views pass each network as one batch, and the
+    target's BatchNorm statistics are its own running ones, kept from its forward passes in training mode.
+
+    Args:
+        encoder: what is pretrained, and afterwards exported.
+        views: the augmentations that make the two views.
+        optimiser: how it is trained.
+        momentum: of the target network at the start; it rises to 1 along a cosine.
+        hidden_dim: of the projection and prediction heads.
+        output_dim: of the projections that are compared.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        views: Views,
+        optimiser: Optimiser | None = None,
+        momentum: float = 0.99,
+        hidden_dim: int = 512,
+        output_dim: int = 128,
+    ) -> None:
+        super().__init__(encoder, views, optimiser)
+        if not 0 <= momentum <= 1:
+            raise ValueError(f"BYOL: momentum must lie between 0 and 1, not {momentum}")
+        self.momentum = momentum
+        self.head = BYOLProjectionHead(encoder.dim, hidden_dim, output_dim)
+        self.predictor = BYOLPredictionHead(output_dim, hidden_dim, output_dim)
+        self.target = nn.Sequential(copy.deepcopy(encoder), copy.deepcopy(self.head))
+        deactivate_requires_grad(self.target)
+        self.criterion = NegativeCosineSimilarity()
+
+    def loss(self, views: list[Tensor], patient: Tensor) -> Tensor:
+        """Symmetric prediction loss between two views, each (B, C, T); -1 is perfect."""
+        x = torch.cat(views)
+        p0, p1 = self.predictor(self.head(self.encoder(x))).chunk(2)
+        with torch.no_grad():
+            t0, t1 = self.target(x).chunk(2)
+        return 0.5 * (in_fp32(self.criterion, p0, t1) + in_fp32(self.criterion, p1, t0))
+
+    def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
+        """Move the target towards the online network.
+
+        Before a step rather than after the last one: a checkpoint taken between the two then holds the same
+        state whichever callback runs first.
+        """
+        steps = int(self.trainer.estimated_stepping_batches)
+        m = cosine_schedule(self.global_step, steps, self.momentum, 1.0)
+        update_momentum(self.encoder, self.target[0], m)
+        update_momentum(self.head, self.target[1], m)

@@ -1,0 +1,68 @@
+"""SimCLR: two views of one window attract, all other windows of the batch, or of its patient, repel."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from lightly.loss import NTXentLoss
+from lightly.models.modules.heads import SimCLRProjectionHead
+from torch import Tensor
+
+from augmentations import Views
+from ssl_ecg.encoders import Encoder
+from ssl_ecg.errors import UserError
+from ssl_ecg.methods.base import Method, in_fp32
+from ssl_ecg.optimisers import Optimiser
+
+
+class SimCLR(Method):
+    """Contrastive learning with in-batch negatives (Chen et al. 2020, https://arxiv.org/abs/2002.05709).
+
+    Both views pass the encoder as one batch (shared batch statistics, as in the authors' code), and negatives
+    are gathered over all ranks with gradients.
+
+    With negatives="patient" a window repels only windows of its own patient. Between hearts, who it is tells
+    two windows apart at a glance, and that is what the encoder then learns; within one heart only the beats
+    do. It needs several windows of a patient in a batch: see patients_per_batch.
+
+    Args:
+        encoder: what is pretrained, and afterwards exported.
+        views: the augmentations that make the two views.
+        optimiser: how it is trained.
+        negatives: what repels: all windows of the "batch", or those of the same "patient".
+        temperature: of the softmax over similarities; lower looks harder at near negatives.
+        hidden_dim: of the projection head.
+        output_dim: of the projections that are compared.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        views: Views,
+        optimiser: Optimiser | None = None,
+        negatives: Literal["batch", "patient"] = "batch",
+        temperature: float = 0.1,
+        hidden_dim: int = 512,
+        output_dim: int = 128,
+    ) -> None:
+        super().__init__(encoder, views, optimiser)
+        if not temperature > 0:
+            raise ValueError(f"SimCLR: temperature must be positive, not {temperature}")
+        self.head = SimCLRProjectionHead(encoder.dim, hidden_dim, output_dim)
+        self.negatives = negatives
+        # Another rank's windows are negatives for all, never of one's own patients.
+        gather = negatives == "batch" and torch.distributed.is_available()
+        self.criterion = NTXentLoss(temperature, gather_distributed=gather)
+
+    def loss(self, views: list[Tensor], patient: Tensor) -> Tensor:
+        """NT-Xent between two views, each (B, C, T)."""
+        z0, z1 = self.head(self.encoder(torch.cat(views))).chunk(2)
+        if self.negatives == "batch":
+            return in_fp32(self.criterion, z0, z1)
+        groups = [torch.nonzero(patient == number).flatten() for number in patient.unique()]
+        groups = [rows for rows in groups if len(rows) > 1]  # alone, there is nothing to repel
+        if not groups:
+            raise UserError("SimCLR: negatives='patient' finds no patient twice in a batch: set patients_per_batch")
+        losses = [len(rows) * in_fp32(self.criterion, z0[rows], z1[rows]) for rows in groups]
+        return torch.stack(losses).sum() / sum(map(len, groups))

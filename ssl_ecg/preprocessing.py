@@ -1,0 +1,143 @@
+"""The one place that knows how a raw recording becomes what an encoder sees."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg.errors import DataError, UserError
+from ssl_ecg.leads import canonical, pick
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Normalise = Literal["window", "none"]
+_FLAT = 1e-4  # mV: a window that varies less is a disconnected electrode, and is not blown up to unit variance
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """Lead order, sampling rate, filter, window and normalisation.
+
+    The same object prepares the training data and, stored in the checkpoint, every signal embedded later.
+    It works in two stages: `condition` on a whole recording (leads, filter, rate), `normalise` on each
+    window cut from it.
+
+    Args:
+        fs: sampling rate the encoder sees, Hz. Recordings are resampled with an anti-aliasing filter.
+        leads: leads the encoder sees, in order. Spellings are mapped (MLII is II, AVR is aVR) and limb
+            leads are derived from two others where possible.
+        highpass: cut-off of the high-pass that removes baseline wander, Hz; 0 for none. Butterworth,
+            order 2, run forwards and backwards (zero phase).
+        lowpass: cut-off of the low-pass that removes muscle and mains noise, Hz; 0 for none. Butterworth,
+            order 4, zero phase.
+        window: length of what the encoder is trained on, s.
+        normalise: "window" gives each lead of each window zero mean and unit variance; "none" keeps mV.
+    """
+
+    fs: float = 100.0
+    leads: tuple[str, ...] = ("II",)
+    highpass: float = 0.5
+    lowpass: float = 40.0
+    window: float = 3.0
+    normalise: Normalise = "window"
+
+    def __post_init__(self) -> None:
+        if not self.leads:
+            raise UserError("preprocessing.leads is empty: name at least one lead, such as II")
+        object.__setattr__(self, "leads", tuple(canonical(lead) for lead in self.leads))
+        if len(set(self.leads)) < len(self.leads):
+            raise UserError(f"preprocessing.leads names a lead twice: {', '.join(self.leads)}")
+        if not self.fs > 0:
+            raise UserError(f"preprocessing.fs must be positive, not {self.fs} Hz")
+        if self.samples < 8:
+            raise UserError(f"preprocessing.window of {self.window} s at {self.fs:g} Hz is under 8 samples")
+        for name, cutoff in (("highpass", self.highpass), ("lowpass", self.lowpass)):
+            if not 0 <= cutoff < self.fs / 2:
+                raise UserError(
+                    f"preprocessing.{name} of {cutoff:g} Hz is not between 0 and fs/2 = {self.fs / 2:g} Hz"
+                )
+        if self.lowpass and self.highpass >= self.lowpass:
+            raise UserError(
+                f"preprocessing.highpass ({self.highpass:g} Hz) is not below lowpass ({self.lowpass:g} Hz)"
+            )
+        if self.normalise not in ("window", "none"):
+            raise UserError(f"preprocessing.normalise must be 'window' or 'none', not {self.normalise!r}")
+
+    @property
+    def samples(self) -> int:
+        """Length of a window, in samples."""
+        return round(self.window * self.fs)
+
+    def condition(
+        self, signal: NDArray[np.floating], fs: float, leads: tuple[str, ...] | list[str]
+    ) -> NDArray[np.float32]:
+        """Pick the leads, filter and resample a whole recording or a batch of them.
+
+        Args:
+            signal: shape (C, T) or (B, C, T), in mV.
+            fs: its sampling rate, Hz.
+            leads: name of each channel, length C.
+
+        Returns:
+            Shape (len(self.leads), T') or (B, len(self.leads), T'), float32, mV, at `self.fs`.
+
+        Raises:
+            DataError: for NaN or infinite samples, wrong leads, a wrong shape or an impossible rate;
+                it says what was given and what is needed.
+        """
+        import scipy.signal
+
+        x = np.asarray(signal)
+        if x.ndim not in (2, 3) or x.shape[-1] < 2:
+            raise DataError(f"a signal must have shape (leads, time) or (batch, leads, time), not {x.shape}")
+        if x.shape[-2] != len(leads):
+            raise DataError(f"the signal has {x.shape[-2]} channels (shape {x.shape}) but {len(leads)} lead names")
+        if not fs > 0:
+            raise DataError(f"the sampling rate must be positive, not {fs} Hz")
+        try:
+            x = pick(x.astype(np.float64), tuple(leads), self.leads)
+        except ValueError as error:
+            raise DataError(f"{error}; the encoder's leads are {', '.join(self.leads)}") from None
+        if not np.isfinite(x).all():
+            where = np.argwhere(~np.isfinite(x))[0]
+            raise DataError(
+                f"the signal is NaN or infinite in {(~np.isfinite(x)).sum()} of {x.size} samples, first in lead "
+                f"{self.leads[where[-2]]} at {where[-1] / fs:.3f} s: cut the stretch out or interpolate it"
+            )
+        # Filter at the higher of the two rates: what the low-pass removes cannot alias.
+        low = self.lowpass if self.lowpass and self.lowpass < fs / 2 else 0
+        for kind, order, cutoff in (("highpass", 2, self.highpass), ("lowpass", 4, low)):
+            if cutoff:
+                sos = scipy.signal.butter(order, cutoff, kind, fs=fs, output="sos")
+                # Odd extension over a second and more keeps the slow high-pass from ringing at the ends.
+                pad = min(x.shape[-1] - 1, round(fs * max(1.0, 1.0 / cutoff)))
+                x = scipy.signal.sosfiltfilt(sos, x, axis=-1, padlen=pad)
+        if fs != self.fs:
+            ratio = Fraction(self.fs / fs).limit_denominator(1000)
+            if ratio == 0 or abs(float(ratio) * fs / self.fs - 1) > 1e-3:
+                raise DataError(f"cannot resample {fs:g} Hz to {self.fs:g} Hz: not near a ratio of integers < 1000")
+            x = scipy.signal.resample_poly(x, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
+        return np.ascontiguousarray(x, dtype=np.float32)
+
+    def normalise_windows(self, x: Tensor) -> Tensor:
+        """Normalise windows as the encoder expects them.
+
+        Args:
+            x: shape (B, C, T), float, mV.
+
+        Returns:
+            Shape (B, C, T): zero mean and unit variance per lead and window, or `x` itself for "none".
+        """
+        if self.normalise == "none":
+            return x
+        x = x - x.mean(-1, keepdim=True)
+        return x / x.square().mean(-1, keepdim=True).sqrt().clamp_min(_FLAT)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, as stored in checkpoints and stores."""
+        return {**asdict(self), "leads": list(self.leads)}

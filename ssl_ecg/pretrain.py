@@ -1,0 +1,196 @@
+"""`python -m ssl_ecg.pretrain`: pretrain an encoder on unlabelled ECG."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+from ssl_ecg import cli
+from ssl_ecg.checkpoint import patient_hash, save_encoder
+from ssl_ecg.data.module import ECGDataModule
+from ssl_ecg.data.progress import track
+from ssl_ecg.data.sources import Source
+from ssl_ecg.data.store import Store, build
+from ssl_ecg.data.windows import Windows
+from ssl_ecg.methods import Method
+from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.report.card import model_card
+from ssl_ecg.run import Run
+from ssl_ecg.training.fit import fit
+from ssl_ecg.training.online_probe import OnlineProbe
+from ssl_ecg.training.settings import TrainerSettings
+
+# The command's defaults are a recipe like any other: simulated ECG, a small encoder, minutes on a laptop.
+DEFAULTS = Path(__file__).parent / "defaults.yaml"
+
+
+def pretrain(
+    data: Source,
+    preprocessing: Preprocessing,
+    windows: Windows,
+    probe_windows: Windows,
+    method: Method,
+    trainer: TrainerSettings,
+    batch_size: int = 256,
+    patients_per_batch: int = 0,
+    hold_out: float = 0.2,
+    seed: int = 0,
+    name: str | None = None,
+    out: str = "runs",
+    cache: str | None = None,
+    wandb: Literal["off", "offline", "online"] = "off",
+    config: dict[str, Any] | None = None,
+) -> Run:
+    """Pretrain an encoder on unlabelled ECG, and say what its frozen embeddings are worth.
+
+    The run lives in the folder OUT/NAME. The same command goes on with a stopped run, and does nothing with
+    a finished one.
+
+    Args:
+        data: the data set; its train split is used, without labels.
+        preprocessing: how a raw recording becomes what the encoder sees.
+        windows: how recordings are cut for pretraining.
+        probe_windows: how they are cut for the online probe; these carry the labels.
+        method: the self-supervised method, with its encoder, views and optimiser.
+        trainer: how long to train, on what, how precisely.
+        batch_size: windows per step and process.
+        patients_per_batch: patients in a batch; 0 mixes all. With few, who it is no longer tells two windows
+            apart, and a contrastive loss has to look at the beats.
+        hold_out: share of the train patients kept out for the online probe, where the data set has no
+            validation split; 0 for none.
+        seed: of everything random: weights, batches, augmentations, hold-out.
+        name: of the run; METHOD-DATA by default, such as simclr-mitbih.
+        out: folder of all runs.
+        cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
+        wandb: log to Weights & Biases too; "offline" needs no account and can be synced later.
+        config: all settings as plain values, kept in the run's folder and compared on resume; the command
+            line gives it.
+
+    Returns:
+        The run's folder, with its checkpoint, metrics, results and figure.
+
+    Raises:
+        UserError: for settings, data or a folder that cannot be used; before any training.
+    """
+    method.fs, method.seed = preprocessing.fs, seed
+    method.check()
+    run = Run(Path(out) / (name or f"{type(method).__name__}-{type(data).__name__}".lower()), config or {})
+    if run.finished:
+        print(f"{run.folder} is finished: nothing to train.", file=sys.stderr)
+        show(run)
+        return run
+    store = build(data, preprocessing, cache, lambda records, n: track(records, n, f"reading {type(data).__name__}"))
+    module = ECGDataModule(store, preprocessing, windows, probe_windows, batch_size, patients_per_batch, hold_out, seed)
+    probe = OnlineProbe(module)
+    _announce(run, data, module, method)
+    untrained = copy.deepcopy(method.encoder)
+    logger = None
+    if wandb != "off":
+        from ssl_ecg.training.wandb import wandb_logger
+
+        logger = wandb_logger(run.folder, wandb, config or {})
+    history = fit(method, module, run.folder, trainer, logger, probe)
+
+    from ssl_ecg.report.figures import save, training_curves
+
+    save(training_curves(history), run.folder / "training.png")
+    scores = {}
+    if probe.possible:
+        systems = {"pretrained": method.encoder, "untrained": untrained}
+        scores = {system: probe.score(encoder).to_dict() for system, encoder in systems.items()}
+    if logger is not None:
+        logger.log_image("training", [str(run.folder / "training.png")])
+        logger.log_metrics({f"{s}/{name}": value for s, row in scores.items() for name, value in row.items()})
+        logger.finalize("success")
+    pretraining = {
+        "method": type(method).__name__,
+        "data": type(data).__name__,
+        "simulated": data.simulated,
+        "epochs": trainer.max_epochs,
+        "seed": seed,
+        "patients": [patient_hash(type(data).__name__, patient) for patient in module.patients],
+    }
+    encoder = method.encoder.cpu()
+    described = {
+        "class": type(encoder).__name__,
+        "parameters": sum(p.numel() for p in encoder.parameters()),
+        "dim": encoder.dim,
+    }
+    run.write_results({"simulated": data.simulated, "held_out": module.held_out, "scores": scores, **history[-1]})
+    save_encoder(
+        run.checkpoint,
+        encoder,
+        preprocessing,
+        pretraining,
+        _golden(store, module),
+        model_card(pretraining, preprocessing.to_dict(), described, scores),
+    )
+    show(run)
+    return run
+
+
+def show(run: Run) -> None:
+    """Print what a finished run is worth, where its files are and what to do next."""
+    from ssl_ecg.report.tables import print_table
+
+    results = run.results()
+    what = "simulated ECG (no heart was involved)" if results["simulated"] else "real ECG"
+    if results["scores"]:
+        print_table(
+            results["scores"],
+            title=f"Frozen embeddings of {len(results['held_out'])} held-out patients, {what}",
+        )
+    else:
+        print("Too few labelled patients were held out to probe the embeddings.")
+    source = run.config()["data"].get("class_path", "").rpartition(".")[2] or "Simulated"
+    print(f"run         {run.folder}")
+    print(f"checkpoint  {run.checkpoint}")
+    print(f"figure      {run.folder / 'training.png'}")
+    print(f"next        python -m ssl_ecg.probe {run.folder} --data {source}")
+
+
+def _announce(run: Run, data: Source, module: ECGDataModule, method: Method) -> None:
+    """Say what is about to happen."""
+    encoder = method.encoder
+    parameters = sum(p.numel() for p in encoder.parameters())
+    kind = "simulated ECG (no heart was involved)" if data.simulated else "real ECG"
+    print(
+        f"{type(method).__name__} on {type(data).__name__}, {kind}: {len(module.train_index):,} windows of "
+        f"{len(module.patients)} patients, {len(module.held_out)} patients held out\n"
+        f"{type(encoder).__name__} with {parameters:,} parameters; run folder {run.folder}"
+        + (" (going on where it was stopped)" if run.started else ""),
+        file=sys.stderr,
+    )
+
+
+def _golden(store: Store, module: ECGDataModule) -> NDArray[np.float32]:
+    """The signal stored with the checkpoint: noise with the spectrum of a training window, nobody's ECG."""
+    first = module.train_index
+    x = store.gather(first.record[:1], first.start[:1], module.preprocessing.samples)[0].cpu().numpy()
+    spectrum = np.abs(np.fft.rfft(x, axis=-1))
+    phase = np.exp(2j * np.pi * np.random.default_rng(0).random(spectrum.shape))
+    return np.fft.irfft(spectrum * phase, n=x.shape[-1]).astype(np.float32)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line."""
+    with cli.reporting_errors():
+        defaults = yaml.safe_load(DEFAULTS.read_text())
+        parsed = cli.parse(pretrain, argv, defaults=defaults, filled={"method.encoder.in_channels": 1})
+        leads = parsed.config["preprocessing"]["leads"]
+        parsed.set("method.encoder.in_channels", len(leads), f"preprocessing.leads names {len(leads)} leads")
+
+        from pytorch_lightning import seed_everything
+
+        seed_everything(parsed.config["seed"], verbose=False)
+        pretrain(**{**parsed.instantiate(), "config": parsed.config})
+
+
+if __name__ == "__main__":
+    main()

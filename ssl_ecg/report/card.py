@@ -1,0 +1,70 @@
+"""The model card: what a checkpoint is, for whoever finds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_CARD = """\
+---
+library_name: ssl_ecg
+tags: [ecg, self-supervised, {method}]
+license: mit
+---
+# {method} encoder, pretrained on {data}
+{warning}
+| | |
+|---|---|
+| input | {leads}, {fs:g} Hz, windows of {window:g} s |
+| filter | high-pass {highpass:g} Hz, low-pass {lowpass:g} Hz, zero phase |
+| normalisation | {normalise} |
+| encoder | {encoder}, {parameters:,} parameters, {dim} features |
+| pretrained on | {patients} patients of {data}, without labels, {epochs} epochs, seed {seed} |
+
+```python
+from ssl_ecg import load_encoder
+encoder = load_encoder("PATH")
+z = encoder(signal, fs=500, leads=["I", "II"])   # (leads, time) in mV -> ({dim},)
+```
+
+Scores on held-out training patients, by a linear probe (what the run itself knows; no test set was touched):
+
+{scores}
+
+Weights, configuration and a stored embedding are checked at load.
+Not a medical device: for research.
+"""
+
+
+def model_card(
+    pretraining: Mapping[str, Any],
+    preprocessing: Mapping[str, Any],
+    encoder: Mapping[str, Any],
+    scores: Mapping[str, Mapping[str, float]],
+) -> str:
+    """Write the model card.
+
+    Args:
+        pretraining: method, data, simulated, epochs, seed and patients.
+        preprocessing: `Preprocessing.to_dict()`.
+        encoder: class (name), parameters (count) and dim.
+        scores: one row of named figures per system.
+
+    Returns:
+        Markdown with the Hugging Face front matter.
+    """
+    names = list(dict.fromkeys(name for row in scores.values() for name in row))
+    table = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    table += [f"| {system} | {' | '.join(f'{row[n]:.3f}' for n in names)} |" for system, row in scores.items()]
+    warning = "\n**Simulated data: no heart was involved. Use it to try things out.**\n"
+    return _CARD.format(
+        **{k: v for k, v in pretraining.items() if k != "patients"},
+        **{k: v for k, v in preprocessing.items() if k != "leads"},
+        leads=", ".join(preprocessing["leads"]),
+        patients=len(pretraining["patients"]),
+        warning=warning if pretraining["simulated"] else "",
+        encoder=encoder["class"],
+        parameters=encoder["parameters"],
+        dim=encoder["dim"],
+        scores="\n".join(table) if names else "none: too few labelled patients were held out.",
+    )

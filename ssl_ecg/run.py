@@ -1,0 +1,87 @@
+"""A run lives in one folder of its own; the same command goes on with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from ssl_ecg.errors import UserError
+from ssl_ecg.files import ensure_writable, write_text
+
+# What may differ between the first start and a resume without changing the result.
+_FREE = ("cache", "data.init_args.root", "data.init_args.download", "trainer.save_minutes", "wandb", "out", "name")
+
+
+class Run:
+    """The folder of one run.
+
+    Args:
+        folder: where; made if it is not there.
+        config: the resolved configuration. The first start writes it to `config.yaml`; later ones must agree.
+
+    Raises:
+        UserError: if the folder cannot be written, holds something else, or was started with other settings.
+    """
+
+    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+        self.folder = folder
+        self.checkpoint = folder / "checkpoint"
+        before = folder / "config.yaml"
+        if before.exists():
+            self._compare(yaml.safe_load(before.read_text()) or {}, config)
+        elif folder.exists() and any(folder.iterdir()):
+            raise UserError(f"{folder} is not empty and no run of ssl_ecg: give another --name")
+        ensure_writable(folder)
+        if not before.exists():
+            write_text(before, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+
+    @property
+    def started(self) -> bool:
+        """Whether there is training to go on with."""
+        return (self.folder / "last.ckpt").exists()
+
+    @property
+    def finished(self) -> bool:
+        """Whether training is done and its checkpoint written."""
+        return (self.checkpoint / "config.json").exists()
+
+    def config(self) -> dict[str, Any]:
+        """The resolved configuration the run was started with."""
+        return yaml.safe_load((self.folder / "config.yaml").read_text()) or {}
+
+    def results(self) -> dict[str, Any]:
+        """What `write_results` wrote."""
+        return dict(json.loads((self.folder / "results.json").read_text()))
+
+    def write_results(self, results: dict[str, Any]) -> Path:
+        """Write `results.json`."""
+        path = self.folder / "results.json"
+        write_text(path, json.dumps(results, indent=1))
+        return path
+
+    def _compare(self, before: dict[str, Any], now: dict[str, Any]) -> None:
+        old, new = _flat(before), _flat(now)
+        changed = [
+            f"{name.replace('init_args.', '')}: was {old.get(name, 'not set')}, now {new.get(name, 'not set')}"
+            for name in sorted(old.keys() | new.keys())
+            if old.get(name) != new.get(name) and not name.startswith(_FREE)
+        ]
+        if changed:
+            raise UserError(
+                f"{self.folder} was started with other settings; give the same ones to go on with it, or another "
+                "--name for a new run:\n" + "\n".join(changed[:8]) + ("\n..." if len(changed) > 8 else "")
+            )
+
+
+def _flat(value: object, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings and lists as dotted names: two configurations are compared setting by setting."""
+    if isinstance(value, dict):
+        items = value.items()
+    elif isinstance(value, list) and any(isinstance(v, dict) for v in value):
+        items = dict(enumerate(value)).items()  # type: ignore[assignment]
+    else:
+        return {prefix: value}
+    return {k: v for name, part in items for k, v in _flat(part, f"{prefix}.{name}" if prefix else str(name)).items()}

@@ -1,0 +1,133 @@
+"""One pretraining run, from wherever it was stopped to its end."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from pytorch_lightning import Callback, Trainer
+from pytorch_lightning.callbacks import TQDMProgressBar
+from pytorch_lightning.loggers import Logger
+
+from ssl_ecg.data.module import ECGDataModule
+from ssl_ecg.errors import CheckpointError, UserError
+from ssl_ecg.methods import Method
+from ssl_ecg.training.collapse import CollapseMonitor
+from ssl_ecg.training.log import EpochLog
+from ssl_ecg.training.online_probe import OnlineProbe
+from ssl_ecg.training.resume import Resume
+from ssl_ecg.training.settings import TrainerSettings
+from ssl_ecg.training.throughput import Throughput
+
+
+def fit(
+    method: Method,
+    data: ECGDataModule,
+    folder: Path,
+    settings: TrainerSettings,
+    logger: Logger | None = None,
+    probe: OnlineProbe | None = None,
+) -> list[dict[str, float]]:
+    """Train a method, going on from `folder/last.ckpt` where there is one.
+
+    Args:
+        method: trained in place.
+        data: its batches.
+        folder: of the run; gets `last.ckpt` and `metrics.csv`.
+        settings: of the trainer.
+        logger: gets every metric besides.
+        probe: scores the encoder after each epoch.
+
+    Returns:
+        The metrics of each epoch.
+
+    Raises:
+        CheckpointError: if `last.ckpt` cannot be read or does not fit the method.
+        UserError: if the machine lacks the accelerator, or the loss is no longer finite.
+    """
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    log = EpochLog(folder)
+    callbacks: list[Callback] = [Throughput(), CollapseMonitor(data), _Finite()]
+    if probe is not None and probe.possible:
+        callbacks.append(probe)
+    callbacks += [log, Resume(folder, settings.save_minutes)]  # last, so that what is saved is complete
+    if sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar(refresh_rate=10))
+    with _quiet():
+        try:
+            trainer = Trainer(
+                max_epochs=settings.max_epochs,
+                accelerator=settings.accelerator,
+                devices=settings.devices,
+                precision=settings.precision,
+                gradient_clip_val=settings.gradient_clip or None,
+                sync_batchnorm=settings.devices > 1,
+                callbacks=callbacks,
+                logger=logger if logger is not None else False,
+                log_every_n_steps=10,
+                enable_checkpointing=False,
+                enable_progress_bar=sys.stderr.isatty(),
+                enable_model_summary=False,
+                use_distributed_sampler=False,  # Batches gives each rank its own share
+                default_root_dir=folder,
+            )
+        except Exception as error:  # Lightning raises several kinds for hardware that is not there
+            raise UserError(f"trainer: {error}") from None
+        last = folder / "last.ckpt"
+        if last.exists():
+            _check_readable(last, method)
+        trainer.fit(method, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=False)
+    return log.rows
+
+
+def _check_readable(path: Path, method: Method) -> None:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
+        method.load_state_dict(state["state_dict"], strict=True)
+    except Exception as error:  # pickle and zip raise many kinds
+        raise CheckpointError(
+            f"{path} cannot be resumed ({type(error).__name__}: {error}): delete it to start the run over"
+        ) from None
+
+
+class _Finite(Callback):
+    """Stops at a loss that is NaN or infinite, before it is saved over good weights."""
+
+    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
+        if not torch.isfinite(outputs["loss"]):
+            raise UserError(
+                f"the loss is {float(outputs['loss'])} at step {trainer.global_step}: lower method.optimiser.lr "
+                "or use trainer.precision 32-true; the last good state is kept in last.ckpt"
+            )
+
+
+class _quiet:  # noqa: N801  (used as a function)
+    """Silences Lightning's advertisements and its advice about what is done here on purpose."""
+
+    _LOGGERS = ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero")
+
+    def __enter__(self) -> None:
+        self._levels = [logging.getLogger(name).level for name in self._LOGGERS]
+        for name in self._LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR)
+        self._catcher = warnings.catch_warnings()
+        self._catcher.__enter__()
+        for message in (
+            ".*is not resumable.*",  # Batches resumes by the trainer's step
+            ".*does not have many workers.*",
+            ".*`IterableDataset` has `__len__` defined.*",
+            ".*Checkpoint directory.*",
+            ".*LeafSpec.*",
+            ".*treespec.*",
+            ".*lr_scheduler.step.*",
+            ".*GPU available but not used.*",
+        ):
+            warnings.filterwarnings("ignore", message=message)
+
+    def __exit__(self, *exc: object) -> None:
+        self._catcher.__exit__(*exc)  # type: ignore[arg-type]
+        for name, level in zip(self._LOGGERS, self._levels, strict=True):
+            logging.getLogger(name).setLevel(level)

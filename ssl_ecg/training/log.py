@@ -1,0 +1,58 @@
+"""The run's metrics: one row an epoch, in memory, on disk and on the screen."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from ssl_ecg.files import replacing
+
+# What the line of an epoch shows, in this order, where it is known.
+_SHOWN = {"loss": ".3f", "probe_auroc": ".3f", "knn_f1": ".3f", "effective_rank": ".0f", "samples_per_s": ",.0f"}
+
+
+class EpochLog(Callback):
+    """Writes `metrics.csv` after every epoch; rows of a resumed run's earlier epochs come from its state.
+
+    Args:
+        folder: of the run.
+        echo: print a line per epoch (the main process only).
+
+    Attributes:
+        rows: one dictionary per epoch.
+    """
+
+    def __init__(self, folder: Path, echo: bool = True) -> None:
+        self.path = folder / "metrics.csv"
+        self.echo = echo
+        self.rows: list[dict[str, float]] = []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The rows so far, so that a resumed run's file is whole."""
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up the rows of the epochs that were done."""
+        self.rows = list(state_dict["rows"])
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Add the epoch's row."""
+        metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics}
+        row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        self.rows.append(row)
+        if not trainer.is_global_zero:
+            return
+        with replacing(self.path) as temporary, open(temporary, "w", newline="") as file:
+            names = list(dict.fromkeys(name for r in self.rows for name in r))
+            writer = csv.DictWriter(file, names, restval="")
+            writer.writeheader()
+            writer.writerows(self.rows)
+        if self.echo:
+            known = "  ".join(f"{name} {row[name]:{spec}}" for name, spec in _SHOWN.items() if name in row)
+            # stderr, where the progress bar lives: stdout holds results only
+            print(f"epoch {row['epoch'] + 1}/{trainer.max_epochs}  {known}", file=sys.stderr, flush=True)

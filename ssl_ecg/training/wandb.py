@@ -1,0 +1,46 @@
+"""Weights & Biases, when asked for: one W&B run for one run folder, however often it is resumed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pytorch_lightning.loggers import WandbLogger
+
+from ssl_ecg.errors import UserError
+from ssl_ecg.files import write_text
+
+
+def wandb_logger(folder: Path, mode: Literal["offline", "online"], config: dict[str, Any]) -> WandbLogger:
+    """A logger that goes on with the folder's W&B run.
+
+    Args:
+        folder: of the run; keeps the W&B id in `wandb_id`, and W&B's own files in `wandb/`.
+        mode: "offline" writes to disk only; `wandb sync` uploads it later.
+        config: logged as the run's configuration.
+
+    Raises:
+        UserError: if wandb is not installed, or cannot start (no account, no network).
+    """
+    try:
+        import wandb
+    except ImportError:
+        raise UserError("wandb is not installed: pip install 'ssl-ecg[wandb]', or --wandb off") from None
+    known = folder / "wandb_id"
+    if not known.exists():
+        write_text(known, wandb.util.generate_id())
+    logger = WandbLogger(
+        name=folder.name,
+        save_dir=folder,
+        project="ssl_ecg",
+        id=known.read_text().strip(),
+        offline=mode == "offline",
+        config=config,
+        resume="allow",
+        settings=wandb.Settings(silent=True),
+    )
+    try:
+        logger.experiment  # noqa: B018  (starts it: a missing account is said before training, not after)
+    except (wandb.Error, OSError) as error:
+        raise UserError(f"Weights & Biases cannot start ({error}): use --wandb offline, or off") from None
+    return logger

@@ -1,0 +1,199 @@
+"""What holds for every augmentation, whatever its settings and whatever the signal."""
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
+
+from augmentations import (
+    AmplitudeScale,
+    Augmentation,
+    BaselineWander,
+    Compose,
+    CropResize,
+    GaussianNoise,
+    Powerline,
+    TimeMask,
+    TimeWarp,
+    Views,
+)
+
+FS = 500.0
+KINDS = ["wander", "noise", "powerline", "scale", "warp", "crop", "mask", "compose"]
+quick = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+def ranges(low, high):
+    return st.tuples(st.floats(low, high), st.floats(low, high)).map(lambda pair: tuple(sorted(pair)))
+
+
+def build(kind, p):
+    """A strategy for one kind of augmentation, over its settings."""
+    return {
+        "wander": st.builds(BaselineWander, ranges(0, 2), ranges(0, 1), st.integers(1, 5), p),
+        "noise": st.builds(GaussianNoise, ranges(0, 2), p),
+        "powerline": st.builds(Powerline, ranges(0, 2), st.sampled_from([(50.0,), (50.0, 60.0)]), p),
+        "scale": st.builds(AmplitudeScale, ranges(0.1, 10), st.booleans(), p),
+        "warp": st.builds(TimeWarp, st.floats(0, 0.99), st.floats(0.5, 20), p),
+        "crop": st.builds(CropResize, ranges(0.1, 1), p),
+        "mask": st.builds(TimeMask, ranges(0, 1), st.integers(1, 5), p),
+        "compose": st.builds(lambda p: Compose([TimeWarp(p=p), GaussianNoise(p=p), TimeMask(p=p)], p), p),
+    }[kind]
+
+
+lengths = st.one_of(st.integers(1, 5), st.integers(1, 700), st.sampled_from([1, 1000, 10_000]))
+shapes = st.tuples(st.integers(0, 6), st.integers(1, 12), lengths)
+odds = st.sampled_from([0.0, 0.3, 0.5, 1.0])
+seeds = st.integers(0, 2**31)
+
+
+def signal(shape, seed, dtype=torch.float32):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64).to(dtype)
+
+
+def run(augmentation, x, seed):
+    return augmentation(x, FS, torch.Generator(x.device).manual_seed(seed))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@quick
+@given(st.data(), shapes, seeds, st.sampled_from([torch.float64, torch.float32, torch.float16, torch.bfloat16]))
+def test_keeps_shape_type_device_and_input_and_stays_finite(kind, data, shape, seed, dtype):
+    augmentation = data.draw(build(kind, odds))
+    x = signal(shape, seed, dtype)
+    before = x.clone()
+    y = run(augmentation, x, seed)
+    assert (y.shape, y.dtype, y.device) == (x.shape, x.dtype, x.device)
+    assert y.isfinite().all()
+    assert y.is_contiguous()
+    assert torch.equal(x, before), "the input was modified"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@quick
+@given(st.data(), shapes, seeds)
+def test_same_generator_same_result(kind, data, shape, seed):
+    augmentation = data.draw(build(kind, odds))
+    x = signal(shape, seed)
+    state = torch.get_rng_state()
+    assert torch.equal(run(augmentation, x, seed), run(augmentation, x, seed))
+    assert torch.equal(torch.get_rng_state(), state), "drew from the global generator"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@quick
+@given(st.data(), shapes.filter(lambda s: s[0] > 0), seeds, st.sampled_from([torch.float32, torch.bfloat16]))
+def test_samples_are_independent(kind, data, shape, seed, dtype):
+    augmentation = data.draw(build(kind, odds))
+    x = signal(shape, seed, dtype)
+    changed = data.draw(st.integers(0, shape[0] - 1))
+    other = x.clone()
+    other[changed] = 7 * signal(shape[1:], seed + 1, dtype) + 3
+    others = torch.arange(shape[0]) != changed
+    assert torch.equal(run(augmentation, x, seed)[others], run(augmentation, other, seed)[others])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@quick
+@given(st.data(), shapes, seeds)
+def test_p_zero_is_the_identity(kind, data, shape, seed):
+    x = signal(shape, seed)
+    assert torch.equal(run(data.draw(build(kind, st.just(0.0))), x, seed).view(torch.int32), x.view(torch.int32))
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "compose"])
+def test_each_sample_has_its_own_coin_and_its_own_parameters(kind):
+    wide = {
+        "wander": BaselineWander(p=0.3),
+        "noise": GaussianNoise(p=0.3),
+        "powerline": Powerline(p=0.3),
+        "scale": AmplitudeScale(p=0.3),
+        "warp": TimeWarp(p=0.3),
+        "crop": CropResize(p=0.3),
+        "mask": TimeMask(p=0.3),
+    }[kind]
+    x = signal((1, 2, 100), 0).expand(2000, -1, -1)  # the same sample 2000 times
+    y = run(wide, x, 1)
+    changed = (y != x).flatten(1).any(1)
+    assert 0.25 < changed.float().mean() < 0.35
+    assert len(y[changed].flatten(1).unique(dim=0)) > 0.9 * changed.sum()
+
+
+@pytest.mark.parametrize("kind", [k for k in KINDS if k != "noise"])  # noise itself depends on the type
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.01), (torch.bfloat16, 0.08)])
+def test_half_precision_means_the_same(kind, dtype, tolerance):
+    augmentation = {
+        "wander": BaselineWander(p=1),
+        "powerline": Powerline(p=1),
+        "scale": AmplitudeScale(p=1),
+        "warp": TimeWarp(p=1),
+        "crop": CropResize(p=1),
+        "mask": TimeMask(p=1),
+        "compose": Compose([TimeWarp(p=1), BaselineWander(p=1), TimeMask(p=1)]),
+    }[kind]
+    time = torch.arange(10_000) / FS  # long: a position in half precision would be off by several samples
+    x = torch.sin(2 * torch.pi * 5 * time).expand(4, 2, -1).to(dtype)
+    torch.testing.assert_close(run(augmentation, x, 3).float(), run(augmentation, x.float(), 3), atol=tolerance, rtol=0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=3, deadline=None)
+@given(st.data())
+def test_autocast_changes_nothing(kind, data):
+    augmentation = data.draw(build(kind, st.just(1.0)))
+    x = signal((3, 2, 1000), 0)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        y = run(augmentation, x, 1)
+    assert torch.equal(y, run(augmentation, x, 1))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=3, deadline=None)
+@given(st.data())
+def test_never_waits_for_a_device(kind, data):
+    augmentation = data.draw(build(kind, odds))
+    with FakeTensorMode():  # tensors without values: asking for one, as nonzero or item do, raises
+        x = torch.empty(40, 12, 1000, device="cuda")
+        y = augmentation(x, FS)
+        assert (y.shape, y.dtype, y.device) == (x.shape, x.dtype, x.device)
+        with pytest.raises(DynamicOutputShapeException):
+            x.nonzero()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
+@pytest.mark.parametrize("kind", KINDS)
+@quick
+@given(st.data(), shapes, seeds)
+def test_on_a_gpu(kind, data, shape, seed):
+    augmentation = data.draw(build(kind, odds))
+    x = signal(shape, seed).cuda()
+    y = run(augmentation, x, seed)
+    assert (y.shape, y.dtype, y.device) == (x.shape, x.dtype, x.device)
+    assert y.isfinite().all()
+    assert torch.equal(y, run(augmentation, x, seed))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@quick
+@given(st.data(), shapes, seeds, st.integers(1, 4))
+def test_views(kind, data, shape, seed, n):
+    views = Views([data.draw(build(kind, odds))], n=n)
+    x = signal(shape, seed)
+    before = x.clone()
+    made = views(x, FS, torch.Generator().manual_seed(seed))
+    assert [view.shape for view in made] == [x.shape] * n
+    again = views(x, FS, torch.Generator().manual_seed(seed))
+    assert all(torch.equal(a, b) for a, b in zip(made, again, strict=True))
+    assert torch.equal(x, before)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=5, deadline=None)
+@given(st.data())
+def test_prints_as_it_is_built(kind, data):
+    augmentation = data.draw(build(kind, odds))
+    assert isinstance(augmentation, Augmentation)
+    assert f"p={augmentation.p}" in repr(augmentation)
+    if kind != "compose":
+        assert repr(eval(repr(augmentation))) == repr(augmentation)

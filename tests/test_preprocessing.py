@@ -1,0 +1,125 @@
+"""Preprocessing: the same signal comes out whatever rate, order and spelling it came in."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ssl_ecg.errors import DataError, UserError
+from ssl_ecg.leads import STANDARD_12, canonical, pick
+from ssl_ecg.preprocessing import Preprocessing
+
+
+def tone(frequency: float, fs: float, seconds: float = 10.0) -> np.ndarray:
+    return np.sin(2 * np.pi * frequency * np.arange(round(seconds * fs)) / fs)[None].astype(np.float32)
+
+
+def amplitude(x: np.ndarray) -> float:
+    middle = x[..., x.shape[-1] // 4 : -x.shape[-1] // 4]
+    return float(np.sqrt(2 * np.mean(middle**2)))
+
+
+@pytest.mark.parametrize("fs", [100, 128, 250, 360, 500, 1000, 257])
+def test_a_tone_in_the_pass_band_survives_any_rate(fs: float) -> None:
+    p = Preprocessing()
+    x = p.condition(tone(8, fs), fs, ["II"])
+    assert x.shape == (1, pytest.approx(1000, abs=2))
+    assert amplitude(x) == pytest.approx(1, abs=0.02)
+    wanted = tone(8, 100)[0, 200:800]
+    assert np.abs(x[0, 200:800] - wanted).max() < 0.03  # zero phase: nothing moves
+
+
+@pytest.mark.parametrize("frequency", [0.05, 60.0, 90.0, 140.0])
+def test_what_lies_outside_the_band_is_gone_and_does_not_alias(frequency: float) -> None:
+    x = Preprocessing().condition(tone(frequency, 500, 40), 500, ["II"])
+    assert amplitude(x) < 0.1
+
+
+def test_without_a_low_pass_resampling_still_does_not_alias() -> None:
+    x = Preprocessing(lowpass=0, highpass=0).condition(tone(90, 360), 360, ["II"])
+    assert amplitude(x) < 0.05
+
+
+def test_leads_are_found_by_any_spelling_and_in_any_order() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(3, 1000)).astype(np.float32)
+    p = Preprocessing(leads=("II", "aVR", "V1"))
+    one = p.condition(x, 100, ["MLII", "AVR", "v1"])
+    other = p.condition(x[[2, 0, 1]], 100, ["lead_V1", "ii", "avr"])
+    np.testing.assert_array_equal(one, other)
+
+
+def test_limb_leads_follow_from_two_of_them() -> None:
+    rng = np.random.default_rng(0)
+    i, ii = rng.normal(size=(2, 50)).astype(np.float32)
+    out = pick(np.stack([i, ii]), ("I", "II"), ("III", "aVR", "aVL", "aVF"))
+    np.testing.assert_allclose(out, [ii - i, -(i + ii) / 2, i - ii / 2, ii - i / 2], rtol=1e-6)
+    assert np.allclose(pick(out[[0]], ("III",), ("III",)), out[0])
+
+
+@given(st.sampled_from(STANDARD_12), st.sampled_from([str.upper, str.lower, str.title, lambda s: f"lead {s}"]))
+def test_canonical_is_the_same_for_every_spelling(lead: str, spell) -> None:  # type: ignore[no-untyped-def]
+    assert canonical(spell(lead)) == lead
+    assert canonical(canonical(spell(lead))) == lead
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(40, 2000), st.integers(2, 400))
+def test_any_length_and_rate_gives_finite_samples(length: int, fs: int) -> None:
+    x = np.random.default_rng(0).normal(size=(1, length))
+    out = Preprocessing().condition(x, fs, ["II"])
+    assert np.isfinite(out).all()
+
+
+def test_a_batch_is_treated_as_its_members() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 2, 720)).astype(np.float32)
+    p = Preprocessing(leads=("II", "V1"))
+    batch = p.condition(x, 360, ["II", "V1"])
+    for one, row in zip(x, batch, strict=True):
+        np.testing.assert_allclose(p.condition(one, 360, ["II", "V1"]), row, atol=1e-6)
+
+
+def test_windows_are_normalised_and_a_flat_one_is_not_blown_up() -> None:
+    x = torch.randn(3, 2, 300) * 5 + 7
+    x[0, 0] = 2.0
+    y = Preprocessing().normalise_windows(x)
+    assert torch.all(y[0, 0] == 0)
+    torch.testing.assert_close(y[1:].mean(-1), torch.zeros(2, 2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(y[1:].std(-1, unbiased=False), torch.ones(2, 2))
+    assert Preprocessing(normalise="none").normalise_windows(x) is x
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        ({"leads": ()}, "at least one lead"),
+        ({"leads": ("II", "MLII")}, "twice"),
+        ({"fs": 0}, "positive"),
+        ({"window": 0.01}, "under 8 samples"),
+        ({"lowpass": 60}, "fs/2"),
+        ({"highpass": 45}, "not below lowpass"),
+        ({"normalise": "z"}, "'window' or 'none'"),
+    ],
+)
+def test_impossible_settings_are_refused(settings: dict[str, object], says: str) -> None:
+    with pytest.raises(UserError, match=says):
+        Preprocessing(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("signal", "fs", "leads", "says"),
+    [
+        (np.zeros(100), 100, ["II"], "shape"),
+        (np.zeros((2, 100)), 100, ["II"], "2 channels"),
+        (np.zeros((1, 100)), 0, ["II"], "positive"),
+        (np.zeros((1, 100)), 100, ["V5"], "lead II is wanted, but the signal has V5"),
+        (np.zeros((2, 100)), 100, ["II", "MLII"], "named twice"),
+        (np.full((1, 100), np.nan), 100, ["II"], "NaN or infinite in 100 of 100 samples, first in lead II at 0.000 s"),
+    ],
+)
+def test_bad_signals_are_named(signal: np.ndarray, fs: float, leads: list[str], says: str) -> None:
+    with pytest.raises(DataError, match=says):
+        Preprocessing().condition(signal, fs, leads)
