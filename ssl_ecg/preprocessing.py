@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from ssl_ecg.leads import canonical, pick
 if TYPE_CHECKING:
     from torch import Tensor
 
-Normalise = Literal["window", "none"]
+Normalise = Literal["window", "record", "none"]
 _FLAT = 1e-4  # mV: a window that varies less is a disconnected electrode, and is not blown up to unit variance
 
 
@@ -36,7 +36,10 @@ class Preprocessing:
         lowpass: cut-off of the low-pass that removes muscle and mains noise, Hz; 0 for none. Butterworth,
             order 4, zero phase.
         window: length of what the encoder is trained on, s.
-        normalise: "window" gives each lead of each window zero mean and unit variance; "none" keeps mV.
+        normalise: "window" gives each lead of each window zero mean and unit variance. "record" divides each
+            lead by its typical standard deviation over the recording (the median over stretches of 2 s), so
+            that a beat keeps its size beside its neighbours': give such an encoder ten seconds or more.
+            "none" keeps mV.
     """
 
     fs: float = 100.0
@@ -58,15 +61,13 @@ class Preprocessing:
             raise UserError(f"preprocessing.window of {self.window} s at {self.fs:g} Hz is under 8 samples")
         for name, cutoff in (("highpass", self.highpass), ("lowpass", self.lowpass)):
             if not 0 <= cutoff < self.fs / 2:
-                raise UserError(
-                    f"preprocessing.{name} of {cutoff:g} Hz is not between 0 and fs/2 = {self.fs / 2:g} Hz"
-                )
+                raise UserError(f"preprocessing.{name} of {cutoff:g} Hz is not between 0 and fs/2 = {self.fs / 2:g} Hz")
         if self.lowpass and self.highpass >= self.lowpass:
+            raise UserError(f"preprocessing.highpass ({self.highpass:g} Hz) is not below lowpass ({self.lowpass:g} Hz)")
+        if self.normalise not in get_args(Normalise):
             raise UserError(
-                f"preprocessing.highpass ({self.highpass:g} Hz) is not below lowpass ({self.lowpass:g} Hz)"
+                f"preprocessing.normalise must be one of {', '.join(get_args(Normalise))}, not {self.normalise!r}"
             )
-        if self.normalise not in ("window", "none"):
-            raise UserError(f"preprocessing.normalise must be 'window' or 'none', not {self.normalise!r}")
 
     @property
     def samples(self) -> int:
@@ -84,7 +85,8 @@ class Preprocessing:
             leads: name of each channel, length C.
 
         Returns:
-            Shape (len(self.leads), T') or (B, len(self.leads), T'), float32, mV, at `self.fs`.
+            Shape (len(self.leads), T') or (B, len(self.leads), T'), float32, at `self.fs`, in mV or, if
+            normalised by record, in the recording's standard deviations.
 
         Raises:
             DataError: for NaN or infinite samples, wrong leads, a wrong shape or an impossible rate;
@@ -122,18 +124,27 @@ class Preprocessing:
             if ratio == 0 or abs(float(ratio) * fs / self.fs - 1) > 1e-3:
                 raise DataError(f"cannot resample {fs:g} Hz to {self.fs:g} Hz: not near a ratio of integers < 1000")
             x = scipy.signal.resample_poly(x, ratio.numerator, ratio.denominator, axis=-1, padtype="line")
+        if self.normalise == "record":
+            x = x / _typical_sd(x, round(2 * self.fs))
         return np.ascontiguousarray(x, dtype=np.float32)
+
+    def conditioning(self) -> dict[str, object]:
+        """What `condition` depends on: recordings conditioned alike can be cut and normalised in any way."""
+        settings = self.to_dict()
+        del settings["window"]
+        settings["normalise"] = "record" if self.normalise == "record" else "later"
+        return settings
 
     def normalise_windows(self, x: Tensor) -> Tensor:
         """Normalise windows as the encoder expects them.
 
         Args:
-            x: shape (B, C, T), float, mV.
+            x: shape (B, C, T), float, as `condition` gives it.
 
         Returns:
-            Shape (B, C, T): zero mean and unit variance per lead and window, or `x` itself for "none".
+            Shape (B, C, T): zero mean and unit variance per lead and window for "window", else `x` itself.
         """
-        if self.normalise == "none":
+        if self.normalise != "window":
             return x
         x = x - x.mean(-1, keepdim=True)
         return x / x.square().mean(-1, keepdim=True).sqrt().clamp_min(_FLAT)
@@ -141,3 +152,10 @@ class Preprocessing:
     def to_dict(self) -> dict[str, object]:
         """Plain values, as stored in checkpoints and stores."""
         return {**asdict(self), "leads": list(self.leads)}
+
+
+def _typical_sd(x: NDArray[np.floating], stretch: int) -> NDArray[np.floating]:
+    """Median standard deviation of the stretches of each lead, (..., T) -> (..., 1): artefacts do not move it."""
+    whole = x.shape[-1] // stretch * stretch
+    parts = x[..., :whole].reshape(*x.shape[:-1], -1, stretch) if whole else x[..., None, :]
+    return np.maximum(np.median(parts.std(-1), axis=-1, keepdims=True), _FLAT)

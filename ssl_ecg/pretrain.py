@@ -103,7 +103,7 @@ def pretrain(
     scores = {}
     if probe.possible:
         systems = {"pretrained": method.encoder, "untrained": untrained}
-        scores = {system: probe.score(encoder).to_dict() for system, encoder in systems.items()}
+        scores = {system: probe.score(encoder) for system, encoder in systems.items()}
     if logger is not None:
         logger.log_image("training", [str(run.folder / "training.png")])
         logger.log_metrics({f"{s}/{name}": value for s, row in scores.items() for name, value in row.items()})
@@ -161,7 +161,7 @@ def _announce(run: Run, data: Source, module: ECGDataModule, method: Method) -> 
     parameters = sum(p.numel() for p in encoder.parameters())
     kind = "simulated ECG (no heart was involved)" if data.simulated else "real ECG"
     print(
-        f"{type(method).__name__} on {type(data).__name__}, {kind}: {len(module.train_index):,} windows of "
+        f"{type(method).__name__} on {type(data).__name__}, {kind}: {len(module.train):,} windows of "
         f"{len(module.patients)} patients, {len(module.held_out)} patients held out\n"
         f"{type(encoder).__name__} with {parameters:,} parameters; run folder {run.folder}"
         + (" (going on where it was stopped)" if run.started else ""),
@@ -171,7 +171,7 @@ def _announce(run: Run, data: Source, module: ECGDataModule, method: Method) -> 
 
 def _golden(store: Store, module: ECGDataModule) -> NDArray[np.float32]:
     """The signal stored with the checkpoint: noise with the spectrum of a training window, nobody's ECG."""
-    first = module.train_index
+    first = module.train.index
     x = store.gather(first.record[:1], first.start[:1], module.preprocessing.samples)[0].cpu().numpy()
     spectrum = np.abs(np.fft.rfft(x, axis=-1))
     phase = np.exp(2j * np.pi * np.random.default_rng(0).random(spectrum.shape))
@@ -189,7 +189,7 @@ def main(argv: list[str] | None = None) -> None:
         from pytorch_lightning import seed_everything
 
         seed_everything(parsed.config["seed"], verbose=False)
-        pretrain(**{**parsed.instantiate(), "config": parsed.config})
+        pretrain(**parsed.instantiate())
 
 
 if __name__ == "__main__":

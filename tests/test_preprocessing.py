@@ -101,7 +101,7 @@ def test_windows_are_normalised_and_a_flat_one_is_not_blown_up() -> None:
         ({"window": 0.01}, "under 8 samples"),
         ({"lowpass": 60}, "fs/2"),
         ({"highpass": 45}, "not below lowpass"),
-        ({"normalise": "z"}, "'window' or 'none'"),
+        ({"normalise": "z"}, "one of window, record, none"),
     ],
 )
 def test_impossible_settings_are_refused(settings: dict[str, object], says: str) -> None:
@@ -123,3 +123,16 @@ def test_impossible_settings_are_refused(settings: dict[str, object], says: str)
 def test_bad_signals_are_named(signal: np.ndarray, fs: float, leads: list[str], says: str) -> None:
     with pytest.raises(DataError, match=says):
         Preprocessing().condition(signal, fs, leads)
+
+
+def test_normalising_by_record_keeps_relative_sizes_and_shrugs_at_artefacts() -> None:
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1, 3000)).astype(np.float32)
+    p = Preprocessing(normalise="record", highpass=0, lowpass=0)
+    y = p.condition(x, 100, ["II"])
+    assert y.std() == pytest.approx(1, abs=0.05)
+    np.testing.assert_allclose(p.condition(100 * x, 100, ["II"]), y, rtol=1e-5)  # the gain is gone
+    x[0, 1000:1100] += 500  # one second of artefact
+    np.testing.assert_allclose(p.condition(x, 100, ["II"])[0, :900], y[0, :900], rtol=0.05)
+    window = torch.from_numpy(y[None, :, :300] * 3)
+    assert p.normalise_windows(window) is window

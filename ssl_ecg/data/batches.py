@@ -38,7 +38,7 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """An endless-by-epoch loader: `len(batches)` steps an epoch, resumable at any step.
+    """The batches of one epoch, from a step of training on.
 
     Args:
         store: the recordings.
@@ -51,6 +51,10 @@ class Batches:
         seed: of the shuffling.
         rank: this process among `ranks`.
         ranks: number of processes; each sees its own share of every global batch.
+        first: step of training to start at, counted from 0 over all epochs; what is left of its epoch is given.
+
+    Attributes:
+        steps: in a whole epoch.
 
     Raises:
         UserError: if there are fewer windows than one batch needs.
@@ -66,11 +70,12 @@ class Batches:
         seed: int = 0,
         rank: int = 0,
         ranks: int = 1,
+        first: int = 0,
     ) -> None:
         self.store, self.index, self.preprocessing = store, index, preprocessing
         self.batch_size, self.patients, self.seed = batch_size, patients, seed
         self.rank, self.ranks = rank, ranks
-        self.start_step = 0  # set on resume: the first step this iterator has not yet done
+        self.first = first
         self.steps = len(index) // (batch_size * ranks)
         if self.steps < 1:
             raise UserError(
@@ -88,14 +93,12 @@ class Batches:
             )
 
     def __len__(self) -> int:
-        return self.steps
+        return self.steps - self.first % self.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        epoch, first = divmod(self.start_step, self.steps)
-        order = self._order(epoch) if not self.patients else None
-        for step in range(first, self.steps):
-            self.start_step = epoch * self.steps + step + 1
-            yield self._load(self._rows(epoch * self.steps + step, order))
+        order = self._order(self.first // self.steps) if not self.patients else None
+        for step in range(self.first, self.first + len(self)):
+            yield self._load(self._rows(step, order))
 
     def _order(self, epoch: int) -> Tensor:
         return torch.randperm(len(self.index), generator=generator(self.seed, 1, epoch))

@@ -3,7 +3,7 @@
 Layout of a store's folder:
 
 - `signals.i16`: every recording lead after lead, so that a window of one lead is one run of bytes;
-- `records.parquet`: record, patient, split, labels, offset and length in samples, scale (mV per count), source_fs;
+- `records.parquet`: record, patient, split, labels, offset and length in samples, scale (mV, or standard deviations, per count), source_fs;
 - `beats.parquet`: record (row number), r_peak (samples at source_fs), label;
 - `store.json`: format, source and its fingerprint, preprocessing; written last, so a folder without it is no store.
 """
@@ -99,7 +99,7 @@ class Store:
             samples: length of a window, T.
 
         Returns:
-            Shape (B, C, T), float32, mV, on the device of `signals`.
+            Shape (B, C, T), float32, as conditioned, on the device of `signals`.
         """
         c = len(self.leads)
         first = self.offset[record] + start
@@ -111,7 +111,7 @@ class Store:
         return x * self.scale[record].to(device)[:, None, None]
 
     def signal(self, row: int) -> NDArray[np.float32]:
-        """One whole conditioned recording: shape (C, T), float32, mV."""
+        """One whole conditioned recording: shape (C, T), float32."""
         length = int(self.length[row])
         x = self.gather(torch.tensor([row]), torch.tensor([0]), length)
         return x[0].cpu().numpy()
@@ -138,12 +138,11 @@ def build(
         DataError: if the source's files are missing or damaged, or the store cannot be written.
     """
     source.ensure()
-    conditioning = {k: v for k, v in preprocessing.to_dict().items() if k not in ("window", "normalise")}
     meta = {
         "format": FORMAT,
         "source": type(source).__name__,
         "fingerprint": source.fingerprint(),
-        "preprocessing": conditioning,
+        "preprocessing": preprocessing.conditioning(),
         "classes": list(source.classes),
         "task": source.task,
     }

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ssl_ecg.data.r_peaks import detect_r_peaks
 from ssl_ecg.data.store import Store
 from ssl_ecg.errors import DataError, UserError
 
@@ -113,6 +114,28 @@ class BeatCentred(Windows):
         if not self.unclassified:
             keep &= label >= 0
         return WindowIndex(record, start, label, torch.arange(len(record)))[keep]
+
+
+class PeakCentred(Windows):
+    """One window around each R peak found in the signal itself; no annotation is read, so none is needed.
+
+    Args:
+        jitter: largest distance of the window's centre from the peak, s; drawn once for each window, so that an
+            encoder does not come to rely on exact centring.
+    """
+
+    def __init__(self, jitter: float = 0.0) -> None:
+        if jitter < 0:
+            raise UserError(f"PeakCentred: jitter must not be negative, not {jitter} s")
+        self.jitter = jitter
+
+    def _index(self, store: Store, samples: int) -> WindowIndex:
+        peaks = [torch.from_numpy(detect_r_peaks(store.signal(row), store.fs)) for row in range(len(store.records))]
+        record = torch.repeat_interleave(torch.arange(len(peaks)), torch.tensor([len(p) for p in peaks]))
+        draw = torch.rand(len(record), generator=torch.Generator().manual_seed(0)) * 2 - 1
+        start = torch.cat(peaks) - samples // 2 + (draw * self.jitter * store.fs).round().long()
+        index = _unlabelled(store, record, start)
+        return index[(start >= 0) & (start + samples <= store.length[record])]
 
 
 def _unlabelled(store: Store, record: Tensor, start: Tensor) -> WindowIndex:

@@ -41,7 +41,7 @@ def check_labels(y: NDArray[np.integer[Any]], n: int, n_classes: int) -> NDArray
     y = np.asarray(y)
     if y.shape != (n,) or not np.issubdtype(y.dtype, np.integer):
         raise UserError(f"expected {n} integer labels, one per sample, got {y.dtype} of shape {y.shape}")
-    if n and not (0 <= y.min() and y.max() < n_classes):
+    if n and (y.min() < 0 or y.max() >= n_classes):
         raise UserError(f"labels run from {y.min()} to {y.max()}, expected 0 to {n_classes - 1}")
     return y.astype(np.int64)
 
@@ -59,9 +59,7 @@ def check_patients(patients: NDArray[Any] | Sequence[str], n: int) -> tuple[NDAr
     return names, index.astype(np.int64)
 
 
-def check_probabilities(
-    probabilities: NDArray[np.floating[Any]], n: int, n_classes: int
-) -> NDArray[np.float64]:
+def check_probabilities(probabilities: NDArray[np.floating[Any]], n: int, n_classes: int) -> NDArray[np.float64]:
     """The probabilities (any scores where more means likelier) as float64, shape (n, K).
 
     Raises:
@@ -86,7 +84,5 @@ def check_features(features: NDArray[np.floating[Any]], name: str) -> NDArray[np
         raise UserError(f"expected {name} features of shape (n, d), got {x.shape}")
     bad = ~np.isfinite(x).all(axis=1)
     if bad.any():
-        raise UserError(
-            f"{bad.sum()} of {len(x)} rows of {name} features are not finite (first: row {bad.argmax()})"
-        )
+        raise UserError(f"{bad.sum()} of {len(x)} rows of {name} features are not finite (first: row {bad.argmax()})")
     return x

@@ -36,9 +36,7 @@ def patient_folds(
     names, patient = check_patients(patients, len(y))
     y = check_labels(y, len(y), n_classes)
     if len(names) < 2 or n_folds < 2:
-        raise UserError(
-            f"cross-validation by patient needs two patients and two folds, got {len(names)} and {n_folds}"
-        )
+        raise UserError(f"cross-validation by patient needs two patients and two folds, got {len(names)} and {n_folds}")
     n_folds = min(n_folds, len(names))
     counts = np.zeros((len(names), n_classes))
     np.add.at(counts, (patient, y), 1)

@@ -26,7 +26,7 @@ from ssl_ecg.evaluation.scores import auroc, prior_corrected
 Blocks = Mapping[str, NDArray[np.floating[Any]]]
 
 CS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1e0, 1e1)
-BLOCK_WEIGHTS = (1.0, 4.0, 16.0, 64.0)
+BLOCK_WEIGHTS = (1.0, 10.0, 100.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,9 +193,7 @@ def _cross_validate(
     """Score every setting. Folds and weightings are solved together, from each C on to the next."""
     n_folds = int(fold.max()) + 1
     train = torch.from_numpy(fold[:, None] != np.arange(n_folds)).to(x)
-    problem = SoftmaxRegressions(
-        x, y, _balanced(y, train, n_classes).repeat(1, len(weightings)), n_classes
-    )
+    problem = SoftmaxRegressions(x, y, _balanced(y, train, n_classes).repeat(1, len(weightings)), n_classes)
     penalties = _penalties(weightings, sizes, x).repeat_interleave(n_folds, dim=1)
     per_c = train.sum(dim=0).repeat(len(weightings))
     held_out = torch.arange(len(x), device=x.device), torch.from_numpy(fold).to(x.device)
@@ -211,17 +209,15 @@ def _cross_validate(
             areas = _held_out_auroc(labels, torch.softmax(logits, dim=1).cpu().numpy(), fold)
             if np.isnan(areas).all():
                 raise UserError(
-                    "C cannot be chosen by leaving patients out: every class is only in patients of one fold; "
-                    "give more patients or a single C"
+                    "C cannot be chosen by leaving patients out: no class is in patients of two folds; "
+                    "give more patients, or a single C"
                 )
             settings[i].append(Setting(c, weights, float(np.nanmean(areas))))
     unscored = tuple(int(k) for k in np.unique(labels) if np.isnan(areas[k]))
     return [setting for row in settings.values() for setting in row], unscored
 
 
-def _held_out_auroc(
-    y: NDArray[np.int64], p: NDArray[np.float32], fold: NDArray[np.int64]
-) -> NDArray[np.float64]:
+def _held_out_auroc(y: NDArray[np.int64], p: NDArray[np.float32], fold: NDArray[np.int64]) -> NDArray[np.float64]:
     """AUROC of each class over pairs from the same fold, shape (K,); NaN for one only one fold has."""
     right = np.zeros(p.shape[1])
     pairs = np.zeros(p.shape[1])
@@ -259,9 +255,7 @@ def _penalties(weightings: Sequence[dict[str, float]], sizes: Mapping[str, int],
     return torch.tensor(columns).to(like).T
 
 
-def _weightings(
-    names: Sequence[str], candidates: Mapping[str, Sequence[float]] | None
-) -> list[dict[str, float]]:
+def _weightings(names: Sequence[str], candidates: Mapping[str, Sequence[float]] | None) -> list[dict[str, float]]:
     candidates = candidates or {}
     unknown = [name for name in candidates if name not in names]
     if unknown:

@@ -59,15 +59,19 @@ class SoftmaxRegressions:
         self.offset = torch.zeros_like(self.pull[-1]).masked_fill(absent, -1e4)
 
     def solve(
-        self, penalties: Tensor, start: Tensor | None = None, tolerance: float = 1e-6, max_iterations: int = 300
+        self,
+        penalties: Tensor,
+        start: Tensor | None = None,
+        tolerance: float = 1e-6,
+        max_iterations: int = 1000,
     ) -> Fit:
         """Minimise all problems.
 
         Args:
             penalties: shape (d, P), above zero.
             start: coefficients to start from, shape (d + 1, K, P), such as those of a stronger penalty.
-            tolerance: a problem is solved when the decrease its next step promises is less than this
-                share of its objective.
+            tolerance: a problem is solved when its next step promises to lower the objective by less than
+                this, in nats; or when no step lowers it at the precision of x.
             max_iterations: give up on problems not solved by then.
         """
         ridge = torch.cat([penalties, torch.zeros_like(penalties[:1])]).to(self.x)[:, None, :]
@@ -81,7 +85,7 @@ class SoftmaxRegressions:
         iteration = 0
         for iteration in range(1, max_iterations + 1):
             previous = gradient
-            gradient = self._transposed(self._softmax(z) * self.weights) - self.pull + ridge * v
+            gradient = self._transposed(torch.softmax(z, dim=1) * self.weights) - self.pull + ridge * v
             if iteration > 1:
                 memory.add(step, gradient - previous)
             direction = -memory.times(gradient)
@@ -96,22 +100,22 @@ class SoftmaxRegressions:
                 step = (length * direction).to(v)
                 trial_z = torch.addcmul(z, moved, length.to(z).expand_as(z))
                 trial = self._objective(trial_z, v + step, ridge)
-                short = ~converged & (trial > value + 1e-4 * length * slope)
+                short = ~converged & ~(trial <= value + 1e-4 * length * slope)
                 if not bool(short.any()):
                     break
                 length = torch.where(short, length / 2, length)
-            v, z, value = v + step, trial_z, trial
+            converged = converged | short
+            step = step.masked_fill(short, 0)
+            v, z, value = v + step, torch.where(short, z, trial_z), torch.where(short, value, trial)
         return Fit(v, z, converged, iteration)
 
     def _logits(self, v: Tensor, offset: bool = True) -> Tensor:
-        z = (self.x @ v.flatten(1)).unflatten(1, v.shape[1:])
+        z: Tensor = (self.x @ v.flatten(1)).unflatten(1, v.shape[1:])
         return z.add_(self.offset) if offset else z
 
     def _transposed(self, per_sample: Tensor) -> Tensor:
-        return (self.x.T @ per_sample.flatten(1)).unflatten(1, per_sample.shape[1:])
-
-    def _softmax(self, z: Tensor) -> Tensor:
-        return torch.softmax(z, dim=1)
+        total: Tensor = (self.x.T @ per_sample.flatten(1)).unflatten(1, per_sample.shape[1:])
+        return total
 
     def _objective(self, z: Tensor, v: Tensor, ridge: Tensor) -> Tensor:
         """Shape (P,), float64: near the solution, float32 sums over samples would drown the decrease."""
@@ -121,7 +125,7 @@ class SoftmaxRegressions:
     def _hessian_diagonal(self, z: Tensor) -> Tensor:
         total = torch.zeros_like(self.pull)
         for rows in torch.arange(len(z), device=z.device).split(8192):
-            p = self._softmax(z[rows])
+            p = torch.softmax(z[rows], dim=1)
             total += (self.x[rows].square().T @ (p * (1 - p) * self.weights[rows]).flatten(1)).view_as(total)
         return total
 
@@ -129,7 +133,7 @@ class SoftmaxRegressions:
 class _Memory:
     """The last steps and gradient changes of P problems, and the inverse Hessians they imply."""
 
-    def __init__(self, diagonal: Tensor, size: int = 10) -> None:
+    def __init__(self, diagonal: Tensor, size: int = 20) -> None:
         self.inverse = 1 / diagonal
         self.scale = torch.ones(diagonal.shape[-1], dtype=torch.float64, device=diagonal.device)
         self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=size)

@@ -57,8 +57,7 @@ def rr_features(samples: NDArray[np.int64], fs: float) -> NDArray[np.float32]:
     if (steps <= 0).any():
         at = int((steps <= 0).argmax())
         raise UserError(
-            f"R-peak positions must ascend, but beat {at + 1} at sample {samples[at + 1]} "
-            f"follows one at {samples[at]}"
+            f"R-peak positions must ascend, but beat {at + 1} at sample {samples[at + 1]} follows one at {samples[at]}"
         )
     features = np.zeros((len(samples), 4))
     features[:1, 0] = np.log(TYPICAL_RR_S)

@@ -6,7 +6,8 @@ scored at once by the code that scores one test set.
 
 Two decision rules are reported side by side. The probabilities of a class-balanced classifier answer "which
 class, if all were equally common?"; their argmax finds the rare classes at the price of false alarms. The
-*prior-corrected* rule multiplies them by how common each class was in training before taking the argmax.
+*prior-corrected* rule multiplies them by how common each class was in training before taking the argmax; it
+errs least often where the probabilities are right, and may never predict a class that is rare and hard.
 """
 
 from __future__ import annotations
@@ -133,12 +134,6 @@ def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> flo
     return float((below + not_above) / 2 / len(negatives))
 
 
-def macro_auroc(y: NDArray[np.int64], probabilities: Array) -> float:
-    """Mean one-vs-rest AUROC over the classes that occur, NaN if only one does."""
-    areas = [auroc(y == i, probabilities[:, i]) for i in np.unique(y)]
-    return float(np.mean(areas)) if areas else float("nan")
-
-
 def rules(priors: NDArray[np.floating[Any]] | None, n_classes: int) -> list[Array]:
     """What each decision rule multiplies the probabilities with: ones, then the priors where given.
 
@@ -148,10 +143,10 @@ def rules(priors: NDArray[np.floating[Any]] | None, n_classes: int) -> list[Arra
     ones = np.ones(n_classes)
     if priors is None:
         return [ones]
-    priors = np.asarray(priors, dtype=np.float64)
-    if priors.shape != (n_classes,) or not (priors >= 0).all() or not priors.sum() > 0:
-        raise UserError(f"expected {n_classes} class priors, none negative, got {priors.tolist()}")
-    return [ones, priors]
+    given = np.asarray(priors, dtype=np.float64)
+    if given.shape != (n_classes,) or not (given >= 0).all() or not given.sum() > 0:
+        raise UserError(f"expected {n_classes} class priors, none negative, got {given.tolist()}")
+    return [ones, given]
 
 
 def decide(probabilities: Array, priors: Array) -> NDArray[np.int64]:
@@ -174,9 +169,7 @@ def present(y: NDArray[np.int64], n_classes: int) -> NDArray[np.bool_]:
     return np.bincount(y, minlength=n_classes) > 0
 
 
-def confusion_matrix(
-    y: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int
-) -> NDArray[np.int64]:
+def confusion_matrix(y: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
     """Counts of samples by true (row) and predicted (column) class, shape (K, K)."""
     return np.bincount(y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
 

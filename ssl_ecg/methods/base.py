@@ -30,10 +30,12 @@ class Method(LightningModule, ABC):
     Attributes:
         fs: sampling rate of the windows, Hz; set before training.
         seed: of the augmentations; set before training.
+        steps: of the whole run, however often it is stopped; set before training.
     """
 
     fs: float = 100.0
     seed: int = 0
+    steps: int = 1
 
     def __init__(self, encoder: Encoder, views: Views, optimiser: Optimiser | None = None) -> None:
         super().__init__()
@@ -69,12 +71,12 @@ class Method(LightningModule, ABC):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of Lightning's loop: views, loss."""
         loss = self.loss(self.make_views(batch.x, self.global_step), batch.patient)
-        self.log("loss", loss, prog_bar=True, batch_size=len(batch.x))
+        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.x))
         return loss
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  (Lightning's own return type is a wide union)
         """Optimiser and per-step schedule over the whole run."""
-        optimiser, schedule = self.optimiser.configure(self, int(self.trainer.estimated_stepping_batches))
+        optimiser, schedule = self.optimiser.configure(self, self.steps)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 

@@ -65,7 +65,6 @@ class BYOL(Method):
         Before a step rather than after the last one: a checkpoint taken between the two then holds the same
         state whichever callback runs first.
         """
-        steps = int(self.trainer.estimated_stepping_batches)
-        m = cosine_schedule(self.global_step, steps, self.momentum, 1.0)
+        m = cosine_schedule(self.global_step, self.steps, self.momentum, 1.0)
         update_momentum(self.encoder, self.target[0], m)
         update_momentum(self.head, self.target[1], m)

@@ -21,9 +21,7 @@ class LARS(Optimiser):
         momentum: of SGD.
     """
 
-    def __init__(
-        self, lr: float = 0.3, weight_decay: float = 1e-6, warmup: float = 0.1, momentum: float = 0.9
-    ) -> None:
+    def __init__(self, lr: float = 0.3, weight_decay: float = 1e-6, warmup: float = 0.1, momentum: float = 0.9) -> None:
         super().__init__(lr, weight_decay, warmup)
         if not weight_decay > 0:
             raise ValueError("LARS needs a positive weight_decay: without one no layer gets its own learning rate")

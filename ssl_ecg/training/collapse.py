@@ -8,12 +8,15 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from ssl_ecg.data.batches import generator
 from ssl_ecg.data.module import ECGDataModule
-from ssl_ecg.evaluation.diagnostics import diagnose
+from ssl_ecg.evaluation.diagnostics import collapsed, diagnose
 from ssl_ecg.training.embedding import embed
 
 
 class CollapseMonitor(Callback):
-    """Logs standard deviation, effective rank, alignment and uniformity of the embeddings each epoch.
+    """Watches how the embeddings fill their space.
+
+    Logs spread (standard deviation of the normalised embeddings; 1 is isotropic), effective rank,
+    alignment and uniformity each epoch, and warns of a collapse.
 
     Args:
         data: gives the windows (of training patients; the same each epoch, with the same augmentations).
@@ -21,18 +24,20 @@ class CollapseMonitor(Callback):
     """
 
     def __init__(self, data: ECGDataModule, size: int = 1024) -> None:
-        rows = torch.randperm(len(data.train_index), generator=generator(data.seed, 5))[:size]
-        self.index = data.train_index[rows]
-        self.data = data
+        rows = torch.randperm(len(data.train), generator=generator(data.seed, 5))[:size]
+        self.windows = data.train[rows]
+        self.seed = data.seed
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Embed two views of the windows and look at them."""
-        x = torch.cat(list(self.data.windows_of(self.index)))
-        g = generator(self.data.seed, 6, device=x.device)
+        x = torch.cat(list(self.windows.batches()))
+        g = generator(self.seed, 6, device=x.device)
         views = pl_module.views(x, pl_module.fs, g)[:2]
-        z0, z1 = (embed(pl_module.encoder, view.split(256)) for view in views)
-        found = diagnose(z0, z1)
-        for name, value in found.values().items():
-            pl_module.log(name, value)
-        if found.warning:
-            rank_zero_warn(f"epoch {trainer.current_epoch}: {found.warning}")
+        found = diagnose(*(embed(pl_module.encoder, view.split(256)) for view in views))  # type: ignore[arg-type]
+        for name in ("spread", "effective_rank", "alignment", "uniformity"):
+            pl_module.log(name, getattr(found, name))
+        if problem := collapsed(found):
+            rank_zero_warn(
+                f"epoch {trainer.current_epoch + 1}: {problem} Stronger augmentations, a lower learning rate or "
+                "another method may help."
+            )

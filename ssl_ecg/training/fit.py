@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -11,9 +12,10 @@ import torch
 from pytorch_lightning import Callback, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssl_ecg.data.module import ECGDataModule
-from ssl_ecg.errors import CheckpointError, UserError
+from ssl_ecg.errors import UserError
 from ssl_ecg.methods import Method
 from ssl_ecg.training.collapse import CollapseMonitor
 from ssl_ecg.training.log import EpochLog
@@ -47,13 +49,15 @@ def fit(
     Raises:
         CheckpointError: if `last.ckpt` cannot be read or does not fit the method.
         UserError: if the machine lacks the accelerator, or the loss is no longer finite.
+        SystemExit: with 143, after SIGTERM.
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
     log = EpochLog(folder)
     callbacks: list[Callback] = [Throughput(), CollapseMonitor(data), _Finite()]
     if probe is not None and probe.possible:
         callbacks.append(probe)
-    callbacks += [log, Resume(folder, settings.save_minutes)]  # last, so that what is saved is complete
+    resume = Resume(folder, log, settings.save_minutes)
+    callbacks += [log, resume]  # last, so that what is saved is complete
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=10))
     with _quiet():
@@ -72,25 +76,25 @@ def fit(
                 enable_progress_bar=sys.stderr.isatty(),
                 enable_model_summary=False,
                 use_distributed_sampler=False,  # Batches gives each rank its own share
+                reload_dataloaders_every_n_epochs=1,  # Batches are those of one epoch, or of what is left of it
                 default_root_dir=folder,
             )
-        except Exception as error:  # Lightning raises several kinds for hardware that is not there
+        except Exception as error:  # noqa: BLE001  (Lightning raises several kinds for hardware that is not there)
             raise UserError(f"trainer: {error}") from None
-        last = folder / "last.ckpt"
-        if last.exists():
-            _check_readable(last, method)
-        trainer.fit(method, datamodule=data, ckpt_path=last if last.exists() else None, weights_only=False)
+        steps = data.batches(ranks=trainer.world_size).steps
+        method.steps = steps * settings.max_epochs
+        resume.restore(trainer, method, steps)
+        if len(log.rows) < settings.max_epochs:
+            try:
+                trainer.fit(method, datamodule=data)
+            except SIGTERMException:
+                print(
+                    f"stopped by SIGTERM and saved: run the same command again to go on with {folder}", file=sys.stderr
+                )
+                raise SystemExit(128 + signal.SIGTERM) from None
+        if trainer.interrupted:  # Lightning keeps Ctrl-C to itself
+            raise KeyboardInterrupt
     return log.rows
-
-
-def _check_readable(path: Path, method: Method) -> None:
-    try:
-        state = torch.load(path, map_location="cpu", weights_only=False, mmap=True)
-        method.load_state_dict(state["state_dict"], strict=True)
-    except Exception as error:  # pickle and zip raise many kinds
-        raise CheckpointError(
-            f"{path} cannot be resumed ({type(error).__name__}: {error}): delete it to start the run over"
-        ) from None
 
 
 class _Finite(Callback):
@@ -116,7 +120,6 @@ class _quiet:  # noqa: N801  (used as a function)
         self._catcher = warnings.catch_warnings()
         self._catcher.__enter__()
         for message in (
-            ".*is not resumable.*",  # Batches resumes by the trainer's step
             ".*does not have many workers.*",
             ".*`IterableDataset` has `__len__` defined.*",
             ".*Checkpoint directory.*",

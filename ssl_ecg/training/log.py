@@ -5,25 +5,24 @@ from __future__ import annotations
 import csv
 import sys
 from pathlib import Path
-from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from ssl_ecg.files import replacing
 
 # What the line of an epoch shows, in this order, where it is known.
-_SHOWN = {"loss": ".3f", "probe_auroc": ".3f", "knn_f1": ".3f", "effective_rank": ".0f", "samples_per_s": ",.0f"}
+_SHOWN = {"loss": ".3f", "probe_auroc": ".3f", "knn_auroc": ".3f", "effective_rank": ".0f", "samples_per_s": ",.0f"}
 
 
 class EpochLog(Callback):
-    """Writes `metrics.csv` after every epoch; rows of a resumed run's earlier epochs come from its state.
+    """Writes `metrics.csv` after every epoch.
 
     Args:
         folder: of the run.
         echo: print a line per epoch (the main process only).
 
     Attributes:
-        rows: one dictionary per epoch.
+        rows: one dictionary per epoch; a resumed run's earlier ones are put here by `Resume`.
     """
 
     def __init__(self, folder: Path, echo: bool = True) -> None:
@@ -31,17 +30,11 @@ class EpochLog(Callback):
         self.echo = echo
         self.rows: list[dict[str, float]] = []
 
-    def state_dict(self) -> dict[str, Any]:
-        """The rows so far, so that a resumed run's file is whole."""
-        return {"rows": self.rows}
-
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up the rows of the epochs that were done."""
-        self.rows = list(state_dict["rows"])
-
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        for step_wise in [name for name in metrics if name.endswith(("_step", "_epoch"))]:
+            del metrics[step_wise]  # Lightning's other names for the same
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics}
         row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
         self.rows.append(row)

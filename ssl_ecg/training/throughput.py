@@ -24,9 +24,7 @@ class Throughput(Callback):
         self._samples = 0
         self._mark = time.perf_counter()
 
-    def on_train_batch_start(
-        self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int
-    ) -> None:
+    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Batch, batch_idx: int) -> None:
         """A batch has come: what passed was waiting."""
         now = time.perf_counter()
         self._waiting += now - self._mark

@@ -210,6 +210,8 @@ def test_warp_is_monotone_with_fixed_ends_and_bounded_rate(strength, period, len
     position = TimeWarp(strength, period, p=1)(ramp(5, length), 100, seeded(seed))[:, 0]
     assert position[:, 0].eq(0).all()
     assert position[:, -1].eq(length - 1).all()
+    rounded = TimeWarp(strength, period, p=1)(ramp(200, length).float(), 100, seeded(seed))[..., -1]
+    assert rounded.eq(length - 1).all(), "in float32 the end is fixed to the last bit as well"
     rate = position.diff()
     assert rate.min() > 0
     assert (rate - 1).abs().max() <= strength + 1e-6

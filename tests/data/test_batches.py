@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -15,6 +13,7 @@ from ssl_ecg.data.batches import Batches, generator
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.splits import check_disjoint, hold_out_patients
 from ssl_ecg.data.store import Store, build
+from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import BeatCentred, Sliding
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.preprocessing import Preprocessing
@@ -34,12 +33,12 @@ def batches(store: Store, patients: int = 0, **kwargs: int) -> Batches:
 @pytest.mark.parametrize("patients", [0, 2])
 def test_starting_at_any_step_gives_the_same_batches(store: Store, patients: int) -> None:
     every = batches(store, patients)
-    twice = [*every, *every]  # two epochs
+    twice = [*every, *batches(store, patients, first=len(every))]  # two epochs
     assert len(twice) == 2 * len(every)
     assert not torch.equal(twice[0].x, twice[len(every)].x)  # shuffled anew
     for step in (0, 1, len(every) - 1, len(every), len(every) + 3):
-        resumed = batches(store, patients)
-        resumed.start_step = step
+        resumed = batches(store, patients, first=step)
+        assert len(list(resumed)) == len(resumed) == len(every) - step % len(every)
         assert torch.equal(next(iter(resumed)).x, twice[step].x)
 
 
@@ -78,14 +77,13 @@ def test_batches_that_cannot_be_are_refused(store: Store) -> None:
 
 def test_held_out_patients_are_whole_and_never_trained_on(store: Store) -> None:
     module = ECGDataModule(store, P, Sliding(1.0), BeatCentred(), batch_size=8, hold_out=0.3)
-    patient = store.records["patient"].to_numpy()
-    trained = set(patient[module.train_index.record.numpy()])
-    held = set(module.patient_of(module.probe_val))
+    trained = set(module.train.patient)
+    held = set(module.probe_val.patient)
     assert trained == set(module.patients)
     assert held == set(module.held_out)
     assert not trained & held
     assert "p5" not in trained | held  # the test split
-    assert set(module.patient_of(module.probe_train)) == trained
+    assert set(module.probe_train.patient) == trained
 
 
 @settings(deadline=None, max_examples=30)
@@ -122,3 +120,13 @@ def test_generators_of_different_keys_differ() -> None:
     }
     assert len(draws) == 7
     assert torch.equal(torch.rand(3, generator=generator(1, 2)), torch.rand(3, generator=generator(1, 2)))
+
+
+def test_a_sample_of_windows_has_equal_shares_and_is_stable(store: Store) -> None:
+    windows = WindowSet(store, P, BeatCentred().index(store, P.samples))
+    sample = windows.sample(60)
+    assert np.bincount(sample.label).tolist() == [30, 30]
+    assert torch.equal(sample.index.start, windows.sample(60).index.start)
+    x = torch.cat(list(sample.batches(7)))
+    assert x.shape == (60, 2, 300)
+    torch.testing.assert_close(x.mean(-1), torch.zeros(60, 2), atol=1e-5, rtol=0)

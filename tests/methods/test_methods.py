@@ -78,9 +78,9 @@ def test_byol_target_moves_slowly_towards_the_online_network() -> None:
             p += 1
 
     class Fake:
-        estimated_stepping_batches = 100
         global_step = 0
 
+    method.steps = 100
     method._trainer = Fake()  # type: ignore[assignment]
     before = [p.clone() for p in method.target[0].parameters()]
     method.on_train_batch_start(None, 0)

@@ -40,7 +40,7 @@ def draw_noise(
         level: standard deviation in the typical record, mV.
         fs: sampling rate, Hz.
     """
-    rows, samples = breath.shape
+    samples = breath.shape[1]
     # People are more or less restless, electrodes stick more or less well.
     electrode = level * record.factor(0.35, 1, 1) * record.factor(0.3, ELECTRODES, 1)
 

@@ -1,0 +1,80 @@
+"""Windows with their labels and patients: what every evaluation works on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssl_ecg.data.batches import generator
+from ssl_ecg.data.store import Store
+from ssl_ecg.data.windows import WindowIndex
+from ssl_ecg.preprocessing import Preprocessing
+
+
+@dataclass(frozen=True)
+class WindowSet:
+    """Windows of a store, as an encoder sees them.
+
+    Attributes:
+        store: where they lie.
+        preprocessing: how they are cut and normalised.
+        index: which they are.
+    """
+
+    store: Store
+    preprocessing: Preprocessing
+    index: WindowIndex
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def __getitem__(self, which: Tensor) -> WindowSet:
+        return WindowSet(self.store, self.preprocessing, self.index[which])
+
+    def batches(self, batch_size: int = 1024) -> Iterator[Tensor]:
+        """Normalised windows, in order: tensors (B, C, T)."""
+        for rows in torch.arange(len(self)).split(batch_size):
+            chosen = self.index[rows]
+            x = self.store.gather(chosen.record, chosen.start, self.preprocessing.samples)
+            yield self.preprocessing.normalise_windows(x)
+
+    @property
+    def label(self) -> NDArray[np.int64]:
+        """Number of each window's class, -1 for none, shape (n,)."""
+        return self.index.label.numpy()
+
+    @property
+    def patient(self) -> NDArray[np.str_]:
+        """Whose each window is, shape (n,)."""
+        return self._of_recording("patient")
+
+    @property
+    def record(self) -> NDArray[np.str_]:
+        """Which recording each window is from, shape (n,)."""
+        return self._of_recording("record")
+
+    @property
+    def split(self) -> NDArray[np.str_]:
+        """The data set's split of each window's recording, shape (n,)."""
+        return self._of_recording("split")
+
+    def where(self, mask: NDArray[np.bool_]) -> WindowSet:
+        """Those of a mask of shape (n,)."""
+        return self[torch.from_numpy(mask)]
+
+    def sample(self, size: int, seed: int = 0) -> WindowSet:
+        """At most `size` windows, the same at every call: of each class an equal share, as far as there are any."""
+        label = self.index.label
+        classes = label.unique().tolist()
+        order = torch.randperm(len(label), generator=generator(seed, 3))
+        keep = [order[label[order] == c][: max(1, size // len(classes))] for c in classes]
+        return self[torch.cat(keep).sort().values] if keep else self
+
+    def _of_recording(self, column: str) -> NDArray[np.str_]:
+        values: NDArray[np.str_] = self.store.records[column].to_numpy().astype(str)[self.index.record.numpy()]
+        return values

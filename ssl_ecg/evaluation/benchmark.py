@@ -1,0 +1,123 @@
+"""The probe protocol: systems are fitted on the train patients, scored once on the test patients, compared in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg.evaluation.linear import LinearProbe, fit_linear_probe
+from ssl_ecg.evaluation.statistics import Difference, Interval, PatientBootstrap, Resampled, difference
+
+Features = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What one side of a split says of its samples.
+
+    Attributes:
+        y: class indices, shape (n,).
+        patients: whose each sample is, shape (n,).
+        records: which recording it is from, shape (n,).
+    """
+
+    y: NDArray[np.int64]
+    patients: NDArray[np.str_]
+    records: NDArray[np.str_]
+
+    def without(self, records: Sequence[str]) -> tuple[Labels, NDArray[np.bool_]]:
+        """The samples of all other recordings, and which they are."""
+        keep = ~np.isin(self.records, list(records))
+        return Labels(self.y[keep], self.patients[keep], self.records[keep]), keep
+
+
+@dataclass(frozen=True)
+class Result:
+    """What one system achieved.
+
+    Attributes:
+        system: its name.
+        probe: the fitted probe, with its cross-validation.
+        probabilities: of the test samples, shape (n, K); None before the test set was looked at.
+        scores: with their intervals, by name.
+        versus: paired differences to other systems, by system and score.
+        excluded: the scores without the recordings that the protocol shares.
+    """
+
+    system: str
+    probe: LinearProbe
+    probabilities: NDArray[np.float64] | None = None
+    scores: dict[str, Interval] = field(default_factory=dict)
+    versus: dict[str, dict[str, Difference]] = field(default_factory=dict)
+    excluded: dict[str, Interval] = field(default_factory=dict)
+
+
+class Benchmark:
+    """One data set's protocol.
+
+    Args:
+        train: labels the probes are fitted on.
+        test: labels they are scored on.
+        classes: the K class names.
+        subsets: groups of classes to also average the F1 over.
+        exclude: test recordings to leave out in a second scoring, because the protocol has their patients
+            on both sides.
+        resamples: of the bootstrap over test patients.
+        seed: of the bootstrap.
+    """
+
+    def __init__(
+        self,
+        train: Labels,
+        test: Labels,
+        classes: Sequence[str],
+        *,
+        subsets: Sequence[Sequence[str]] = (),
+        exclude: Sequence[str] = (),
+        resamples: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        self.train, self.test, self.classes = train, test, tuple(classes)
+        self.exclude = tuple(record for record in exclude if (test.records == record).any())
+        options: dict[str, Any] = {"subsets": subsets, "n_resamples": resamples, "seed": seed}
+        self._bootstrap = PatientBootstrap(test.y, test.patients, classes, **options)
+        rest, self._keep = test.without(self.exclude)
+        self._rest = PatientBootstrap(rest.y, rest.patients, classes, **options) if self.exclude else None
+        self._resampled: dict[str, Resampled] = {}
+
+    def fit(self, system: str, train: Mapping[str, Features]) -> Result:
+        """Fit one system's probe; everything is chosen inside the train patients.
+
+        Args:
+            system: its name.
+            train: its blocks of features, each (n, d).
+        """
+        probe = fit_linear_probe(train, self.train.y, self.train.patients, len(self.classes))
+        return Result(system, probe)
+
+    def score(self, fitted: Result, test: Mapping[str, Features], versus: Sequence[str] = ()) -> Result:
+        """Score a fitted system on the test patients, and beside systems scored before.
+
+        Args:
+            fitted: what `fit` gave.
+            test: its blocks of features, each (m, d).
+            versus: names of systems to compare with.
+        """
+        p = fitted.probe.predict_proba(test)
+        mine = self._bootstrap.resample(p, fitted.probe.priors)
+        self._resampled[fitted.system] = mine
+        excluded = {}
+        if self._rest is not None:
+            excluded = self._rest.resample(p[self._keep], fitted.probe.priors).intervals()
+        return Result(
+            fitted.system,
+            fitted.probe,
+            p,
+            mine.intervals(),
+            {other: difference(mine, self._resampled[other]) for other in versus},
+            excluded,
+        )

@@ -1,0 +1,225 @@
+"""Uncertainty over patients: percentile intervals and paired differences by the cluster bootstrap.
+
+A test set is a sample of people, not of beats: MIT-BIH's DS2 has 49,705 beats of 22 records. Resampling
+beats would pretend they are independent and give intervals several times too narrow, so whole patients are
+drawn with replacement.
+
+    bootstrap = PatientBootstrap(y, patients, ("N", "S", "V", "F"))
+    ours, theirs = bootstrap.resample(p_ours), bootstrap.resample(p_theirs)
+    ours.intervals()["macro_auroc"]                      # 0.91 [0.87, 0.94]
+    difference(ours, theirs)["macro_auroc"].p_value      # paired: both were scored on the same resamples
+
+No resample rescores samples. Confusion matrices add up over patients. The AUROC is a share of pairs, and
+counting the pairs each patient's positives win against each patient's negatives once gives every resample's
+AUROC as a quadratic form in how often each patient was drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg.errors import UserError
+from ssl_ecg.evaluation.checks import check_labels, check_patients, check_probabilities
+from ssl_ecg.evaluation.scores import (
+    Array,
+    confusion_matrix,
+    decide,
+    named_scores,
+    present,
+    rules,
+    score,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A score and where it may lie.
+
+    Attributes:
+        value: on the test set itself.
+        low: lower end of the interval.
+        high: upper end.
+        undefined: resamples without this score, because a class it needs had no samples in them; they
+            are left out of the interval.
+    """
+
+    value: float
+    low: float
+    high: float
+    undefined: int = 0
+
+    def __str__(self) -> str:
+        """Such as 0.883 [0.841, 0.917]."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Difference(Interval):
+    """A difference of two systems on the same patients.
+
+    Attributes:
+        p_value: two-sided: twice the share of resamples on the other side of zero, counting the test set
+            itself as one more on that side, so it is never below 2 / (resamples + 1).
+    """
+
+    p_value: float = float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Resampled:
+    """One system's scores on the test set and on every resample of its patients.
+
+    Attributes:
+        values: score by name, as `scores.named_scores` names them.
+        replicates: the same on each resample, shape (B,), NaN where undefined.
+        key: tells resamples of different bootstraps apart.
+    """
+
+    values: dict[str, float]
+    replicates: dict[str, Array]
+    key: int
+
+    def intervals(self, level: float = 0.95) -> dict[str, Interval]:
+        """Percentile interval of every score (Efron & Tibshirani, "Introduction to the Bootstrap", 1993)."""
+        return {name: Interval(self.values[name], *_ends(b, level)) for name, b in self.replicates.items()}
+
+
+class PatientBootstrap:
+    """Resamples of a test set's patients, the same ones for every system.
+
+    Args:
+        y: true class indices, shape (n,).
+        patients: whose each sample is, shape (n,).
+        classes: the K class names.
+        subsets: groups of classes to also average the F1 over.
+        n_resamples: B.
+        seed: of the draws.
+
+    Raises:
+        UserError: for labels or patients that do not fit, or fewer than two patients.
+    """
+
+    def __init__(
+        self,
+        y: NDArray[np.integer[Any]],
+        patients: NDArray[Any] | Sequence[str],
+        classes: Sequence[str],
+        *,
+        subsets: Sequence[Sequence[str]] = (),
+        n_resamples: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        self.y = check_labels(y, len(y), len(classes))
+        names, self.patient = check_patients(patients, len(y))
+        if len(names) < 2:
+            raise UserError(f"a bootstrap over patients needs two of them, got {names.tolist()}")
+        self.classes = tuple(classes)
+        self.subsets = tuple(map(tuple, subsets))
+        self.n_patients = len(names)
+        draws = np.random.default_rng(seed).integers(len(names), size=(n_resamples, len(names)))
+        self.drawn = np.stack([np.bincount(row, minlength=len(names)) for row in draws]).astype(np.float64)
+
+    def resample(
+        self, probabilities: NDArray[np.floating[Any]], priors: NDArray[np.floating[Any]] | None = None
+    ) -> Resampled:
+        """Score one system on the test set and on every resample.
+
+        Args:
+            probabilities: shape (n, K).
+            priors: of the training classes, shape (K,); adds the prior-corrected rule.
+
+        Raises:
+            UserError: for probabilities or priors that do not fit the labels.
+        """
+        k = len(self.classes)
+        p = check_probabilities(probabilities, len(self.y), k)
+        matrices = [self._confusions(decide(p, rule)) for rule in rules(priors, k)]
+        areas = np.stack([resampled_auroc(self.y == i, p[:, i], self.patient, self.drawn) for i in range(k)], axis=1)
+        point = score(self.y, p, self.classes, priors=priors, subsets=self.subsets)
+        replicates = named_scores(matrices, areas, self.classes, present(self.y, k), self.subsets)
+        key = hash((self.drawn.tobytes(), self.y.tobytes(), self.patient.tobytes()))
+        return Resampled(point.values, replicates, key)
+
+    def _confusions(self, predicted: NDArray[np.int64]) -> Array:
+        """Confusion matrix of every resample, shape (B, K, K)."""
+        k = len(self.classes)
+        per_patient = np.stack(
+            [confusion_matrix(self.y[mine], predicted[mine], k) for mine in _rows_of(self.patient, self.n_patients)]
+        )
+        return (self.drawn @ per_patient.reshape(self.n_patients, -1)).reshape(-1, k, k)
+
+
+def difference(first: Resampled, second: Resampled, level: float = 0.95) -> dict[str, Difference]:
+    """Each score of the first system minus that of the second, on the same resamples.
+
+    Raises:
+        UserError: if the two were not resampled by the same bootstrap.
+    """
+    if first.key != second.key:
+        raise UserError("a paired difference needs both systems scored on the same resamples of one test set")
+    found = {}
+    for name in first.values.keys() & second.values.keys():
+        apart = first.replicates[name] - second.replicates[name]
+        defined = apart[~np.isnan(apart)]
+        beyond = min((defined <= 0).sum(), (defined >= 0).sum())
+        p_value = min(1.0, 2 * (beyond + 1) / (len(defined) + 1)) if len(defined) else float("nan")
+        value = first.values[name] - second.values[name]
+        found[name] = Difference(value, *_ends(apart, level), p_value=float(p_value))
+    return {name: found[name] for name in first.values if name in found}
+
+
+def resampled_auroc(positive: NDArray[np.bool_], scores: Array, patient: NDArray[np.int64], drawn: Array) -> Array:
+    """AUROC of one class when each patient counts as often as it was drawn.
+
+    Args:
+        positive: which samples belong to the class, shape (n,).
+        scores: more means likelier, shape (n,).
+        patient: whose each sample is, 0 to R - 1, shape (n,).
+        drawn: how often each patient is in each resample, shape (B, R).
+
+    Returns:
+        Shape (B,); NaN where a resample has no positives or no negatives.
+    """
+    order = np.argsort(scores[~positive], kind="stable")
+    negatives = scores[~positive][order]
+    negative_of = patient[~positive][order]
+    low = np.searchsorted(negatives, scores[positive], side="left")
+    high = np.searchsorted(negatives, scores[positive], side="right")
+    positive_of = patient[positive]
+    n_patients = drawn.shape[1]
+    if n_patients <= len(drawn):
+        won = np.empty((n_patients, n_patients))
+        for theirs in range(n_patients):
+            below = np.concatenate([[0], np.cumsum(negative_of == theirs)])
+            won[:, theirs] = np.bincount(positive_of, (below[low] + below[high]) / 2, minlength=n_patients)
+        wins = ((drawn @ won) * drawn).sum(axis=1)
+    else:  # fewer resamples than patients: cheaper to walk the ranking once for each resample
+        wins = np.empty(len(drawn))
+        for b, times in enumerate(drawn):
+            below = np.concatenate([[0], np.cumsum(times[negative_of])])
+            wins[b] = times[positive_of] @ (below[low] + below[high]) / 2
+    pairs = (drawn @ np.bincount(positive_of, minlength=n_patients)) * (
+        drawn @ np.bincount(negative_of, minlength=n_patients)
+    )
+    return np.where(pairs > 0, wins / np.maximum(pairs, 1), np.nan)
+
+
+def _rows_of(patient: NDArray[np.int64], n_patients: int) -> list[NDArray[np.int64]]:
+    """The samples of each patient."""
+    ends = np.cumsum(np.bincount(patient, minlength=n_patients))[:-1]
+    return list(np.split(np.argsort(patient, kind="stable"), ends))
+
+
+def _ends(replicates: Array, level: float) -> tuple[float, float, int]:
+    """Interval ends and the number of undefined resamples."""
+    defined = replicates[~np.isnan(replicates)]
+    undefined = len(replicates) - len(defined)
+    if not len(defined):
+        return float("nan"), float("nan"), undefined
+    low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high), undefined

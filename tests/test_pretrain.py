@@ -1,0 +1,160 @@
+"""The main job, by its real command line."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+
+from ssl_ecg import load_encoder, pretrain
+from ssl_ecg.data.sources import Simulated
+
+TINY = [
+    "--data.patients=40",
+    "--data.records_per_patient=2",
+    "--method.encoder.width=4",
+    "--method.encoder.stages=2",
+    "--batch_size=16",
+    "--trainer.max_epochs=2",
+]
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("pretrain")
+
+
+@pytest.fixture(scope="module")
+def run(here: Path) -> Path:
+    pretrain.main([*TINY, f"--out={here}/runs", f"--cache={here}/cache", "--wandb=offline"])
+    return here / "runs" / "simclr-simulated"
+
+
+def test_the_run_folder_has_everything(run: Path) -> None:
+    names = {path.name for path in run.iterdir()}
+    assert {"config.yaml", "metrics.csv", "results.json", "training.png", "last.ckpt", "checkpoint"} <= names
+    rows = list(csv.DictReader((run / "metrics.csv").open()))
+    assert [row["epoch"] for row in rows] == ["0", "1"]
+    for column in (
+        "loss",
+        "probe_auroc",
+        "knn_auroc",
+        "effective_rank",
+        "spread",
+        "alignment",
+        "uniformity",
+        "samples_per_s",
+        "data_wait",
+        "lr",
+    ):
+        assert np.isfinite(float(rows[-1][column])), column
+    assert 0 <= float(rows[-1]["data_wait"]) <= 1
+    config = yaml.safe_load((run / "config.yaml").read_text())
+    assert config["method"]["init_args"]["encoder"]["init_args"]["in_channels"] == 6
+    results = json.loads((run / "results.json").read_text())
+    assert set(results["scores"]) == {"pretrained", "untrained"}
+    assert results["simulated"] is True
+    assert not set(results["held_out"]) & set(_train_patients())
+
+
+def _train_patients() -> list[str]:
+    return [r.patient for r in Simulated(patients=40, records_per_patient=2).recordings() if r.split == "train"]
+
+
+def test_the_checkpoint_embeds_and_knows_whom_it_saw(run: Path) -> None:
+    encoder = load_encoder(run)
+    recording = next(Simulated(patients=40, records_per_patient=2).recordings())
+    z = encoder(recording.signal, fs=recording.fs, leads=recording.leads)
+    assert z.shape == (encoder.dim,)
+    train = sorted(set(_train_patients()))
+    assert encoder.saw("Simulated", train) == train
+    assert encoder.saw("Simulated", ["p99999"]) == []
+    assert "Simulated data: no heart was involved" in (run / "checkpoint" / "README.md").read_text()
+
+
+def test_a_finished_run_is_shown_not_trained_again(run: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (run / "last.ckpt").stat().st_mtime_ns
+    pretrain.main([*TINY, f"--out={here}/runs", f"--cache={here}/cache", "--wandb=offline"])
+    out, err = capsys.readouterr()
+    assert "nothing to train" in err
+    assert "pretrained" in out
+    assert "untrained" in out
+    assert "python -m ssl_ecg.probe" in out
+    assert (run / "last.ckpt").stat().st_mtime_ns == before
+
+
+def test_other_settings_in_the_same_folder_are_refused(
+    run: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as stop:
+        pretrain.main([*TINY, f"--out={here}/runs", "--seed=5", "--method.temperature=0.2"])
+    assert stop.value.code == 1
+    err = capsys.readouterr().err
+    assert "was started with other settings" in err
+    assert "seed: was 0, now 5" in err
+    assert "method.temperature: was 0.1, now 0.2" in err
+
+
+def test_the_offline_wandb_run_holds_metrics_configuration_and_figure(run: Path) -> None:
+    from wandb.proto import wandb_internal_pb2
+    from wandb.sdk.internal.datastore import DataStore
+
+    (file,) = (run / "wandb").glob("offline-run-*/run-*.wandb")
+    store = DataStore()
+    store.open_for_scan(str(file))
+    config, history, files = {}, [], []
+    while True:
+        data = store.scan_data()
+        if data is None:
+            break
+        record = wandb_internal_pb2.Record()
+        record.ParseFromString(data)
+        for item in [*record.run.config.update, *record.config.update]:
+            config[item.key or item.nested_key[0]] = json.loads(item.value_json)
+        history += [{i.key or i.nested_key[0]: i.value_json for i in record.history.item}]
+        files += [f.path for f in record.files.files]
+    assert config["method"]["init_args"]["temperature"] == 0.1
+    assert config["batch_size"] == 16
+    seen = {name for row in history for name in row}
+    assert {"loss", "probe_auroc", "knn_auroc", "effective_rank", "samples_per_s", "pretrained/probe_auroc"} <= seen
+    assert any("training" in path and path.endswith(".png") for path in files) or "training" in seen
+    assert list((run / "wandb").glob("offline-run-*/files/media/images/training*.png"))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "says"),
+    [
+        (["--batchsize=8"], 2, "batch_size"),
+        (["--method=SimCRL"], 2, "SimCLR"),
+        (["--data=MITBH"], 2, "MITBIH"),
+        (["--method.encoder=RestNet1d"], 2, "ResNet1d"),
+        (["--method.temprature=1"], 2, "temperature"),
+        (["--config=nowhere.yaml"], 2, "nowhere.yaml"),
+        (["--batch_size=many"], 2, "batch_size"),
+        (["--batch_size=100000"], 1, "do not fill one batch"),
+        (["--preprocessing.leads=[V9]"], 1, "V9"),
+        (["--preprocessing.lowpass=60"], 1, "fs/2"),
+        (["--preprocessing.window=11"], 1, "the longest recording lasts 10 s"),
+        (["--trainer.max_epochs=0"], 1, "max_epochs"),
+        (["--patients_per_batch=7"], 1, "patients_per_batch"),
+        (["--method.encoder.kernel=4"], 2, "kernel must be odd"),
+        (["--method.encoder.in_channels=3"], 2, "in_channels"),
+        (["--data=MITBIH", "--data.root=nowhere", "--data.download=false", "--preprocessing.leads=[II]"], 1, "nowhere"),
+        (["--out=/proc/nowhere"], 1, "/proc/nowhere"),
+    ],
+)
+def test_bad_settings_are_said_before_any_training(
+    tmp_path: Path, arguments: list[str], code: int, says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = [*TINY, f"--out={tmp_path}/runs", f"--cache={tmp_path}/cache", *arguments]
+    with pytest.raises(SystemExit) as stop:
+        pretrain.main(given)
+    err = capsys.readouterr().err
+    assert stop.value.code == code, err
+    assert says in err
+    assert "Traceback" not in err
+    assert "epoch" not in err

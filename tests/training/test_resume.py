@@ -1,0 +1,109 @@
+"""A run that is stopped at any moment, and started again by the same command, ends with the same weights."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from pytorch_lightning import Callback
+from safetensors.torch import load_file
+
+from ssl_ecg import pretrain
+
+TINY = [
+    "--data.patients=40",
+    "--data.records_per_patient=2",
+    "--data.duration=5",
+    "--preprocessing.window=5",
+    "--preprocessing.leads=[II,V1]",
+    "--method.encoder.width=4",
+    "--method.encoder.stages=2",
+    "--batch_size=8",
+    "--trainer.max_epochs=3",
+    "--trainer.save_minutes=0.0001",
+    "--trainer.accelerator=cpu",
+]
+
+
+def arguments(tmp_path: Path, name: str, *more: str) -> list[str]:
+    return [*TINY, f"--out={tmp_path}/runs", f"--cache={tmp_path}/cache", f"--name={name}", *more]
+
+
+def weights(tmp_path: Path, name: str) -> dict[str, torch.Tensor]:
+    return load_file(tmp_path / "runs" / name / "checkpoint" / "model.safetensors")
+
+
+def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
+    assert a.keys() == b.keys()
+    for key in a:
+        assert torch.equal(a[key], b[key]), key
+
+
+class Stop(Callback):
+    """Stops the run as a crash would, after a step or between two of an epoch's last callbacks."""
+
+    def __init__(self, step: int) -> None:
+        self.step = step
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
+        if trainer.global_step == self.step:
+            raise RuntimeError("stopped")
+
+
+@pytest.mark.parametrize("method", ["SimCLR", "BYOL"])
+def test_a_crash_at_any_step_changes_nothing(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pretrain.main(arguments(tmp_path, "whole", f"--method={method}"))
+    for step in (1, 5, 6, 7, 13):  # 6 steps an epoch: within, before, at and after its end
+        name = f"stopped-{step}"
+        with monkeypatch.context() as patch:
+            make = pretrain.fit.__globals__["Throughput"]
+            patch.setitem(pretrain.fit.__globals__, "Throughput", lambda s=step: _both(make(), Stop(s)))
+            with pytest.raises(RuntimeError, match="stopped"):
+                pretrain.main(arguments(tmp_path, name, f"--method={method}"))
+        assert (tmp_path / "runs" / name / "last.ckpt").exists()
+        torch.manual_seed(99)  # global state must not matter
+        pretrain.main(arguments(tmp_path, name, f"--method={method}"))
+        assert_same(weights(tmp_path, name), weights(tmp_path, "whole"))
+        rows = (tmp_path / "runs" / name / "metrics.csv").read_text().splitlines()
+        assert len(rows) == 1 + 3
+
+
+def _both(first: Callback, second: Callback) -> Callback:
+    """Throughput, and besides it a crash."""
+    first.on_train_batch_start = second.on_train_batch_start  # type: ignore[method-assign]
+    return first
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+def test_a_killed_process_goes_on_by_the_same_command(tmp_path: Path, kind: signal.Signals) -> None:
+    long = ["--trainer.max_epochs=12"]
+    pretrain.main(arguments(tmp_path, "whole", *long))
+    command = [sys.executable, "-m", "ssl_ecg.pretrain", *arguments(tmp_path, "killed", *long)]
+    last = tmp_path / "runs" / "killed" / "last.ckpt"
+    for _ in range(2):
+        before = last.stat().st_mtime_ns if last.exists() else 0
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        deadline = time.monotonic() + 200
+        while process.poll() is None and time.monotonic() < deadline:
+            if last.exists() and last.stat().st_mtime_ns != before:  # it has trained and saved: any moment will do
+                process.send_signal(kind)
+                break
+            time.sleep(0.001)
+        _, messages = process.communicate(timeout=200)
+        if kind == signal.SIGTERM:
+            assert process.returncode == 128 + signal.SIGTERM, messages
+            assert "run the same command again" in messages
+            assert "Traceback" not in messages
+        else:
+            assert process.returncode == -signal.SIGKILL
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    assert "going on where it was stopped" in done.stderr
+    assert_same(weights(tmp_path, "killed"), weights(tmp_path, "whole"))
+    assert os.listdir(tmp_path / "runs" / "killed")
