@@ -118,10 +118,15 @@ class PretrainedEncoder(nn.Module):
         else:
             hops = 1
         device = next(self.encoder.parameters()).device
-        z = torch.cat([self.encoder(self.preprocessing.normalise_windows(part.to(device))) for part in x.split(1024)])
+        z: Tensor = torch.cat(
+            [self.encoder(self.preprocessing.normalise_windows(part.to(device))) for part in x.split(1024)]
+        )
         z = z.unflatten(0, (-1, hops)).mean(1)
         z = z[0] if single else z
-        return z if isinstance(signal, Tensor) else z.cpu().numpy()
+        if isinstance(signal, Tensor):
+            return z
+        out: NDArray[np.float32] = z.cpu().numpy()
+        return out
 
 
 def save_encoder(
@@ -215,7 +220,7 @@ def load_encoder(path: str | Path) -> PretrainedEncoder:
         golden = load_file(folder / "golden.safetensors")
     except CheckpointError:
         raise
-    except Exception as error:  # safetensors and torch each raise several kinds of their own
+    except Exception as error:  # noqa: BLE001  (safetensors and torch each raise several kinds of their own)
         raise CheckpointError(f"{folder} cannot be loaded: {error}") from None
     pretrained = PretrainedEncoder(encoder, preprocessing, config.get("pretraining"))
     _check_golden(pretrained, golden, config, folder)
@@ -230,10 +235,10 @@ def _check_golden(
     except (KeyError, ValueError, RuntimeError) as error:
         raise CheckpointError(f"{folder}: the stored signal cannot be embedded again: {error}") from None
     assert isinstance(embedding, Tensor)
-    error = float((embedding - golden["embedding"]).abs().max() / golden["embedding"].abs().max().clamp_min(1e-12))
-    if not error <= _TOLERANCE:
+    off = float((embedding - golden["embedding"]).abs().max() / golden["embedding"].abs().max().clamp_min(1e-12))
+    if not off <= _TOLERANCE:
         raise CheckpointError(
-            f"{folder} does not give the embedding stored with it (relative error {error:.2g}): its "
+            f"{folder} does not give the embedding stored with it (relative error {off:.2g}): its "
             "config.json, the encoder's code or this machine's arithmetic is not what it was saved with"
         )
 

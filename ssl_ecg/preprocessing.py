@@ -113,7 +113,9 @@ class Preprocessing:
             )
         # Filter at the higher of the two rates: what the low-pass removes cannot alias.
         low = self.lowpass if self.lowpass and self.lowpass < fs / 2 else 0
-        for kind, order, cutoff in (("highpass", 2, self.highpass), ("lowpass", 4, low)):
+        steps: tuple[tuple[Literal["highpass", "lowpass"], int, float], ...]
+        steps = (("highpass", 2, self.highpass), ("lowpass", 4, low))
+        for kind, order, cutoff in steps:
             if cutoff:
                 sos = scipy.signal.butter(order, cutoff, kind, fs=fs, output="sos")
                 # Odd extension over a second and more keeps the slow high-pass from ringing at the ends.
@@ -158,4 +160,5 @@ def _typical_sd(x: NDArray[np.floating], stretch: int) -> NDArray[np.floating]:
     """Median standard deviation of the stretches of each lead, (..., T) -> (..., 1): artefacts do not move it."""
     whole = x.shape[-1] // stretch * stretch
     parts = x[..., :whole].reshape(*x.shape[:-1], -1, stretch) if whole else x[..., None, :]
-    return np.maximum(np.median(parts.std(-1), axis=-1, keepdims=True), _FLAT)
+    typical: NDArray[np.floating] = np.maximum(np.median(parts.std(-1), axis=-1, keepdims=True), _FLAT)
+    return typical

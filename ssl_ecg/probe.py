@@ -30,7 +30,7 @@ from ssl_ecg.report.probe import write_report
 from ssl_ecg.training.embedding import embed
 
 # F is nearly one patient's in MIT-BIH, so the field also averages over the other three.
-_SUBSETS = {("N", "S", "V", "F"): [("N", "S", "V")]}
+_SUBSETS: dict[tuple[str, ...], list[tuple[str, ...]]] = {("N", "S", "V", "F"): [("N", "S", "V")]}
 
 Features = NDArray[np.float32]
 Extract = Callable[[WindowSet], Features]
@@ -148,15 +148,20 @@ def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tu
     for side, what in zip(sides, ("train", "test"), strict=True):
         if not len(side):
             raise DataError(f"{type(data).__name__} has no labelled windows in its {what} split")
-    check_disjoint(sides[0].patient, sides[1].patient, "train and test", frozenset(data.shared_patients))
+    check_disjoint(
+        sides[0].patient.tolist(), sides[1].patient.tolist(), "train and test", frozenset(data.shared_patients)
+    )
     return sides
 
 
 def rhythm_of(store: Store) -> Features:
     """Causal RR features of every beat of a store, in its order: shape (beats, 4)."""
     fs = store.records["source_fs"].to_numpy()
-    groups = store.beats.groupby("record", sort=True)["r_peak"]
-    return np.concatenate([rr_features(peaks.to_numpy(), fs[row]) for row, peaks in groups])
+    record, peaks = store.beats["record"].to_numpy(), store.beats["r_peak"].to_numpy()
+    ends = np.flatnonzero(np.diff(record)) + 1
+    return np.concatenate(
+        [rr_features(part, fs[row]) for row, part in zip(record[np.r_[0, ends]], np.split(peaks, ends), strict=True)]
+    )
 
 
 def _embeddings(encoder: Encoder, side: WindowSet) -> Features:

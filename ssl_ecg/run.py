@@ -81,7 +81,7 @@ def _flat(value: object, prefix: str = "") -> dict[str, Any]:
     if isinstance(value, dict):
         items = value.items()
     elif isinstance(value, list) and any(isinstance(v, dict) for v in value):
-        items = dict(enumerate(value)).items()  # type: ignore[assignment]
+        items = dict(enumerate(value)).items()
     else:
         return {prefix: value}
     return {k: v for name, part in items for k, v in _flat(part, f"{prefix}.{name}" if prefix else str(name)).items()}

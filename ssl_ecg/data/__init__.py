@@ -1,0 +1,1 @@
+"""From files of any data set to batches of windows."""

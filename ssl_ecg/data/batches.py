@@ -79,7 +79,8 @@ class Batches:
         self.steps = len(index) // (batch_size * ranks)
         if self.steps < 1:
             raise UserError(
-                f"{len(index)} windows do not fill one batch of {batch_size * ranks}: lower batch_size or give more data"
+                f"{len(index)} windows do not fill one batch of {batch_size * ranks}: "
+                "lower batch_size or give more data"
             )
         names, of_record = np.unique(store.records["patient"].to_numpy().astype(str), return_inverse=True)
         self._patient = torch.from_numpy(of_record)[index.record]

@@ -40,9 +40,8 @@ def hold_out_patients(
         raise DataError(f"{len(names)} patient(s) cannot be split into two sets without one on both sides")
     count = min(max(1, round(fraction * len(names))), len(names) - 1)
     classes = np.unique(labels[labels >= 0])
-    table = np.stack(
-        [np.bincount(patient[labels == c], minlength=len(names)) for c in classes] or [np.ones(len(names))]
-    )
+    counts: list[NDArray[np.int64]] = [np.bincount(patient[labels == c], minlength=len(names)) for c in classes]
+    table = np.array(counts if len(counts) else [np.ones(len(names))], dtype=np.float64)
     table = table / table.sum(1, keepdims=True)  # share of each class that each patient holds: (classes, patients)
     rng = np.random.default_rng(seed)
     draws = np.stack([rng.permutation(len(names))[:count] for _ in range(_DRAWS)])

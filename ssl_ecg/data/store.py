@@ -3,7 +3,8 @@
 Layout of a store's folder:
 
 - `signals.i16`: every recording lead after lead, so that a window of one lead is one run of bytes;
-- `records.parquet`: record, patient, split, labels, offset and length in samples, scale (mV, or standard deviations, per count), source_fs;
+- `records.parquet`: record, patient, split, labels, offset and length in samples,
+  scale (mV, or standard deviations, per count), source_fs;
 - `beats.parquet`: record (row number), r_peak (samples at source_fs), label;
 - `store.json`: format, source and its fingerprint, preprocessing; written last, so a folder without it is no store.
 """

@@ -29,4 +29,5 @@ class LARS(Optimiser):
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """LARS over parameter groups."""
-        return LightlyLARS(groups, lr=self.lr, momentum=self.momentum)
+        optimiser: torch.optim.Optimizer = LightlyLARS(groups, lr=self.lr, momentum=self.momentum)
+        return optimiser

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.evaluation.benchmark import Benchmark, Result
-from ssl_ecg.files import write_text
 from ssl_ecg.report.figures import confusion_figure, embedding_map, probe_bars, save
-from ssl_ecg.report.tables import print_table, write_csv
+from ssl_ecg.report.tables import print_table, write_csv, write_json
 
 # What the table shows of the many scores, where a data set has them.
 _COLUMNS = {
@@ -56,7 +54,7 @@ def write_report(
     cross_validated = {r.system: {"macro AUROC": r.probe.chosen.macro_auroc, "C": r.probe.chosen.c} for r in results}
     if embeddings is None:
         print_table(cross_validated, title=f"{checkpoint}: cross-validated inside the train patients, {kind}")
-        write_text(folder / "validation.json", json.dumps({"config": config, "systems": cross_validated}, indent=1))
+        write_json({"config": config, "systems": cross_validated}, folder / "validation.json")
         print(f"The test set was not touched. Written to {folder / 'validation.json'}")
         return
     shown = {
@@ -88,9 +86,9 @@ def write_report(
         "test_samples": len(benchmark.test.y),
         "excluded": list(benchmark.exclude),
         "config": config,
-        "systems": {r.system: _plain(r) for r in results},
+        "systems": {r.system: _document(r) for r in results},
     }
-    write_text(folder / "results.json", json.dumps(document, indent=1))
+    write_json(document, folder / "results.json")
     rows = [
         {"system": r.system, "score": name, "value": i.value, "low": i.low, "high": i.high}
         for r in results
@@ -112,24 +110,12 @@ def write_report(
     print(f"Written to {folder}: results.json, results.csv, confusion.png, map.png, scores.png")
 
 
-def _plain(result: Result) -> dict[str, Any]:
-    """A result as JSON can hold it."""
+def _document(result: Result) -> dict[str, Any]:
+    """What results.json says of a system."""
     return {
         "chosen": {"C": result.probe.chosen.c, "weights": result.probe.chosen.weights},
         "cross_validated_macro_auroc": result.probe.chosen.macro_auroc,
-        "scores": {k: _interval(v) for k, v in result.scores.items()},
-        "versus": {
-            other: {k: _interval(v) | {"p": _number(v.p_value)} for k, v in scores.items()}
-            for other, scores in result.versus.items()
-        },
-        "excluded": {k: _interval(v) for k, v in result.excluded.items()},
+        "scores": result.scores,
+        "versus": result.versus,
+        "excluded": result.excluded,
     }
-
-
-def _interval(interval: Any) -> dict[str, Any]:  # noqa: ANN401
-    return {"value": _number(interval.value), "low": _number(interval.low), "high": _number(interval.high)}
-
-
-def _number(value: float) -> float | None:
-    """JSON has no NaN."""
-    return None if np.isnan(value) else round(float(value), 6)

@@ -1,0 +1,1 @@
+"""The training loop: resume, metrics, online probe, collapse monitor, throughput."""

@@ -9,6 +9,7 @@ from pytorch_lightning.utilities import rank_zero_warn
 from ssl_ecg.data.batches import generator
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.evaluation.diagnostics import collapsed, diagnose
+from ssl_ecg.methods import Method
 from ssl_ecg.training.embedding import embed
 
 
@@ -32,8 +33,9 @@ class CollapseMonitor(Callback):
         """Embed two views of the windows and look at them."""
         x = torch.cat(list(self.windows.batches()))
         g = generator(self.seed, 6, device=x.device)
+        assert isinstance(pl_module, Method)
         views = pl_module.views(x, pl_module.fs, g)[:2]
-        found = diagnose(*(embed(pl_module.encoder, view.split(256)) for view in views))  # type: ignore[arg-type]
+        found = diagnose(*(embed(pl_module.encoder, view.split(256)) for view in views))
         for name in ("spread", "effective_rank", "alignment", "uniformity"):
             pl_module.log(name, getattr(found, name))
         if problem := collapsed(found):

@@ -6,10 +6,12 @@ import logging
 import signal
 import sys
 import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
-from pytorch_lightning import Callback, Trainer
+from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
@@ -100,37 +102,37 @@ def fit(
 class _Finite(Callback):
     """Stops at a loss that is NaN or infinite, before it is saved over good weights."""
 
-    def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx) -> None:  # type: ignore[no-untyped-def]
-        if not torch.isfinite(outputs["loss"]):
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
+        assert isinstance(outputs, Mapping)
+        loss = outputs["loss"]
+        if not torch.isfinite(loss):
             raise UserError(
-                f"the loss is {float(outputs['loss'])} at step {trainer.global_step}: lower method.optimiser.lr "
+                f"the loss is {float(loss)} at step {trainer.global_step}: lower method.optimiser.lr "
                 "or use trainer.precision 32-true; the last good state is kept in last.ckpt"
             )
 
 
-class _quiet:  # noqa: N801  (used as a function)
+@contextmanager
+def _quiet() -> Iterator[None]:
     """Silences Lightning's advertisements and its advice about what is done here on purpose."""
-
-    _LOGGERS = ("pytorch_lightning", "lightning_fabric", "pytorch_lightning.utilities.rank_zero")
-
-    def __enter__(self) -> None:
-        self._levels = [logging.getLogger(name).level for name in self._LOGGERS]
-        for name in self._LOGGERS:
-            logging.getLogger(name).setLevel(logging.ERROR)
-        self._catcher = warnings.catch_warnings()
-        self._catcher.__enter__()
+    loggers = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings():
         for message in (
             ".*does not have many workers.*",
             ".*`IterableDataset` has `__len__` defined.*",
-            ".*Checkpoint directory.*",
             ".*LeafSpec.*",
             ".*treespec.*",
             ".*lr_scheduler.step.*",
             ".*GPU available but not used.*",
         ):
             warnings.filterwarnings("ignore", message=message)
-
-    def __exit__(self, *exc: object) -> None:
-        self._catcher.__exit__(*exc)  # type: ignore[arg-type]
-        for name, level in zip(self._LOGGERS, self._levels, strict=True):
-            logging.getLogger(name).setLevel(level)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

@@ -9,6 +9,7 @@ from ssl_ecg.encoders import Encoder
 from ssl_ecg.evaluation.knn import knn_predict
 from ssl_ecg.evaluation.linear import fit_linear_probe
 from ssl_ecg.evaluation.scores import score
+from ssl_ecg.methods import Method
 from ssl_ecg.training.embedding import embed
 
 _C = 0.01  # fixed: an epoch has no time to choose it
@@ -52,6 +53,7 @@ class OnlineProbe(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Probe the online encoder."""
+        assert isinstance(pl_module, Method)
         if self.possible:
-            for name, value in self.score(pl_module.encoder).items():  # type: ignore[arg-type]
+            for name, value in self.score(pl_module.encoder).items():
                 pl_module.log(name, value, prog_bar=name == "probe_auroc")

@@ -57,8 +57,8 @@ class Resume(Callback):
                 f"{self.path} cannot be resumed ({reason}): delete it to start the run over"
             ) from None
         loop = trainer.fit_loop
-        epochs = loop.epoch_progress.current
-        epochs.ready = epochs.started = epochs.processed = epochs.completed = step // steps_per_epoch
+        for count in ("ready", "started", "processed", "completed"):
+            setattr(loop.epoch_progress.current, count, step // steps_per_epoch)
         steps = loop.epoch_loop.automatic_optimization.optim_progress.optimizer.step.total
         steps.ready = steps.completed = step
         loop.epoch_loop._batches_that_stepped = step  # what loggers count by

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,7 +29,7 @@ def wandb_logger(folder: Path, mode: Literal["offline", "online"], config: dict[
         raise UserError("wandb is not installed: pip install 'ssl-ecg[wandb]', or --wandb off") from None
     known = folder / "wandb_id"
     if not known.exists():
-        write_text(known, wandb.util.generate_id())
+        write_text(known, uuid.uuid4().hex[:8])
     logger = WandbLogger(
         name=folder.name,
         save_dir=folder,
