@@ -107,7 +107,7 @@ def pretrain(
     if logger is not None:
         logger.log_image("training", [str(run.folder / "training.png")])
         logger.log_metrics({f"{s}/{name}": value for s, row in scores.items() for name, value in row.items()})
-        logger.finalize("success")
+        logger.experiment.finish()  # or what was logged last may not be on disk when the command ends
     pretraining = {
         "method": type(method).__name__,
         "data": type(data).__name__,

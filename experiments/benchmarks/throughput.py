@@ -86,11 +86,8 @@ def main() -> None:
         # of an epoch cut short: what the callback counts begins after set-up, as in a long run
         return float(trainer.callback_metrics["samples_per_s"])
 
-    kinds = {
-        "encoder and loss, batch in memory": encoder_and_loss,
-        "+ data and views": with_data,
-        "+ Lightning": whole_loop,
-    }
+    first = "encoder and loss, batch in memory"
+    kinds = {first: encoder_and_loss, "+ data and views": with_data, "+ Lightning": whole_loop}
     found: dict[str, list[float]] = {name: [] for name in kinds}
     for measure in kinds.values():
         measure()  # warm-up
@@ -98,13 +95,12 @@ def main() -> None:
         print(f"round {i + 1} of {ROUNDS}", file=sys.stderr)
         for name, measure in kinds.items():
             found[name].append(measure())
-    base = statistics.median(found["encoder and loss, batch in memory"])
+    base = statistics.median(found[first])
     print(f"{size} windows of {len(preprocessing.leads)} x {preprocessing.samples}, {torch.get_num_threads()} threads")
     for name, values in found.items():
         middle = statistics.median(values)
-        print(
-            f"{name:36s} {middle:8,.0f} samples/s   {100 * middle / base:5.1f} %   ({min(values):,.0f} to {max(values):,.0f})"
-        )
+        spread = f"{min(values):,.0f} to {max(values):,.0f}"
+        print(f"{name:36s} {middle:8,.0f} samples/s   {100 * middle / base:5.1f} %   ({spread})")
 
 
 if __name__ == "__main__":

@@ -73,7 +73,7 @@ def fit(
                 sync_batchnorm=settings.devices > 1,
                 callbacks=callbacks,
                 logger=logger if logger is not None else False,
-                log_every_n_steps=10,
+                log_every_n_steps=min(10, data.batches(ranks=settings.devices).steps),
                 enable_checkpointing=False,
                 enable_progress_bar=sys.stderr.isatty(),
                 enable_model_summary=False,
