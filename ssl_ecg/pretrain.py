@@ -52,6 +52,11 @@ def pretrain(
     The run lives in the folder OUT/NAME. The same command goes on with a stopped run, and does nothing with
     a finished one.
 
+    Examples:
+        python -m ssl_ecg.pretrain
+        python -m ssl_ecg.pretrain --method BYOL --method.encoder.width 32 --name byol-32
+        python -m ssl_ecg.pretrain --config experiments/recipes/simclr_mitbih.yaml --data.root data/mitdb
+
     Args:
         data: the data set; its train split is used, without labels.
         preprocessing: how a raw recording becomes what the encoder sees.

@@ -54,6 +54,10 @@ def probe(
     without four causal RR features. All that is chosen is chosen by cross-validation inside the train patients.
     Prints a table and writes it as JSON and CSV, with a confusion matrix, a map of the embeddings and a chart.
 
+    Examples:
+        python -m ssl_ecg.probe runs/simclr-mitbih --data MITBIH --data.root data/mitdb
+        python -m ssl_ecg.probe runs/simclr-simulated --data Simulated --validate
+
     Args:
         checkpoint: a run's folder or a checkpoint's.
         data: the labelled data set.
