@@ -124,12 +124,13 @@ def probe(
                 fitted = benchmark.score(fitted, score_on, others)
             results.append(fitted)
     results.reverse()
-    seen = encoder.saw(name, sorted(set(test.patient.tolist())))
+    looked_at = train if validate else test
+    seen = encoder.saw(name, sorted(set(looked_at.patient.tolist())))
     write_report(
         folder,
         results,
         benchmark,
-        setting=_setting(seen, data),
+        setting=_validated(seen) if validate else _setting(seen, data),
         simulated=data.simulated,
         checkpoint=str(checkpoint),
         embeddings=None if validate else tests["pretrained"]["pretrained"],
@@ -200,6 +201,16 @@ def _setting(seen: list[str], data: Source) -> str:
         records = ", ".join(record for patient in shared for record in data.shared_patients[patient])
         return f"inductive, but for the one subject of records {records} whom the protocol has on both sides"
     return f"transductive: {len(seen)} test patient(s) were in pretraining"
+
+
+def _validated(seen: list[str]) -> str:
+    """What the cross-validated scores are worth for choosing between encoders."""
+    if not seen:
+        return "inductive: none of these patients was in pretraining"
+    return (
+        f"transductive: {len(seen)} of these patients were in pretraining, which flatters the pretrained encoder; for "
+        "choosing, compare what pretrain says of held-out patients (hold_out 0.5)"
+    )
 
 
 def main(argv: list[str] | None = None) -> None:

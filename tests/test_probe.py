@@ -68,7 +68,9 @@ def test_validation_never_looks_at_the_test_set(
     monkeypatch.setattr("ssl_ecg.evaluation.benchmark.Benchmark.score", lambda *_: pytest.fail("scored the test set"))
     arguments = [str(simulated), "--data=Simulated", "--data.patients=80", "--data.records_per_patient=3"]
     probe.main([*arguments, f"--cache={here}/cache", "--validate"])
-    assert "The test set was not touched" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "The test set was not touched" in out
+    assert "Transductive: 48 of these patients were in pretraining" in out
     assert "pretrained" in json.loads((simulated / "probe-simulated" / "validation.json").read_text())["systems"]
 
 

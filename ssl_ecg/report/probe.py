@@ -54,7 +54,8 @@ def write_report(
     cross_validated = {r.system: {"macro AUROC": r.probe.chosen.macro_auroc, "C": r.probe.chosen.c} for r in results}
     if embeddings is None:
         print_table(cross_validated, title=f"{checkpoint}: cross-validated inside the train patients, {kind}")
-        write_json({"config": config, "systems": cross_validated}, folder / "validation.json")
+        write_json({"setting": setting, "config": config, "systems": cross_validated}, folder / "validation.json")
+        print(f"{setting[0].upper()}{setting[1:]}.")
         print(f"The test set was not touched. Written to {folder / 'validation.json'}")
         return
     shown = {
