@@ -1,0 +1,94 @@
+"""A user's own classes, by dotted path through the real command line: encoder, augmentation and data set."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssl_ecg import load_encoder, pretrain
+
+MINE = '''
+"""What a user writes."""
+import numpy as np, torch
+from augmentations import Augmentation
+from ssl_ecg.data.sources import Source
+from ssl_ecg.data.source import Recording
+from ssl_ecg.encoders import Encoder
+
+
+class Polarity(Augmentation):
+    """Turns a record upside down."""
+
+    def apply(self, x, fs, generator):
+        return -x
+
+
+class Tiny(Encoder):
+    """Mean, maximum and spread of each lead.
+
+    Args:
+        in_channels: number of leads.
+        features: how many.
+    """
+
+    def __init__(self, in_channels: int = 1, features: int = 8) -> None:
+        super().__init__()
+        self.in_channels, self.dim = in_channels, features
+        self.layer = torch.nn.Linear(3 * in_channels, features)
+
+    def forward(self, x):
+        return self.layer(torch.cat([x.mean(-1), x.amax(-1), x.std(-1)], 1))
+
+
+class Noise(Source):
+    """Noise.
+
+    Args:
+        patients: how many.
+    """
+
+    classes = ("A", "B")
+    task = "record"
+
+    def __init__(self, patients: int = 12) -> None:
+        self.patients = patients
+
+    def ensure(self): pass
+    def fingerprint(self): return {"patients": self.patients}
+    def __len__(self): return self.patients
+
+    def recordings(self):
+        for i in range(self.patients):
+            x = np.random.default_rng(i).normal(size=(1, 1000)).astype(np.float32)
+            yield Recording(f"r{i}", f"p{i}", x, 250.0, ("MLII",), labels=("AB"[i % 2],))
+'''
+
+
+def test_they_are_used_by_their_dotted_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine_for_test.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("method.views.augmentations: [{class_path: mine_for_test.Polarity, init_args: {p: 0.5}}]\n")
+    pretrain.main(
+        [
+            f"--config={recipe}",
+            "--data=mine_for_test.Noise",
+            "--method.encoder=mine_for_test.Tiny",
+            "--preprocessing.leads=II",
+            "--preprocessing.window=4",
+            "--batch_size=4",
+            "--trainer.max_epochs=1",
+            f"--out={tmp_path}/runs",
+            f"--cache={tmp_path}/cache",
+        ]
+    )
+    assert "Tiny with 32 parameters" in capsys.readouterr().err
+    encoder = load_encoder(tmp_path / "runs" / "simclr-noise")
+    assert type(encoder.encoder).__module__ == "mine_for_test"
+    assert encoder(np.random.default_rng(0).normal(size=(1, 2000)), fs=500, leads=["ii"]).shape == (8,)
+    sys.modules.pop("mine_for_test")
