@@ -65,8 +65,8 @@ def pretrain(
         method: the self-supervised method, with its encoder, views and optimiser.
         trainer: how long to train, on what, how precisely.
         batch_size: windows per step and process.
-        patients_per_batch: patients in a batch; 0 mixes all. With few, who it is no longer tells two windows
-            apart, and a contrastive loss has to look at the beats.
+        patients_per_batch: patients in a batch, an equal number of windows each; 0 mixes all. Needed for
+            SimCLR's negatives of the same patient.
         hold_out: share of the train patients kept out for the online probe, where the data set has no
             validation split; 0 for none.
         seed: of everything random: weights, batches, augmentations, hold-out.

@@ -45,9 +45,8 @@ class Batches:
         index: the windows to draw from.
         preprocessing: gives the window's length and normalisation.
         batch_size: windows per rank and step.
-        patients: patients in a batch; 0 draws windows from all without replacement. A batch of few
-            patients makes who it is a poor answer to which two views belong together, so a contrastive
-            loss has to tell beats of one heart apart.
+        patients: patients in a batch, drawn anew each step, with an equal number of windows each; 0 draws
+            windows from all patients without replacement.
         seed: of the shuffling.
         rank: this process among `ranks`.
         ranks: number of processes; each sees its own share of every global batch.
