@@ -15,7 +15,7 @@ from torch import Tensor
 
 sys.path[0] = str(Path(__file__).parents[2])  # not this folder: there, this file has the package's name
 
-from augmentations import (  # noqa: E402
+from augmentations import (
     AmplitudeScale,
     Augmentation,
     BaselineWander,

@@ -9,6 +9,7 @@ speed drifts does not favour one; printed are the medians and their ratios.
 
 from __future__ import annotations
 
+import logging
 import statistics
 import sys
 import tempfile
@@ -19,6 +20,8 @@ import torch
 import yaml
 from pytorch_lightning import Trainer, seed_everything
 
+sys.path[0] = str(Path(__file__).parents[2])  # this folder's augmentations.py would hide the package
+
 from ssl_ecg import cli
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.data.module import ECGDataModule
@@ -28,6 +31,7 @@ from ssl_ecg.pretrain import DEFAULTS, pretrain
 from ssl_ecg.training.throughput import Throughput
 
 ROUNDS, STEPS = 7, 20
+logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 
 def step(method: Method, optimiser: torch.optim.Optimizer, views: list[torch.Tensor], batch: Batch) -> None:
