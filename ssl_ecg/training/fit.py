@@ -62,6 +62,7 @@ def fit(
     callbacks += [log, resume]  # last, so that what is saved is complete
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=10))
+    steps = data.batches(ranks=settings.devices).steps  # an epoch's
     with _quiet():
         try:
             trainer = Trainer(
@@ -73,7 +74,7 @@ def fit(
                 sync_batchnorm=settings.devices > 1,
                 callbacks=callbacks,
                 logger=logger if logger is not None else False,
-                log_every_n_steps=min(10, data.batches(ranks=settings.devices).steps),
+                log_every_n_steps=min(10, steps),
                 enable_checkpointing=False,
                 enable_progress_bar=sys.stderr.isatty(),
                 enable_model_summary=False,
@@ -83,7 +84,6 @@ def fit(
             )
         except Exception as error:  # noqa: BLE001  (Lightning raises several kinds for hardware that is not there)
             raise UserError(f"trainer: {error}") from None
-        steps = data.batches(ranks=trainer.world_size).steps
         method.steps = steps * settings.max_epochs
         resume.restore(trainer, method, steps)
         if len(log.rows) < settings.max_epochs:
