@@ -15,18 +15,14 @@ An augmentation of your own is a subclass of `Augmentation` with one method, `ap
 """
 
 from augmentations.amplitude import AmplitudeScale, scale
-from augmentations.base import Augmentation, Compose, Views
-from augmentations.noise import (
-    BaselineWander,
-    GaussianNoise,
-    Powerline,
-    add_source,
-    lead_gains,
-    normal_noise,
-    signal_sd,
-    sinusoids,
-)
-from augmentations.temporal import CropResize, TimeMask, TimeWarp, interpolate, mask_spans, warp
+from augmentations.base import Augmentation
+from augmentations.compose import Compose, Views
+from augmentations.masking import TimeMask, mask_spans
+from augmentations.noise import GaussianNoise, normal_noise, signal_sd
+from augmentations.powerline import Powerline
+from augmentations.sources import add_source, lead_gains, sinusoids
+from augmentations.wander import BaselineWander
+from augmentations.warping import CropResize, TimeWarp, interpolate, warp
 
 __all__ = [
     "AmplitudeScale",

@@ -2,44 +2,24 @@
 
 import pytest
 import torch
+from augmentation_kinds import KINDS
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch._subclasses.fake_tensor import DynamicOutputShapeException, FakeTensorMode
 
+import augmentations
 from augmentations import (
-    AmplitudeScale,
     Augmentation,
-    BaselineWander,
-    Compose,
-    CropResize,
-    GaussianNoise,
-    Powerline,
-    TimeMask,
-    TimeWarp,
     Views,
 )
 
 FS = 500.0
-KINDS = ["wander", "noise", "powerline", "scale", "warp", "crop", "mask", "compose"]
 quick = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-
-
-def ranges(low, high):
-    return st.tuples(st.floats(low, high), st.floats(low, high)).map(lambda pair: tuple(sorted(pair)))
 
 
 def build(kind, p):
     """A strategy for one kind of augmentation, over its settings."""
-    return {
-        "wander": st.builds(BaselineWander, ranges(0, 2), ranges(0, 1), st.integers(1, 5), p),
-        "noise": st.builds(GaussianNoise, ranges(0, 2), p),
-        "powerline": st.builds(Powerline, ranges(0, 2), st.sampled_from([(50.0,), (50.0, 60.0)]), p),
-        "scale": st.builds(AmplitudeScale, ranges(0.1, 10), st.booleans(), p),
-        "warp": st.builds(TimeWarp, st.floats(0, 0.99), st.floats(0.5, 20), p),
-        "crop": st.builds(CropResize, ranges(0.1, 1), p),
-        "mask": st.builds(TimeMask, ranges(0, 1), st.integers(1, 5), p),
-        "compose": st.builds(lambda p: Compose([TimeWarp(p=p), GaussianNoise(p=p), TimeMask(p=p)], p), p),
-    }[kind]
+    return KINDS[kind].build(p)
 
 
 lengths = st.one_of(st.integers(1, 5), st.integers(1, 700), st.sampled_from([1, 1000, 10_000]))
@@ -102,17 +82,9 @@ def test_p_zero_is_the_identity(kind, data, shape, seed):
     assert torch.equal(run(data.draw(build(kind, st.just(0.0))), x, seed).view(torch.int32), x.view(torch.int32))
 
 
-@pytest.mark.parametrize("kind", [k for k in KINDS if k != "compose"])
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.varies and name != "compose"])
 def test_each_sample_has_its_own_coin_and_its_own_parameters(kind):
-    wide = {
-        "wander": BaselineWander(p=0.3),
-        "noise": GaussianNoise(p=0.3),
-        "powerline": Powerline(p=0.3),
-        "scale": AmplitudeScale(p=0.3),
-        "warp": TimeWarp(p=0.3),
-        "crop": CropResize(p=0.3),
-        "mask": TimeMask(p=0.3),
-    }[kind]
+    wide = KINDS[kind].example(0.3)
     x = signal((1, 2, 100), 0).expand(2000, -1, -1)  # the same sample 2000 times
     y = run(wide, x, 1)
     changed = (y != x).flatten(1).any(1)
@@ -120,18 +92,10 @@ def test_each_sample_has_its_own_coin_and_its_own_parameters(kind):
     assert len(y[changed].flatten(1).unique(dim=0)) > 0.9 * changed.sum()
 
 
-@pytest.mark.parametrize("kind", [k for k in KINDS if k != "noise"])  # noise itself depends on the type
+@pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.half])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float16, 0.01), (torch.bfloat16, 0.08)])
 def test_half_precision_means_the_same(kind, dtype, tolerance):
-    augmentation = {
-        "wander": BaselineWander(p=1),
-        "powerline": Powerline(p=1),
-        "scale": AmplitudeScale(p=1),
-        "warp": TimeWarp(p=1),
-        "crop": CropResize(p=1),
-        "mask": TimeMask(p=1),
-        "compose": Compose([TimeWarp(p=1), BaselineWander(p=1), TimeMask(p=1)]),
-    }[kind]
+    augmentation = KINDS[kind].example(1.0)
     time = torch.arange(10_000) / FS  # long: a position in half precision would be off by several samples
     x = torch.sin(2 * torch.pi * 5 * time).expand(4, 2, -1).to(dtype)
     torch.testing.assert_close(run(augmentation, x, 3).float(), run(augmentation, x.float(), 3), atol=tolerance, rtol=0)
@@ -196,4 +160,4 @@ def test_prints_as_it_is_built(kind, data):
     assert isinstance(augmentation, Augmentation)
     assert f"p={augmentation.p}" in repr(augmentation)
     if kind != "compose":
-        assert repr(eval(repr(augmentation))) == repr(augmentation)
+        assert repr(eval(repr(augmentation), vars(augmentations))) == repr(augmentation)

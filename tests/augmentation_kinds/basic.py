@@ -1,0 +1,39 @@
+"""The first seven, and a composition."""
+
+from hypothesis import strategies as st
+
+from augmentation_kinds.kind import Kind, ranges
+from augmentations import (
+    AmplitudeScale,
+    BaselineWander,
+    Compose,
+    CropResize,
+    GaussianNoise,
+    Powerline,
+    TimeMask,
+    TimeWarp,
+)
+
+
+def three(p):
+    return Compose([TimeWarp(p=p), BaselineWander(p=p), TimeMask(p=p)])
+
+
+KINDS = {
+    "wander": Kind(
+        lambda p: st.builds(BaselineWander, ranges(0, 2), ranges(0, 1), st.integers(1, 5), p),
+        lambda p: BaselineWander(p=p),
+    ),
+    "noise": Kind(lambda p: st.builds(GaussianNoise, ranges(0, 2), p), lambda p: GaussianNoise(p=p), half=False),
+    "powerline": Kind(
+        lambda p: st.builds(Powerline, ranges(0, 2), st.sampled_from([(50.0,), (50.0, 60.0)]), p),
+        lambda p: Powerline(p=p),
+    ),
+    "scale": Kind(
+        lambda p: st.builds(AmplitudeScale, ranges(0.1, 10), st.booleans(), p), lambda p: AmplitudeScale(p=p)
+    ),
+    "warp": Kind(lambda p: st.builds(TimeWarp, st.floats(0, 0.99), st.floats(0.5, 20), p), lambda p: TimeWarp(p=p)),
+    "crop": Kind(lambda p: st.builds(CropResize, ranges(0.1, 1), p), lambda p: CropResize(p=p)),
+    "mask": Kind(lambda p: st.builds(TimeMask, ranges(0, 1), st.integers(1, 5), p), lambda p: TimeMask(p=p)),
+    "compose": Kind(lambda p: st.builds(three, p), three),
+}
