@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -70,8 +71,19 @@ def test_validation_never_looks_at_the_test_set(
     probe.main([*arguments, f"--cache={here}/cache", "--validate"])
     out = capsys.readouterr().out
     assert "The test set was not touched" in out
-    assert "Transductive: 48 of these patients were in pretraining" in out
+    assert "Inductive: judged by 16 train patients who were not in pretraining" in out
     assert "pretrained" in json.loads((simulated / "probe-simulated" / "validation.json").read_text())["systems"]
+
+
+def test_with_few_unseen_patients_all_judge_and_it_is_said() -> None:
+    side = SimpleNamespace(patient=np.array(["a", "a", *"bcdefg"]))
+    encoder = SimpleNamespace(saw=lambda name, patients: [p for p in patients if p in seen])
+    seen = ["a", "b"]
+    assert probe.unseen_by(encoder, "Any", side).tolist() == [False] * 3 + [True] * 5
+    assert probe._validated(probe.unseen_by(encoder, "Any", side), side).startswith("inductive: judged by 5")
+    seen = ["a", "b", "c"]
+    assert probe.unseen_by(encoder, "Any", side) is None
+    assert "transductive" in probe._validated(None, side)
 
 
 def test_test_patients_seen_in_pretraining_are_said(simulated: Path) -> None:

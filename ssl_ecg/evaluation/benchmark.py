@@ -66,6 +66,7 @@ class Benchmark:
         subsets: groups of classes to also average the F1 over.
         exclude: test recordings to leave out in a second scoring, because the protocol has their patients
             on both sides.
+        judged: which train samples the choice of settings is judged by, shape (n,); all by default.
         resamples: of the bootstrap over test patients.
         seed: of the bootstrap.
     """
@@ -78,10 +79,11 @@ class Benchmark:
         *,
         subsets: Sequence[Sequence[str]] = (),
         exclude: Sequence[str] = (),
+        judged: NDArray[np.bool_] | None = None,
         resamples: int = 1000,
         seed: int = 0,
     ) -> None:
-        self.train, self.test, self.classes = train, test, tuple(classes)
+        self.train, self.test, self.classes, self.judged = train, test, tuple(classes), judged
         self.exclude = tuple(record for record in exclude if (test.records == record).any())
         options: dict[str, Any] = {"subsets": subsets, "n_resamples": resamples, "seed": seed}
         self._bootstrap = PatientBootstrap(test.y, test.patients, classes, **options)
@@ -96,7 +98,7 @@ class Benchmark:
             system: its name.
             train: its blocks of features, each (n, d).
         """
-        probe = fit_linear_probe(train, self.train.y, self.train.patients, len(self.classes))
+        probe = fit_linear_probe(train, self.train.y, self.train.patients, len(self.classes), judged=self.judged)
         return Result(system, probe)
 
     def score(self, fitted: Result, test: Mapping[str, Features], versus: Sequence[str] = ()) -> Result:

@@ -105,6 +105,7 @@ def fit_linear_probe(
     cs: Sequence[float] = CS,
     block_weights: Mapping[str, Sequence[float]] | None = None,
     n_folds: int = 5,
+    judged: NDArray[np.bool_] | None = None,
     device: str | torch.device = "cpu",
 ) -> LinearProbe:
     """Fit a class-balanced L2 softmax regression, with C and block weights chosen by leave-patients-out.
@@ -121,6 +122,9 @@ def fit_linear_probe(
     patient is in one fold cannot be learned when that fold is held out: it is not scored, and listed in
     `unscored`. The best score wins; between equals, the stronger penalty.
 
+    An encoder embeds the patients it was pretrained on better than new ones, without a label being involved.
+    Settings should therefore be judged by patients it has not seen: `judged`.
+
     Args:
         blocks: named training features, each (n, d of the block), the largest usually first.
         y: class indices, shape (n,).
@@ -130,6 +134,8 @@ def fit_linear_probe(
         block_weights: candidates for the weight of a block. The first block's weight is 1 and that of
             others one of `BLOCK_WEIGHTS` unless given here.
         n_folds: fewer are made where there are fewer patients.
+        judged: which samples settings are scored on while their fold is held out, shape (n,); all by default.
+            The others are only learned from.
         device: where to compute.
 
     Raises:
@@ -160,7 +166,7 @@ def fit_linear_probe(
     chosen = Setting(cs[0], weightings[0], float("nan"))
     if len(cs) * len(weightings) > 1:
         fold = patient_folds(patients, y, n_classes, n_folds)
-        table, unscored = _cross_validate(x, labels, fold, n_classes, cs, weightings, sizes)
+        table, unscored = _cross_validate(x, labels, fold, judged, n_classes, cs, weightings, sizes)
         chosen = max(table, key=lambda setting: (setting.macro_auroc, -setting.c))
 
     problem = SoftmaxRegressions(x.double(), labels, weight, n_classes)
@@ -185,6 +191,7 @@ def _cross_validate(
     x: Tensor,
     y: Tensor,
     fold: NDArray[np.int64],
+    judged: NDArray[np.bool_] | None,
     n_classes: int,
     cs: Sequence[float],
     weightings: Sequence[dict[str, float]],
@@ -206,7 +213,7 @@ def _cross_validate(
         start = fit.coefficients
         for i, weights in enumerate(weightings):
             logits = fit.logits[..., i * n_folds : (i + 1) * n_folds][held_out[0], :, held_out[1]]
-            areas = _held_out_auroc(labels, torch.softmax(logits, dim=1).cpu().numpy(), fold)
+            areas = _held_out_auroc(labels, torch.softmax(logits, dim=1).cpu().numpy(), fold, judged)
             if np.isnan(areas).all():
                 raise UserError(
                     "C cannot be chosen by leaving patients out: no class is in patients of two folds; "
@@ -217,16 +224,19 @@ def _cross_validate(
     return [setting for row in settings.values() for setting in row], unscored
 
 
-def _held_out_auroc(y: NDArray[np.int64], p: NDArray[np.float32], fold: NDArray[np.int64]) -> NDArray[np.float64]:
-    """AUROC of each class over pairs from the same fold, shape (K,); NaN for one only one fold has."""
+def _held_out_auroc(
+    y: NDArray[np.int64], p: NDArray[np.float32], fold: NDArray[np.int64], judged: NDArray[np.bool_] | None
+) -> NDArray[np.float64]:
+    """AUROC of each class over judged pairs from the same fold, shape (K,); NaN for one only one fold has."""
     right = np.zeros(p.shape[1])
     pairs = np.zeros(p.shape[1])
     for f in np.unique(fold):
+        held = fold == f if judged is None else (fold == f) & judged
         for k in range(p.shape[1]):
-            positive = y[fold == f] == k
+            positive = y[held] == k
             n = positive.sum() * (~positive).sum()
             if n and (y[fold != f] == k).any():
-                right[k] += n * auroc(positive, p[fold == f, k])
+                right[k] += n * auroc(positive, p[held, k])
                 pairs[k] += n
     return np.where(pairs > 0, right / np.maximum(pairs, 1), np.nan)
 

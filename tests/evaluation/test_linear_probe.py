@@ -103,7 +103,7 @@ def test_a_held_out_patient_has_no_say_in_its_own_predictions(monkeypatch):
     monkeypatch.setattr(linear, "patient_folds", lambda *_: fold)
     judged = []
     original = linear._held_out_auroc
-    monkeypatch.setattr(linear, "_held_out_auroc", lambda y, p, fold: (judged.append(p), original(y, p, fold))[1])
+    monkeypatch.setattr(linear, "_held_out_auroc", lambda y, p, *rest: (judged.append(p), original(y, p, *rest))[1])
     swapped = np.where(fold == 0, (y + 1) % 4, y)
     for labels in (y, swapped):
         fit_linear_probe({"x": x}, labels, patients, 4, cs=[0.01, 0.02])
@@ -123,6 +123,22 @@ def test_few_informative_features_are_not_drowned_by_many():
     assert len(probe.table) == len(linear.CS) * len(linear.BLOCK_WEIGHTS)
     plain = fit_linear_probe({"all": np.concatenate([noise, rr], axis=1)}, y, patients, 2)
     assert probe.chosen.macro_auroc > plain.chosen.macro_auroc + 0.02
+
+
+def test_settings_are_judged_by_the_patients_asked_for():
+    rng = np.random.default_rng(0)
+    y, patients = rng.integers(0, 2, 600), rng.integers(0, 12, 600)
+    seen = patients < 6
+    # One strong feature that holds for all, and many that know the answer for the seen patients alone.
+    strong = 1.5 * y[:, None] + rng.normal(size=(600, 1))
+    known = np.where(seen[:, None], y[:, None], rng.integers(0, 2, 600)[:, None]) + 3 * rng.normal(size=(600, 60))
+    x = np.concatenate([strong, known], axis=1).astype(np.float32)
+    flattered = fit_linear_probe({"x": x}, y, patients, 2, judged=seen).chosen
+    honest = fit_linear_probe({"x": x}, y, patients, 2, judged=~seen).chosen
+    everyone = fit_linear_probe({"x": x}, y, patients, 2).chosen
+    assert flattered.macro_auroc > everyone.macro_auroc > honest.macro_auroc + 0.02
+    all_of_them = fit_linear_probe({"x": x}, y, patients, 2, judged=np.ones(600, bool)).chosen
+    assert all_of_them == everyone
 
 
 def test_a_class_of_one_patient_is_not_scored_and_said():
