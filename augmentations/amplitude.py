@@ -6,7 +6,9 @@ import torch
 from torch import Tensor
 
 from augmentations.base import Augmentation
+from augmentations.noise import signal_sd
 from augmentations.ranges import check_range, draw
+from augmentations.sources import sinusoids
 
 
 def scale(x: Tensor, factor: Tensor) -> Tensor:
@@ -20,6 +22,22 @@ def scale(x: Tensor, factor: Tensor) -> Tensor:
         Scaled signals, (B, C, T).
     """
     return x * factor[..., None].to(x.dtype)
+
+
+def modulate(x: Tensor, source: Tensor, depth: Tensor) -> Tensor:
+    """Multiplies each lead by a gain that changes over time: 1 + depth * source.
+
+    Args:
+        x: Signals, (B, C, T).
+        source: What moves the gain, the same for all leads, (B, T).
+        depth: How far it moves each sample, (B, 1), or each lead, (B, C).
+
+    Returns:
+        Signals, (B, C, T).
+    """
+    if depth.shape[1] == 1:
+        return x * (1 + depth * source)[:, None].to(x.dtype)
+    return torch.addcmul(x, x * source[:, None].to(x.dtype), depth[..., None].to(x.dtype))
 
 
 class AmplitudeScale(Augmentation):
@@ -48,3 +66,113 @@ class AmplitudeScale(Augmentation):
         low, high = self.factor
         shape = (len(x), x.shape[1] if self.per_lead else 1)
         return scale(x, draw((math.log(low), math.log(high)), shape, x, generator).exp_())
+
+
+class Polarity(Augmentation):
+    """Turns a record, or some of its leads, upside down, as electrodes with their cables swapped do.
+
+    Rate and widths stay. The electrical axis turns by 180 degrees; of single leads turned over, no one axis is
+    left: Einthoven's law I + III = II is lost.
+
+    Reference: negation in Sarkar & Etemad, Self-supervised ECG Representation Learning for Emotion Recognition,
+    IEEE Transactions on Affective Computing 2020, https://arxiv.org/abs/2002.03898
+
+    Args:
+        per_lead: Turn over each lead with probability 1/2 (none, or all, now and then). Otherwise the record.
+        p: Probability that a sample is changed, 0 to 1.
+
+    Raises:
+        ValueError: If `p` is not a probability.
+    """
+
+    def __init__(self, per_lead: bool = False, p: float = 0.5) -> None:
+        super().__init__(p)
+        self.per_lead = per_lead
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Turns over every sample; see `Augmentation.apply`."""
+        if not self.per_lead:
+            return -x
+        return scale(x, torch.rand(x.shape[:2], generator=generator, device=x.device).sub_(0.5).sign_())
+
+
+class Offset(Augmentation):
+    """Adds a constant to each lead: the half-cell potential of its electrodes, where no high-pass took it away.
+
+    Reference: DC shift in Mohsenvand et al., Contrastive Representation Learning for Electroencephalogram
+    Classification, ML4H 2020, https://proceedings.mlr.press/v136/mohsenvand20a.html
+
+    Args:
+        offset: Range of the constant, in standard deviations of the sample (as noise is measured: its leads'
+            standard deviations, root mean square).
+        per_lead: Draw a constant for each lead. Otherwise one for the record.
+        p: Probability that a sample is changed, 0 to 1.
+
+    Raises:
+        ValueError: If the range is empty, or `p` is not a probability.
+    """
+
+    def __init__(self, offset: tuple[float, float] = (-0.5, 0.5), per_lead: bool = True, p: float = 0.5) -> None:
+        super().__init__(p)
+        self.offset = check_range("offset", offset, least=-math.inf)
+        self.per_lead = per_lead
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Shifts every sample; see `Augmentation.apply`."""
+        shape = (len(x), x.shape[1] if self.per_lead else 1)
+        offset = draw(self.offset, shape, x, generator) * signal_sd(x)
+        return x + offset[..., None].to(x.dtype)
+
+
+class GainModulation(Augmentation):
+    """Lets the amplitude swell and fade as with breathing: times 1 + depth * sine, never below zero.
+
+    Breathing moves the heart and fills the lungs, which changes the height of R waves by 5 to 20 % at 0.1 to
+    0.5 Hz. The rhythm stays.
+
+    Reference: Moody et al., Derivation of Respiratory Signals from Multi-lead ECGs, Computers in Cardiology
+    1985, https://physionet.org/content/edr
+
+    Args:
+        depth: Range of the depth: the largest relative change of amplitude, 0 to 1.
+        frequency: Range of the sine's frequency in Hz.
+        per_lead: Breathing turns the axis as well: each lead follows the sine with a factor of its own, -1 to 1,
+            times the depth. Otherwise all leads follow it alike, and the axis stays.
+        p: Probability that a sample is changed, 0 to 1.
+
+    Raises:
+        ValueError: If a range is empty, negative or out of its bounds, or `p` is not a probability.
+    """
+
+    def __init__(
+        self,
+        depth: tuple[float, float] = (0.05, 0.2),
+        frequency: tuple[float, float] = (0.1, 0.5),
+        per_lead: bool = False,
+        p: float = 0.5,
+    ) -> None:
+        super().__init__(p)
+        self.depth = check_range("depth", depth, least=0, most=1)
+        self.frequency = check_range("frequency", frequency, least=0)
+        self.per_lead = per_lead
+
+    def check(self, fs: float) -> None:
+        """Refuses a rate too low for the highest frequency; see `Augmentation.check`."""
+        super().check(fs)
+        highest = self.frequency[1]
+        if highest >= fs / 2:
+            raise ValueError(
+                f"GainModulation up to {highest:g} Hz needs a sampling rate above {2 * highest:g} Hz,"
+                f" not fs={fs:g}: lower its `frequency`"
+            )
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Modulates every sample; see `Augmentation.apply`."""
+        shape = (len(x), 1)
+        depth = draw(self.depth, shape, x, generator)
+        frequency = draw(self.frequency, shape, x, generator)
+        phase = draw((0, 2 * math.pi), shape, x, generator)
+        source = sinusoids(torch.ones_like(depth), frequency, phase, fs, x.shape[-1])
+        if self.per_lead:
+            depth = depth * draw((-1, 1), (len(x), x.shape[1]), x, generator)
+        return modulate(x, source.clamp_(-1, 1), depth)  # rounding takes a sine past 1

@@ -3,6 +3,8 @@
 import inspect
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -82,7 +84,7 @@ class Augmentation(ABC):
             TypeError: If `x` is not a floating-point tensor.
             ValueError: If `x` is not (B, C, T), or for a rate that `check` refuses.
         """
-        _check_batch(x)
+        check_batch(x)
         self.check(fs)
         if self.p == 0 or x.numel() == 0:
             return x
@@ -93,18 +95,45 @@ class Augmentation(ABC):
         if self.p == 1:
             return self.apply(x, fs, generator)
         chosen = torch.rand(len(x), generator=generator, device=x.device) < self.p
-        if x.device.type != "cpu":  # elsewhere, asking which rows were chosen would wait for the device
-            return torch.where(chosen[:, None, None], self.apply(x, fs, generator), x)
-        rows = chosen.nonzero().squeeze(1)
-        return x.index_copy(0, rows, self.apply(x.index_select(0, rows), fs, generator)) if len(rows) else x
+        return change_rows(x, chosen, lambda rows: self.apply(rows, fs, generator))
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments, as they were given: what `repr` shows and a YAML file keeps."""
+        names = inspect.signature(type(self).__init__).parameters
+        return {name: getattr(self, name) for name in names if hasattr(self, name)}
 
     def __repr__(self) -> str:
-        names = inspect.signature(type(self).__init__).parameters
-        settings = (f"{name}={getattr(self, name)!r}" for name in names if hasattr(self, name))
-        return f"{type(self).__name__}({', '.join(settings)})"
+        return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings().items())})"
 
 
-def _check_batch(x: object) -> None:
+def change_rows(x: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+    """Changes some samples of a batch and leaves the others as they are.
+
+    Args:
+        x: Signals, (B, C, T).
+        chosen: Which to change, (B,), boolean.
+        change: What to do with them; keeps shape and type.
+
+    Returns:
+        The signals, (B, C, T).
+    """
+    # Elsewhere, asking which rows were chosen would wait for the device; a compiler could not see past it.
+    if x.device.type != "cpu" or torch.compiler.is_compiling():
+        return torch.where(chosen[:, None, None], change(x), x)
+    rows = chosen.nonzero().squeeze(1)
+    return x.index_copy(0, rows, change(x.index_select(0, rows))) if len(rows) else x
+
+
+def check_batch(x: object) -> None:
+    """Refuses what is not a batch of signals.
+
+    Args:
+        x: What should be signals, (B, C, T), of a floating-point type.
+
+    Raises:
+        TypeError: If it is not a floating-point tensor.
+        ValueError: If it is not (B, C, T).
+    """
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__
         raise TypeError(f"signals are a floating-point tensor, not {kind}: torch.as_tensor(x).float() is one")

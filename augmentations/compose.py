@@ -1,9 +1,9 @@
-"""Several augmentations made into one (`Compose`), and the views that contrastive methods compare (`Views`)."""
+"""Several augmentations made into one: all in turn, one of them, some of them, all in an order of each sample's own."""
 
 import torch
 from torch import Tensor
 
-from augmentations.base import Augmentation
+from augmentations.base import Augmentation, change_rows
 
 
 class Compose(Augmentation):
@@ -22,7 +22,7 @@ class Compose(Augmentation):
         super().__init__(p)
         for augmentation in augmentations:
             if not isinstance(augmentation, Augmentation):
-                raise TypeError(f"Compose takes a list of Augmentation objects, not {augmentation!r}")
+                raise TypeError(f"{type(self).__name__} takes a list of Augmentation objects, not {augmentation!r}")
         self.augmentations = list(augmentations)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
@@ -38,55 +38,124 @@ class Compose(Augmentation):
             augmentation.check(fs)
 
     def __repr__(self) -> str:
-        return _lines("Compose", self.augmentations, f"p={self.p}")
+        settings = [f"{name}={value!r}" for name, value in self.settings().items() if name != "augmentations"]
+        lines = [f"{part!r}," for part in self.augmentations] + [", ".join(settings)]
+        return f"{type(self).__name__}([\n{indented(lines[:-1])}\n], {lines[-1]})"
 
 
-class Views:
-    """Independent random views of each sample: the positives of SimCLR, BYOL and their kin.
-
-    Reference: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020,
-    https://arxiv.org/abs/2002.05709
+class OneOf(Compose):
+    """One of several augmentations, drawn for each sample.
 
     Args:
-        augmentations: What makes a view, applied in this order; each tosses its own coin, for each view anew.
-        n: How many views.
+        augmentations: What to choose from; the chosen one still tosses its own coin: give it p=1 to be sure.
+        weights: How likely each is, relative to the others; all alike by default.
+        p: Probability that a sample is given to one of them, 0 to 1.
 
     Raises:
         TypeError: If one of them is not an `Augmentation`.
-        ValueError: If `n` is not positive.
+        ValueError: If there is none, there are not as many weights, one is negative or all are 0, or `p` is not a
+            probability.
     """
 
-    def __init__(self, augmentations: list[Augmentation], n: int = 2) -> None:
-        if n < 1:
-            raise ValueError(f"n is a number of views, at least 1, not {n!r}")
-        self.augmentations = Compose(augmentations)
-        self.n = n
+    def __init__(
+        self, augmentations: list[Augmentation], weights: tuple[float, ...] | None = None, p: float = 1.0
+    ) -> None:
+        super().__init__(augmentations, p)
+        _check_any(self)
+        if weights is not None:
+            weights = tuple(float(weight) for weight in weights)
+            if len(weights) != len(augmentations) or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
+                raise ValueError(
+                    f"weights are {len(augmentations)} numbers, one for each augmentation, not {weights!r}"
+                )
+        self.weights = weights
 
-    def check(self, fs: float) -> None:
-        """Refuses a sampling rate that one of the augmentations cannot work at; see `Augmentation.check`."""
-        self.augmentations.check(fs)
-
-    def __call__(self, x: Tensor, fs: float, generator: torch.Generator | None = None) -> list[Tensor]:
-        """Makes the views.
-
-        Args:
-            x: Signals, (B, C, T), of a floating-point type. They are not modified.
-            fs: Sampling rate in Hz.
-            generator: Where random numbers come from, on the device of `x`; None is torch's global one.
-
-        Returns:
-            `n` tensors, each (B, C, T); row i of each is a view of row i of `x`.
-
-        Raises:
-            TypeError: If `x` is not a floating-point tensor.
-            ValueError: If `x` is not (B, C, T), or for a rate that `check` refuses.
-        """
-        return [self.augmentations(x, fs, generator) for _ in range(self.n)]
-
-    def __repr__(self) -> str:
-        return _lines("Views", self.augmentations.augmentations, f"n={self.n}")
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Applies one of them to every sample; see `Augmentation.apply`."""
+        weights = torch.tensor(self.weights or (1.0,) * len(self.augmentations), device=x.device)
+        ends = weights.cumsum(0)
+        draws = torch.rand(len(x), generator=generator, device=x.device) * ends[-1]
+        chosen = torch.searchsorted(ends[:-1].contiguous(), draws, right=True)
+        for k, augmentation in enumerate(self.augmentations):
+            x = _change(x, chosen == k, augmentation, fs, generator)
+        return x
 
 
-def _lines(name: str, parts: list[Augmentation], setting: str) -> str:
-    inner = "".join(f"{part!r},\n" for part in parts) + setting
-    return f"{name}(\n" + "\n".join(f"    {line}" for line in inner.splitlines()) + "\n)"
+class SomeOf(Compose):
+    """A few of several augmentations, drawn for each sample, in the order of the list.
+
+    Args:
+        augmentations: What to choose from; each chosen one still tosses its own coin: give it p=1 to be sure.
+        n: How many: the fewest and the most.
+        p: Probability that a sample is given to them, 0 to 1.
+
+    Raises:
+        TypeError: If one of them is not an `Augmentation`.
+        ValueError: If there is none, `n` is not a range within 0 and their number, or `p` is not a probability.
+    """
+
+    def __init__(self, augmentations: list[Augmentation], n: tuple[int, int] = (1, 2), p: float = 1.0) -> None:
+        super().__init__(augmentations, p)
+        _check_any(self)
+        low, high = n
+        if not 0 <= low <= high <= len(augmentations):
+            raise ValueError(f"n is a range (low, high) with 0 <= low <= high <= {len(augmentations)}, not {n!r}")
+        self.n = (int(low), int(high))
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Applies a few of them to every sample; see `Augmentation.apply`."""
+        low, high = self.n
+        count = torch.randint(low, high + 1, (len(x), 1), generator=generator, device=x.device)
+        chosen = _ranks(x, len(self.augmentations), generator) < count
+        for k, augmentation in enumerate(self.augmentations):
+            x = _change(x, chosen[:, k], augmentation, fs, generator)
+        return x
+
+
+class RandomOrder(Compose):
+    """Several augmentations, one after the other, in an order drawn for each sample.
+
+    With n augmentations this takes n times as long as `Compose` on a GPU, where rows cannot be chosen without
+    waiting for it.
+
+    Args:
+        augmentations: What to apply; each tosses its own coin.
+        p: Probability that a sample goes through them at all, 0 to 1.
+
+    Raises:
+        TypeError: If one of them is not an `Augmentation`.
+        ValueError: If `p` is not a probability.
+    """
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Applies each in the sample's order; see `Augmentation.apply`."""
+        turn = _ranks(x, len(self.augmentations), generator)
+        for step in range(len(self.augmentations)):
+            for k, augmentation in enumerate(self.augmentations):
+                x = _change(x, turn[:, k] == step, augmentation, fs, generator)
+        return x
+
+
+def indented(lines: list[str]) -> str:
+    """Lines, and the lines in them, four spaces further in."""
+    return "\n".join(f"    {line}" for part in lines for line in part.splitlines())
+
+
+def _change(
+    x: Tensor,
+    chosen: Tensor,
+    augmentation: Augmentation,
+    fs: float,
+    generator: torch.Generator | None,
+) -> Tensor:
+    return change_rows(x, chosen, lambda rows: augmentation(rows, fs, generator))
+
+
+def _ranks(x: Tensor, n: int, generator: torch.Generator | None) -> Tensor:
+    """A random permutation of 0 to n - 1 for each sample, (B, n)."""
+    return torch.rand(len(x), n, generator=generator, device=x.device).argsort(1).argsort(1)
+
+
+def _check_any(compose: Compose) -> None:
+    if not compose.augmentations:
+        raise ValueError(f"{type(compose).__name__} takes a list of at least one Augmentation to choose from, not []")

@@ -20,7 +20,7 @@ def mask_spans(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
     """
     time = torch.arange(x.shape[-1], device=x.device)
     hidden = ((time >= start[..., None]) & (time < end[..., None])).any(1, keepdim=True)
-    return x * ~hidden
+    return x * (~hidden).to(x.dtype)
 
 
 class TimeMask(Augmentation):

@@ -54,8 +54,9 @@ def probe(
 
     Always beside the untrained encoder and the PCA of the raw signal and, where beats are labelled, with and
     without four causal RR features. All that is chosen is chosen by cross-validation inside the train patients,
-    and judged by those of them whom the encoder has not seen, where there are five: it embeds the patients it was
-    pretrained on better than others, so they would say that a weak penalty is enough.
+    and judged, where there are five, by those whom the encoder has not seen: it embeds the patients it was
+    pretrained on better than others, so they would say that a weak penalty is enough. The baselines have seen
+    nobody and are judged by all.
     Prints a table and writes it as JSON and CSV, with a confusion matrix, a map of the embeddings and a chart.
 
     Examples:
@@ -65,8 +66,8 @@ def probe(
     Args:
         checkpoint: a run's folder or a checkpoint's.
         data: the labelled data set.
-        validate: stop at the cross-validated scores of the train patients. For choosing between checkpoints and
-            settings: the test set is not touched.
+        validate: stop at the cross-validated scores of the train patients, the same ones for all systems. For
+            choosing between checkpoints and settings: the test set is not touched.
         resamples: bootstrap resamples of the test patients for the 95 % intervals.
         components: of the PCA of the raw signal.
         seed: of the untrained encoder's weights and of the bootstrap.
@@ -102,7 +103,6 @@ def probe(
         data.classes,
         subsets=_SUBSETS.get(tuple(data.classes), []),
         exclude=[record for records in data.shared_patients.values() for record in records],
-        judged=judged,
         resamples=resamples,
         seed=seed,
     )
@@ -121,7 +121,7 @@ def probe(
                 variants.insert(0, ("RR alone", [{"RR": b["RR"]} for b in with_rr]))
         for title, (fit_on, score_on) in variants:
             print(f"fitting {title} ...", file=sys.stderr, flush=True)
-            fitted = benchmark.fit(title, fit_on)
+            fitted = benchmark.fit(title, fit_on, judged if validate or system == "pretrained" else None)
             tests[title] = score_on
             if not validate:
                 ending = " + RR" if title.endswith("+ RR") else ""

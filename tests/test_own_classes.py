@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from ssl_ecg import load_encoder, pretrain
 
@@ -92,3 +93,25 @@ def test_they_are_used_by_their_dotted_path(
     assert type(encoder.encoder).__module__ == "mine_for_test"
     assert encoder(np.random.default_rng(0).normal(size=(1, 2000)), fs=500, leads=["ii"]).shape == (8,)
     sys.modules.pop("mine_for_test")
+
+
+def test_the_augmentation_of_the_readme(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    code = readme.split("```python\n# my_augmentations.py\n")[1].split("```")[0]
+    options = readme.split("pretrain --method.views.augmentations my_augmentations")[1].split("\n")[0].split()
+    (tmp_path / "my_augmentations.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    arguments = ["--data.patients=40", "--trainer.max_epochs=1", "--batch_size=32", f"--cache={tmp_path}/cache"]
+    pretrain.main(
+        ["--method.views.augmentations", f"my_augmentations{options[0]}", *options[1:], *arguments, f"--out={tmp_path}"]
+    )
+    capsys.readouterr()
+    config = (tmp_path / "simclr-simulated" / "config.yaml").read_text()
+    assert "class_path: my_augmentations.Saturate" in config
+    saturate = sys.modules.pop("my_augmentations").Saturate(rail=(1.0, 1.0), p=1.0)
+    x = torch.randn(2, 3, 500) * torch.tensor([1.0, 100.0])[:, None, None]
+    y = saturate(x, 500)
+    assert (y.abs().amax((1, 2)) < 1.2 * torch.tensor([1.0, 100.0])).all()
+    assert torch.equal(y.sign(), x.sign())

@@ -141,8 +141,9 @@ def _wrap(text: str, indent: int = 0, hanging: int = 0) -> list[str]:
     )
 
 
-def _summary(cls: type) -> str:
-    own = cls.__dict__.get("__doc__")  # an inherited docstring would describe the parent
+def _summary(made_by: Callable[..., Any]) -> str:
+    # An inherited docstring would describe the parent.
+    own = vars(made_by).get("__doc__") if inspect.isclass(made_by) else made_by.__doc__
     return (docstring_parser.parse(inspect.cleandoc(own)).short_description or "").rstrip(".") if own else ""
 
 

@@ -104,12 +104,13 @@ def positionals(command: Callable[..., Any]) -> list[str]:
     ]
 
 
-def known(base: type) -> dict[str, type]:
-    """The classes that can be chosen for `base` by their short names: it and its imported subclasses.
+def known(base: type) -> dict[str, Callable[..., Any]]:
+    """What can be chosen for `base` by a short name: it, its imported subclasses, and functions that make one.
 
-    Abstract and private ones, and those defined inside functions, are left out.
+    Abstract and private classes, and those defined inside functions, are left out; functions count where the
+    package of `base` exports them.
     """
-    found: dict[str, type] = {}
+    found: dict[str, Callable[..., Any]] = {}
     queue = [base]
     while queue:
         cls = queue.pop(0)
@@ -118,7 +119,15 @@ def known(base: type) -> dict[str, type]:
         if public and not is_abstract(cls):
             # Two of one name: the later one needs its dotted path.
             found.setdefault(cls.__name__, cls)
+    exported = vars(sys.modules.get(base.__module__.partition(".")[0], base))
+    found |= {name: f for name, f in exported.items() if not name.startswith("_") and makes(f, base)}
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
+
+
+def makes(function: object, base: type) -> bool:
+    """Whether this is a function that says it returns a `base`."""
+    made = typing.get_type_hints(function).get("return") if inspect.isfunction(function) else None
+    return inspect.isclass(made) and issubclass(made, base)
 
 
 def is_abstract(cls: type) -> bool:
@@ -126,8 +135,8 @@ def is_abstract(cls: type) -> bool:
     return inspect.isabstract(cls) or ABC in cls.__bases__
 
 
-def find_class(name: object, base: type, where: str) -> type:
-    """The class meant by a short name or a dotted path.
+def find_class(name: object, base: type, where: str) -> Callable[..., Any]:
+    """The class, or the function that makes an instance, meant by a short name or a dotted path.
 
     Args:
         name: what the user gave.
@@ -151,7 +160,9 @@ def find_class(name: object, base: type, where: str) -> type:
         module = importlib.import_module(path)
     except ImportError as error:
         raise UsageError(f"{where}: cannot import {name}: {error}") from error
-    cls = getattr(module, attribute, None)
+    cls: object = getattr(module, attribute, None)
+    if inspect.isfunction(cls) and makes(cls, base):
+        return cls
     if not inspect.isclass(cls):
         classes = {k: v for k, v in vars(module).items() if inspect.isclass(v) and issubclass(v, base)}
         raise UsageError(f"{where}: {path} has no class {attribute}{did_you_mean(attribute, classes)}")

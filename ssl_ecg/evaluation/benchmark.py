@@ -66,7 +66,6 @@ class Benchmark:
         subsets: groups of classes to also average the F1 over.
         exclude: test recordings to leave out in a second scoring, because the protocol has their patients
             on both sides.
-        judged: which train samples the choice of settings is judged by, shape (n,); all by default.
         resamples: of the bootstrap over test patients.
         seed: of the bootstrap.
     """
@@ -79,11 +78,10 @@ class Benchmark:
         *,
         subsets: Sequence[Sequence[str]] = (),
         exclude: Sequence[str] = (),
-        judged: NDArray[np.bool_] | None = None,
         resamples: int = 1000,
         seed: int = 0,
     ) -> None:
-        self.train, self.test, self.classes, self.judged = train, test, tuple(classes), judged
+        self.train, self.test, self.classes = train, test, tuple(classes)
         self.exclude = tuple(record for record in exclude if (test.records == record).any())
         options: dict[str, Any] = {"subsets": subsets, "n_resamples": resamples, "seed": seed}
         self._bootstrap = PatientBootstrap(test.y, test.patients, classes, **options)
@@ -91,14 +89,15 @@ class Benchmark:
         self._rest = PatientBootstrap(rest.y, rest.patients, classes, **options) if self.exclude else None
         self._resampled: dict[str, Resampled] = {}
 
-    def fit(self, system: str, train: Mapping[str, Features]) -> Result:
+    def fit(self, system: str, train: Mapping[str, Features], judged: NDArray[np.bool_] | None = None) -> Result:
         """Fit one system's probe; everything is chosen inside the train patients.
 
         Args:
             system: its name.
             train: its blocks of features, each (n, d).
+            judged: which train samples the choice of settings is judged by, shape (n,); all by default.
         """
-        probe = fit_linear_probe(train, self.train.y, self.train.patients, len(self.classes), judged=self.judged)
+        probe = fit_linear_probe(train, self.train.y, self.train.patients, len(self.classes), judged=judged)
         return Result(system, probe)
 
     def score(self, fitted: Result, test: Mapping[str, Features], versus: Sequence[str] = ()) -> Result:

@@ -4,6 +4,6 @@ A family has a file here with a dictionary `KINDS`: from a name to a function of
 strategy for the augmentation.
 """
 
-from augmentation_kinds import basic
+from augmentation_kinds import basic, leads, noises, rearrange
 
-KINDS = {**basic.KINDS}
+KINDS = {**leads.KINDS, **rearrange.KINDS, **basic.KINDS, **noises.KINDS}

@@ -18,7 +18,8 @@ class Kind:
         example: From `p` to one with wide settings.
         half: Means the same in half precision; not where the type decides which random numbers are drawn.
         varies: Every sample is changed differently; not where there is nothing, or only a few things, to draw.
-        keeps_length: Changes no length.
+        keeps_length: Changes no length, and has a coin to toss.
+        leads: How many leads it takes, where it does not take any number.
     """
 
     build: Callable[[Any], Any]
@@ -26,6 +27,7 @@ class Kind:
     half: bool = True
     varies: bool = True
     keeps_length: bool = True
+    leads: int | None = None
 
 
 def ranges(low, high):

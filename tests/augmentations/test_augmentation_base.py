@@ -14,7 +14,10 @@ from augmentations import (
     Compose,
     CropResize,
     GaussianNoise,
+    OneOf,
     Powerline,
+    RandomOrder,
+    SomeOf,
     TimeMask,
     TimeWarp,
     Views,
@@ -64,16 +67,15 @@ def test_a_users_own_augmentation_composes_and_prints():
     compose = Compose([Offset(2.0, p=1.0), Compose([TimeMask()], p=0.2)])
     assert compose(torch.zeros(3, 2, 50), 100).max() == 2
     assert repr(compose) == (
-        "Compose(\n"
+        "Compose([\n"
         "    Offset(volt=2.0, p=1.0),\n"
-        "    Compose(\n"
+        "    Compose([\n"
         "        TimeMask(share=(0.1, 0.5), spans=1, p=0.5),\n"
-        "        p=0.2\n"
-        "    ),\n"
-        "    p=1.0\n"
-        ")"
+        "    ], p=0.2),\n"
+        "], p=1.0)"
     )
-    assert repr(Views([Double()], n=3)) == "Views(\n    Double(p=0.5),\n    n=3\n)"
+    assert repr(Views([Double()], n=3)) == "Views([\n    Double(p=0.5),\n], n=3)"
+    assert repr(Views([Double()], others=[])) == "Views([\n    Double(p=0.5),\n], n=2, others=[\n\n])"
 
 
 def test_views_are_independent():
@@ -83,6 +85,49 @@ def test_views_are_independent():
     assert (torch.corrcoef(noises) - torch.eye(3)).abs().max() < 0.03
     coins = [(view != x).flatten(1).any(1) for view in Views([Offset(p=0.5)])(x, 100, seeded())]
     assert 10 < (coins[0] ^ coins[1]).sum() < 40
+
+
+def test_views_of_two_kinds_take_turns():
+    x = torch.zeros(2, 1, 3)
+    values = [view.max().item() for view in Views([Offset(1, p=1)], n=3, others=[Offset(5, p=1)])(x, 100)]
+    assert values == [1, 5, 1]
+    assert Views([Offset(1, p=1)], others=[])(x, 100)[1] is x
+    with pytest.raises(ValueError, match="needs a sampling rate above"):
+        Views([], others=[Powerline()]).check(fs=100)
+
+
+def shares(y):
+    """How often each value comes in a batch of constants."""
+    values, counts = y.flatten().unique(return_counts=True)
+    return {value.item(): count.item() / y.numel() for value, count in zip(values, counts, strict=True)}
+
+
+def test_one_of_applies_one_with_its_weight():
+    x = torch.zeros(4000, 1, 1)
+    parts = [Offset(1, p=1), Offset(10, p=1), Offset(100, p=0.5)]
+    thirds = {0: 1 / 6, 1: 1 / 3, 10: 1 / 3, 100: 1 / 6}
+    assert shares(OneOf(parts)(x, 100, seeded())) == pytest.approx(thirds, abs=0.03)
+    weighted = OneOf(parts, weights=(3, 1, 0), p=0.8)
+    assert shares(weighted(x, 100, seeded())) == pytest.approx({0: 0.2, 1: 0.6, 10: 0.2}, abs=0.03)
+
+
+def test_some_of_applies_as_many_as_it_says_in_order():
+    x = torch.zeros(4000, 1, 1)
+    parts = [Offset(1, p=1), Double(p=1), Offset(1, p=1)]
+    assert shares(SomeOf(parts, n=(3, 3))(x, 100, seeded())) == {3: 1}
+    assert shares(SomeOf(parts, n=(0, 0))(x, 100, seeded())) == {0: 1}
+    two = {1: 1 / 3, 2: 2 / 3}  # double and add one; add one and double, or add one twice
+    assert shares(SomeOf(parts, n=(2, 2))(x, 100, seeded())) == pytest.approx(two, abs=0.03)
+    some = shares(SomeOf([Offset(1, p=1)] * 4, n=(1, 3))(x, 100, seeded()))
+    assert some == pytest.approx({1: 1 / 3, 2: 1 / 3, 3: 1 / 3}, abs=0.03)
+
+
+def test_random_order_applies_all_in_every_order():
+    x = torch.zeros(4000, 1, 1)
+    parts = [Offset(1, p=1), Double(p=1), Offset(10, p=1)]
+    # 1, 2, 10 in the six orders: what comes before the doubling counts twice.
+    expected = {11: 1 / 3, 12: 1 / 6, 21: 1 / 6, 22: 1 / 3}
+    assert shares(RandomOrder(parts)(x, 100, seeded())) == pytest.approx(expected, abs=0.03)
 
 
 def test_works_without_a_generator():
@@ -173,6 +218,13 @@ def test_signals_of_the_wrong_kind_are_refused(x, error, message):
         (lambda: TimeMask(share=(-0.1, 0.5)), "share is a range"),
         (lambda: TimeMask(spans=0), "spans"),
         (lambda: Views([], n=0), "number of views"),
+        (lambda: OneOf([]), "at least one"),
+        (lambda: SomeOf([]), "at least one"),
+        (lambda: OneOf([Double()], weights=(1, 2)), "weights are 1 numbers"),
+        (lambda: OneOf([Double()], weights=(-1,)), "weights"),
+        (lambda: OneOf([Double()], weights=(0,)), "weights"),
+        (lambda: SomeOf([Double()], n=(0, 2)), "n is a range .* <= 1"),
+        (lambda: SomeOf([Double()], n=(-1, 1)), "n is a range"),
     ],
 )
 def test_settings_out_of_range_are_refused(build, message):
@@ -181,14 +233,17 @@ def test_settings_out_of_range_are_refused(build, message):
 
 
 def test_only_augmentations_compose():
+    for cls in (Compose, OneOf, SomeOf, RandomOrder):
+        with pytest.raises(TypeError, match=f"{cls.__name__} takes a list of Augmentation objects"):
+            cls([GaussianNoise])
     with pytest.raises(TypeError, match="list of Augmentation objects"):
-        Compose([GaussianNoise])
+        Views([], others=[GaussianNoise])
 
 
 # ---- as a library
 
 
-@pytest.mark.parametrize("cls", [*CLASSES, Compose, Views])
+@pytest.mark.parametrize("cls", [*CLASSES, Compose, OneOf, SomeOf, RandomOrder, Views])
 def test_every_setting_has_a_type_and_a_line_of_documentation(cls):
     for name, parameter in list(inspect.signature(cls.__init__).parameters.items())[1:]:
         assert parameter.annotation is not inspect.Parameter.empty

@@ -77,7 +77,7 @@ def test_normal_noise_is_white_normal_and_independent(batch):
 
 
 def test_large_batches_do_share_numbers_but_samples_do_not_repeat_them():
-    noise = normal_noise(torch.empty(128, 12, 1000), seeded()).flatten(1)
+    noise = normal_noise(torch.empty(512, 12, 1000), seeded()).flatten(1)
     assert len(noise.unique()) < 0.3 * noise.numel()  # the fast path is the one under test
     # A few values in 12,000 of float32 normal numbers coincide by chance.
     assert all(len(row.unique()) > 0.99 * len(row) for row in noise)
@@ -89,6 +89,15 @@ def test_gaussian_noise_has_the_stated_sd(sd, unit, batch, seed):
     x = unit * randn(batch, 4, 1000, seed=seed) + 5 * unit
     added = GaussianNoise((sd, sd), p=1)(x, 100, seeded(seed)) - x
     torch.testing.assert_close(added.flatten(1).std(1), sd * signal_sd(x)[:, 0], rtol=0.07, atol=0)
+
+
+@quick
+@given(st.floats(-20, 60), st.floats(0.001, 1000), st.integers(1, 12), st.integers(20, 2000), seeds)
+def test_gaussian_noise_has_the_stated_snr(snr, unit, leads, length, seed):
+    x = unit * randn(3, leads, length, seed=seed) + 5 * unit
+    added = GaussianNoise(snr=(snr, snr), p=1)(x, 100, seeded(seed)) - x
+    power = x.var(-1, correction=0).mean(-1) / added.var(-1, correction=0).mean(-1)
+    assert (10 * power.log10() - snr).abs().max() < 0.1
 
 
 def test_gaussian_noise_covers_its_range():

@@ -1,0 +1,234 @@
+"""The same samples in another order, at another place or at another rate."""
+
+import math
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from augmentations.base import Augmentation
+from augmentations.ranges import check_range, draw
+from augmentations.warping import interpolate
+
+_SLICE = 2**19  # numbers that `circular_shift` doubles at a time: they stay in a cache of a few MB
+
+
+def circular_shift(x: Tensor, shift: Tensor) -> Tensor:
+    """Moves each sample in time, all leads together; what leaves at one end comes in at the other.
+
+    Args:
+        x: Signals, (B, C, T).
+        shift: By how many samples to later, of any sign and size, int64, (B,).
+
+    Returns:
+        Signals, (B, C, T).
+    """
+    size, leads, length = x.shape
+    start = (-shift).remainder(length)[:, None]
+    if x.device.type != "cpu" or x.requires_grad or torch.compiler.is_compiling():
+        position = (start + torch.arange(length, device=x.device)).remainder_(length)
+        return x.gather(2, position[:, None].expand(-1, leads, -1))
+    # On a CPU it is twice as fast as gathering numbers to copy whole rows: windows of [row, row].
+    step = max(1, _SLICE // (2 * leads * length))
+    doubled = x.new_empty(step, leads, 2 * length)
+    windows = doubled.view(-1).unfold(0, length, 1)
+    row = torch.arange(step * leads).mul_(2 * length)
+    start = start.expand(-1, leads).flatten()
+    out = x.new_empty(size * leads, length)
+    for first in range(0, size, step):
+        part = x[first : first + step]
+        rows = slice(first * leads, (first + len(part)) * leads)
+        doubled[: len(part), :, :length] = part
+        doubled[: len(part), :, length:] = part
+        torch.index_select(windows, 0, start[rows] + row[: len(part) * leads], out=out[rows])
+    return out.view(x.shape)
+
+
+class CircularShift(Augmentation):
+    """Moves a record in time by a random amount; what leaves at one end comes in at the other.
+
+    The beats keep their shape, but for one that the seam may cut; the RR interval at the seam is arbitrary.
+
+    Reference: shift in Nonaka & Seita, Data Augmentation for Electrocardiogram Classification with Deep Neural
+    Network, 2020, https://arxiv.org/abs/2009.04398
+
+    Args:
+        shift: Range of the shift in s, positive to later. It counts modulo the record: 0 to its duration, or
+            more, is anywhere.
+        p: Probability that a sample is changed, 0 to 1.
+
+    Raises:
+        ValueError: If the range is empty or not finite, or `p` is not a probability.
+    """
+
+    def __init__(self, shift: tuple[float, float] = (0.0, 10.0), p: float = 0.5) -> None:
+        super().__init__(p)
+        self.shift = check_range("shift", shift, least=-math.inf)
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Shifts every sample; see `Augmentation.apply`."""
+        return circular_shift(x, (draw(self.shift, (len(x),), x, generator) * fs).round_().long())
+
+
+def permute_segments(x: Tensor, order: Tensor, cuts: Tensor) -> Tensor:
+    """Cuts each sample into n segments and puts them together in another order, all leads alike.
+
+    Args:
+        x: Signals, (B, C, T).
+        order: Which segment comes first, second, ...: a permutation of 0 to n - 1 for each sample, int64, (B, n).
+        cuts: Where the second, third, ... segment begins, ascending from 0 to T, int64, (B, n - 1).
+
+    Returns:
+        Signals, (B, C, T), with each of the samples in time once.
+    """
+    size, leads, length = x.shape
+    edge = torch.cat([cuts.new_zeros(size, 1), cuts, cuts.new_full((size, 1), length)], dim=1)
+    source = edge[:, :-1].gather(1, order)  # where each segment of the result comes from ...
+    ends = edge.diff(dim=1).gather(1, order).cumsum(1)  # ... and goes to
+    place = torch.cat([ends.new_zeros(size, 1), ends[:, :-1]], dim=1)
+    jump = torch.diff(source - place, dim=1, prepend=source.new_zeros(size, 1))
+    position = torch.ones(size, length + 1, dtype=torch.int64, device=x.device)
+    position[:, 0] = 0
+    position = position.scatter_add_(1, place, jump).cumsum_(1)[:, :length]  # + 1 a sample, and the jumps
+    return x.gather(2, position[:, None].expand(-1, leads, -1))
+
+
+class SegmentPermutation(Augmentation):
+    """Cuts a record into segments and puts them together in random order: every sample stays, once.
+
+    Beats keep their shape, but for those that a cut divides; the rhythm across cuts is lost.
+
+    Reference: permutation in Um et al., Data Augmentation of Wearable Sensor Data for Parkinson's Disease
+    Monitoring using Convolutional Neural Networks, ICMI 2017, https://arxiv.org/abs/1706.00527
+
+    Args:
+        segments: How many segments.
+        lengths: "equal" (to one sample), or "random": cut at places drawn evenly from the record.
+        p: Probability that a sample is changed, 0 to 1.
+
+    Raises:
+        ValueError: If `segments` is below 2, `lengths` is neither, or `p` is not a probability.
+    """
+
+    def __init__(self, segments: int = 5, lengths: Literal["equal", "random"] = "equal", p: float = 0.5) -> None:
+        super().__init__(p)
+        if segments < 2:
+            raise ValueError(f"segments is a number of segments, at least 2, not {segments!r}")
+        if lengths not in ("equal", "random"):
+            raise ValueError(f'lengths is "equal" or "random", not {lengths!r}')
+        self.segments = segments
+        self.lengths = lengths
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Permutes every sample; see `Augmentation.apply`."""
+        size, leads, length = x.shape
+        n = self.segments
+        order = torch.rand(size, n, generator=generator, device=x.device).argsort(1)
+        if self.lengths == "random":
+            cuts = (draw((0, length), (size, n - 1), x, generator)).long().clamp_(max=length).sort(1).values
+        elif length % n == 0:  # whole rows, which are cheaper to copy than single numbers
+            row = order[:, None] + n * torch.arange(size * leads, device=x.device).view(size, leads, 1)
+            return x.reshape(-1, length // n).index_select(0, row.flatten()).view(x.shape)
+        else:
+            cuts = (torch.arange(1, n, device=x.device) * length // n).expand(size, -1)
+        return permute_segments(x, order, cuts)
+
+
+class TimeReversal(Augmentation):
+    """Plays a record backwards. Not physiological: no heart gives T before QRS before P.
+
+    It keeps the spectrum and the rate; it is for ablations, and for telling forwards from backwards as a task
+    of its own.
+
+    Reference: flipping over time in Sarkar & Etemad, Self-supervised ECG Representation Learning for Emotion
+    Recognition, IEEE Transactions on Affective Computing 2022, https://arxiv.org/abs/2002.03898
+
+    Args:
+        p: Probability that a sample is changed, 0 to 1.
+
+    Raises:
+        ValueError: If `p` is not a probability.
+    """
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Reverses every sample; see `Augmentation.apply`."""
+        return x.flip(-1)
+
+
+def crop(x: Tensor, start: Tensor, length: int) -> Tensor:
+    """Cuts a window out of each sample, in all leads the same.
+
+    Args:
+        x: Signals, (B, C, T).
+        start: The window's first sample, 0 to T - `length`, int64, (B,).
+        length: How many samples it has.
+
+    Returns:
+        Signals, (B, C, length).
+    """
+    size, leads, total = x.shape
+    row = torch.arange(size * leads, device=x.device).mul_(total).view(size, leads)
+    windows = x.reshape(-1).unfold(0, length, 1)
+    return windows.index_select(0, (row + start[:, None]).flatten()).view(size, leads, length)
+
+
+class RandomCrop(Augmentation):
+    """Cuts every sample to a shorter duration, at a random place of its own. This changes the length.
+
+    Every sample is cut, for a batch has one length: there is no `p`. Nothing is stretched; heart rate and
+    intervals stay.
+
+    Reference: window slicing in Le Guennec et al., Data Augmentation for Time Series Classification using
+    Convolutional Neural Networks, 2016, https://shs.hal.science/halshs-01357973
+
+    Args:
+        duration: How long the window is in s. A shorter record stays whole.
+
+    Raises:
+        ValueError: If `duration` is not positive.
+    """
+
+    def __init__(self, duration: float = 2.5) -> None:
+        super().__init__(p=1.0)
+        if not 0 < duration < math.inf:
+            raise ValueError(f"duration is a positive number of seconds, not {duration!r}")
+        self.duration = duration
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Crops every sample; see `Augmentation.apply`."""
+        length = min(max(1, round(self.duration * fs)), x.shape[-1])
+        places = x.shape[-1] - length + 1
+        start = torch.randint(places, (len(x),), generator=generator, device=x.device)
+        return crop(x, start, length)
+
+
+class RateJitter(Augmentation):
+    """Plays a record at another rate: heart rate and all frequencies change by the factor, widths inversely.
+
+    A record that is played slower shows a part of itself, at a random place. One that is played faster is
+    shorter than its time: the rest, up to half of it at a rate of 2, is its mirror image at the ends, where
+    time runs backwards. `TimeWarp` changes the rate without needing more signal.
+
+    Reference: stretching and compressing in torch_ecg, Physiological Measurement 2022,
+    https://doi.org/10.1088/1361-6579/ac9451
+
+    Args:
+        rate: Range of the factor by which the heart rate changes, 0.5 to 2.
+        p: Probability that a sample is changed, 0 to 1.
+
+    Raises:
+        ValueError: If the range is empty or not within 0.5 and 2, or `p` is not a probability.
+    """
+
+    def __init__(self, rate: tuple[float, float] = (0.9, 1.1), p: float = 0.5) -> None:
+        super().__init__(p)
+        self.rate = check_range("rate", rate, least=0.5, most=2)
+
+    def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
+        """Resamples every sample; see `Augmentation.apply`."""
+        last = x.shape[-1] - 1
+        rate = draw(self.rate, (len(x), 1), x, generator)
+        start = draw((0, last), (len(x), 1), x, generator) * (1 - rate)
+        time = torch.arange(last + 1, device=x.device, dtype=rate.dtype)
+        position = torch.addcmul(start, rate, time)
+        return interpolate(x, last - (last - position.abs_()).abs_())  # mirrored at both ends

@@ -1,0 +1,141 @@
+"""Policies as plain values and as YAML files: what was done to the data, kept with the results.
+
+The form is that of the recipes and of jsonargparse, `class_path` and `init_args`, so that a saved policy can be
+pasted into a recipe.
+"""
+
+import importlib
+import os
+import tempfile
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import augmentations
+from augmentations.base import Augmentation
+from augmentations.views import Views
+
+Policy = Augmentation | Views
+
+
+def to_dict(policy: Policy) -> dict[str, Any]:
+    """A policy as plain values: dicts, lists, numbers and strings.
+
+    Args:
+        policy: An augmentation, a composition of them, or views.
+
+    Returns:
+        Its class under `class_path` and its settings under `init_args`.
+
+    Raises:
+        TypeError: For a setting that has no plain form, such as a tensor.
+    """
+    cls = type(policy)
+    ours = getattr(augmentations, cls.__name__, None) is cls
+    path = f"augmentations.{cls.__name__}" if ours else f"{cls.__module__}.{cls.__qualname__}"
+    return {"class_path": path, "init_args": {k: _plain(v, f"{path}.{k}") for k, v in policy.settings().items()}}
+
+
+def from_dict(values: object) -> Policy:
+    """The policy that `to_dict` described.
+
+    Args:
+        values: `class_path`, the dotted path of a class (or of a function that makes a policy), and `init_args`.
+            A name without a dot is one of this package.
+
+    Returns:
+        The policy.
+
+    Raises:
+        TypeError: If the class takes no such settings, or is none of a policy.
+        ValueError: If there is no such class, or it refuses the settings.
+    """
+    if not isinstance(values, dict) or "class_path" not in values or set(values) - {"class_path", "init_args"}:
+        raise ValueError(f"a policy is written as class_path and init_args, not {values!r}")
+    path = str(values["class_path"])
+    module, _, name = path.rpartition(".")
+    try:
+        make = getattr(importlib.import_module(module or "augmentations"), name)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(f"there is no {path}: {error}") from None
+    policy = make(**{key: _parsed(value) for key, value in (values.get("init_args") or {}).items()})
+    if not isinstance(policy, (Augmentation, Views)):
+        raise TypeError(f"{path} makes a {type(policy).__name__}, which is neither an Augmentation nor Views")
+    return policy
+
+
+def save(policy: Policy, path: str | os.PathLike[str]) -> None:
+    """Writes a policy to a YAML file; under another name first, so that a stopped write leaves no half.
+
+    Args:
+        policy: An augmentation, a composition of them, or views.
+        path: The file; an existing one is replaced.
+
+    Raises:
+        ModuleNotFoundError: Without PyYAML.
+        OSError: If the file cannot be written.
+        TypeError: For a setting that has no plain form, such as a tensor.
+    """
+    text = _yaml().safe_dump(to_dict(policy), sort_keys=False)
+    path = Path(path)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with open(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def load(path: str | os.PathLike[str]) -> Policy:
+    """Reads a policy that `save` wrote.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The policy.
+
+    Raises:
+        ModuleNotFoundError: Without PyYAML.
+        OSError: If the file cannot be read.
+        TypeError: As `from_dict`.
+        ValueError: If it is not YAML, or no policy; the message names the file.
+    """
+    yaml = _yaml()
+    text = Path(path).read_text(encoding="utf-8")
+    try:
+        return from_dict(yaml.safe_load(text))
+    except (yaml.YAMLError, ValueError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    except TypeError as error:
+        raise TypeError(f"{path}: {error}") from error
+
+
+def _plain(value: object, where: str) -> object:
+    if isinstance(value, (Augmentation, Views)):
+        return to_dict(value)
+    if isinstance(value, (list, tuple)):
+        return [_plain(part, where) for part in value]
+    if value is None or isinstance(value, (bool, int, float, str)):
+        return value
+    raise TypeError(f"{where} is a {type(value).__name__}, which a file cannot keep: give it as a path or as numbers")
+
+
+def _parsed(value: object) -> object:
+    if isinstance(value, dict):
+        return from_dict(value)
+    if isinstance(value, list):
+        parts = [_parsed(part) for part in value]
+        return parts if any(isinstance(part, (Augmentation, Views)) for part in parts) else tuple(parts)
+    return value
+
+
+def _yaml() -> ModuleType:
+    try:
+        import yaml
+
+        return yaml
+    except ModuleNotFoundError:
+        raise ModuleNotFoundError("policies are kept as YAML, which needs PyYAML: pip install pyyaml") from None

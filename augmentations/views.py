@@ -1,0 +1,72 @@
+"""Views: the several looks at one sample that contrastive methods compare."""
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from augmentations.base import Augmentation
+from augmentations.compose import Compose, indented
+
+
+class Views:
+    """Independent random views of each sample: the positives of SimCLR, BYOL and their kin.
+
+    Reference: Chen et al., A Simple Framework for Contrastive Learning of Visual Representations, ICML 2020,
+    https://arxiv.org/abs/2002.05709. Views made in two ways, as in Grill et al., Bootstrap Your Own Latent,
+    NeurIPS 2020, https://arxiv.org/abs/2006.07733
+
+    Args:
+        augmentations: What makes a view, applied in this order; each tosses its own coin, for each view anew.
+        n: How many views.
+        others: What makes every second view instead, for views that differ in kind; an empty list leaves these
+            as they are.
+
+    Raises:
+        TypeError: If one of them is not an `Augmentation`.
+        ValueError: If `n` is not positive.
+    """
+
+    def __init__(self, augmentations: list[Augmentation], n: int = 2, others: list[Augmentation] | None = None) -> None:
+        if n < 1:
+            raise ValueError(f"n is a number of views, at least 1, not {n!r}")
+        self.augmentations = Compose(augmentations)
+        self.others = None if others is None else Compose(others)
+        self.n = n
+
+    def check(self, fs: float) -> None:
+        """Refuses a sampling rate that one of the augmentations cannot work at; see `Augmentation.check`."""
+        for compose in self._both:
+            compose.check(fs)
+
+    def __call__(self, x: Tensor, fs: float, generator: torch.Generator | None = None) -> list[Tensor]:
+        """Makes the views.
+
+        Args:
+            x: Signals, (B, C, T), of a floating-point type. They are not modified.
+            fs: Sampling rate in Hz.
+            generator: Where random numbers come from, on the device of `x`; None is torch's global one.
+
+        Returns:
+            `n` tensors, each (B, C, T); row i of each is a view of row i of `x`.
+
+        Raises:
+            TypeError: If `x` is not a floating-point tensor.
+            ValueError: If `x` is not (B, C, T), or for a rate that `check` refuses.
+        """
+        both = self._both
+        return [both[i % len(both)](x, fs, generator) for i in range(self.n)]
+
+    def settings(self) -> dict[str, Any]:
+        """The constructor's arguments, as they were given: what a YAML file keeps."""
+        others = None if self.others is None else self.others.augmentations
+        return {"augmentations": self.augmentations.augmentations, "n": self.n, "others": others}
+
+    @property
+    def _both(self) -> list[Compose]:
+        return [self.augmentations] if self.others is None else [self.augmentations, self.others]
+
+    def __repr__(self) -> str:
+        parts = [indented([f"{part!r}," for part in compose.augmentations]) for compose in self._both]
+        others = "" if self.others is None else f", others=[\n{parts[1]}\n]"
+        return f"Views([\n{parts[0]}\n], n={self.n}{others})"
