@@ -153,11 +153,14 @@ def show(run: Run) -> None:
         )
     else:
         print("Too few labelled patients were held out to probe the embeddings.")
-    source = run.config()["data"].get("class_path", "").rpartition(".")[2] or "Simulated"
+    data = run.config()["data"]
+    source = data.get("class_path", "").rpartition(".")[2] or "Simulated"
+    root = data.get("init_args", {}).get("root")
     print(f"run         {run.folder}")
     print(f"checkpoint  {run.checkpoint}")
     print(f"figure      {run.folder / 'training.png'}")
-    print(f"next        python -m ssl_ecg.probe {run.folder} --data {source}")
+    where = f" --data.root {root}" if root else ""
+    print(f"next        python -m ssl_ecg.probe {run.folder} --data {source}{where}")
 
 
 def _announce(run: Run, data: Source, module: ECGDataModule, method: Method) -> None:
