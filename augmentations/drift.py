@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from augmentations.base import Augmentation
-from augmentations.mixture import add_sources, mixture_gains, mixture_sd
 from augmentations.noise import signal_sd
 from augmentations.ranges import check_range, draw
+from augmentations.sources import add_sources, mixture_gains, mixture_sd
 from augmentations.splines import spline_basis
 
 _FLAT = 1e-4  # a walk with a smaller standard deviation than this, in steps, is not made larger

@@ -23,6 +23,27 @@ def mask_spans(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
     return x * (~hidden).to(x.dtype)
 
 
+def draw_spans(share: Tensor, spans: int, length: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
+    """Draws places for spans that never overlap, every arrangement as likely as any other.
+
+    Args:
+        share: How much of the length they cover together, (B, 1), float32 or float64.
+        spans: How many, S, of equal size (to one).
+        length: The length to place them in.
+        generator: Where random numbers come from.
+
+    Returns:
+        Start and end of each span, (B, S) each; the end is not part of it.
+    """
+    covered = (share * length).round_()
+    order = torch.arange(spans + 1, device=share.device, dtype=share.dtype)
+    cuts = (order * covered / spans).floor_()  # what is covered in one piece, cut into spans
+    places = draw((0, 1), (len(share), spans), share, generator).sort(dim=1).values
+    free = length - covered
+    before = (places * (free + 1)).floor_().minimum(free)  # how much of the rest precedes each span
+    return before + cuts[:, :-1], before + cuts[:, 1:]
+
+
 class TimeMask(Augmentation):
     """Sets one or more spans of time to zero, in all leads at once. They never overlap.
 
@@ -51,11 +72,5 @@ class TimeMask(Augmentation):
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Masks every sample; see `Augmentation.apply`."""
-        length = x.shape[-1]
-        masked = (draw(self.share, (len(x), 1), x, generator) * length).round_()
-        order = torch.arange(self.spans + 1, device=x.device, dtype=masked.dtype)
-        cuts = (order * masked / self.spans).floor_()  # the masked samples in one piece, cut into spans
-        places = draw((0, 1), (len(x), self.spans), x, generator).sort(dim=1).values
-        seen = length - masked
-        before = (places * (seen + 1)).floor_().minimum(seen)  # how many of the others precede each span
-        return mask_spans(x, before + cuts[:, :-1], before + cuts[:, 1:])
+        share = draw(self.share, (len(x), 1), x, generator)
+        return mask_spans(x, *draw_spans(share, self.spans, x.shape[-1], generator))

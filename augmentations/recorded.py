@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from augmentations.base import Augmentation
-from augmentations.mixture import add_sources, mixture_gains, mixture_sd
 from augmentations.noise import signal_sd
 from augmentations.ranges import check_range, draw
+from augmentations.sources import add_sources, mixture_gains, mixture_sd
 
 _SILENT = 1e-5  # noise that varies by less than this share of its offset is a constant with rounding errors
 _NUMPY_TYPES = {

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.fourier import fast_length, filter_spectrum, is_smooth
+from augmentations.masking import draw_spans
 from augmentations.ranges import check_range, draw
 
 _MARGIN = 0.02  # what a filter adds to the record at least, to join its ends, as a share of it
@@ -228,13 +229,8 @@ class FrequencyMask(Augmentation):
         """Masks every sample; see `Augmentation.apply`."""
         length = _exact(x)
         size = length // 2 + 1
-        masked = (draw(self.share, (len(x), 1), x, generator) * size).round_()
-        order = torch.arange(self.bands + 1, device=x.device, dtype=masked.dtype)
-        cuts = (order * masked / self.bands).floor_()  # the masked frequencies in one piece, cut into bands
-        places = draw((0, 1), (len(x), self.bands), x, generator).sort(dim=1).values
-        seen = size - masked
-        before = (places * (seen + 1)).floor_().minimum(seen)  # how many of the others precede each band
-        return filter_spectrum(x, bands_masked(before + cuts[:, :-1], before + cuts[:, 1:], size), length)
+        start, end = draw_spans(draw(self.share, (len(x), 1), x, generator), self.bands, size, generator)
+        return filter_spectrum(x, bands_masked(start, end, size), length)
 
 
 class FourierSurrogate(Augmentation):

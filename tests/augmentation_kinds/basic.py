@@ -10,7 +10,6 @@ from augmentations import (
     CropResize,
     GaussianNoise,
     OneOf,
-    Powerline,
     RandomOrder,
     SomeOf,
     TimeMask,
@@ -31,10 +30,6 @@ KINDS = {
         lambda p: st.builds(GaussianNoise, ranges(0, 2), st.none() | ranges(-20, 60), p),
         lambda p: GaussianNoise(p=p),
         half=False,
-    ),
-    "powerline": Kind(
-        lambda p: st.builds(Powerline, ranges(0, 2), st.sampled_from([(50.0,), (50.0, 60.0)]), p),
-        lambda p: Powerline(p=p),
     ),
     "scale": Kind(
         lambda p: st.builds(AmplitudeScale, ranges(0.1, 10), st.booleans(), p), lambda p: AmplitudeScale(p=p)

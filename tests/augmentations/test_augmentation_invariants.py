@@ -130,7 +130,8 @@ def test_autocast_changes_nothing(kind, data):
 @given(st.data())
 def test_never_waits_for_a_device(kind, data):
     augmentation = data.draw(build(kind, odds))
-    with FakeTensorMode(allow_non_fake_inputs=True):  # tensors without values: asking for one, as nonzero or item do, raises
+    # Tensors without values: asking for one, as nonzero or item do, raises.
+    with FakeTensorMode(allow_non_fake_inputs=True):
         x = torch.empty(40, 12, 1000, device="cuda")
         y = augmentation(x, FS)
         assert_alike(y, x, kind)

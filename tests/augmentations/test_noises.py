@@ -10,14 +10,14 @@ from hypothesis import strategies as st
 
 from augmentations.coloured import ColouredNoise, MuscleNoise, add_shifted, shaped_noise
 from augmentations.drift import BaselineDrift
-from augmentations.mixture import add_sources, mixture_sd
 from augmentations.motion import ElectrodeMotion, transients
 from augmentations.noise import signal_sd
 from augmentations.powerline import Powerline, harmonic_hum
 from augmentations.recorded import RecordedNoise, load_recording, mix_at_snr, resample_recording
+from augmentations.sources import add_sources, mixture_sd
 from augmentations.splines import spline_basis
 
-quick = settings(max_examples=6, deadline=None)
+quick = settings(max_examples=4, deadline=None)
 seeds = st.integers(0, 2**31)
 
 
@@ -62,7 +62,7 @@ def slope(x, fs, low, high):
 
 
 @quick
-@given(st.floats(0, 3), st.sampled_from([3, 40]), st.sampled_from([100.0, 500.0]), seeds)
+@given(st.floats(0, 3), st.sampled_from([3, 16]), st.sampled_from([100.0, 500.0]), seeds)
 def test_coloured_noise_falls_as_the_stated_power_of_frequency(exponent, batch, fs, seed):
     x = randn(batch, 12, 4000, seed=seed)
     added = added_by(ColouredNoise((0.5, 0.5), (exponent, exponent), p=1), x, fs, seed)
@@ -159,7 +159,7 @@ def test_shaped_noise_has_its_spectrum_and_unit_power():
 
 
 @quick
-@given(st.sampled_from([300.0, 360.0, 500.0, 1000.0]), st.sampled_from([0.0, 1.0]), st.sampled_from([4, 40]), seeds)
+@given(st.sampled_from([300.0, 360.0, 500.0, 1000.0]), st.sampled_from([0.0, 1.0]), st.sampled_from([4, 16]), seeds)
 def test_muscle_noise_is_in_its_band(fs, tremor, batch, seed):
     added = added_by(MuscleNoise(tremor=tremor, p=1), randn(batch, 3, 5000, seed=seed), fs, seed)
     assert share_of_energy(added, fs, 20, 150).min() > 0.99
@@ -177,7 +177,7 @@ def test_muscle_noise_goes_up_to_half_the_sampling_rate(fs, least):
 
 
 @quick
-@given(st.floats(0.01, 3), st.floats(0.001, 1000), st.floats(0, 1), st.sampled_from([4, 40]), seeds)
+@given(st.floats(0.01, 3), st.floats(0.001, 1000), st.floats(0, 1), st.sampled_from([4, 16]), seeds)
 def test_muscle_noise_has_the_stated_sd_over_the_record(sd, unit, tremor, batch, seed):
     x = unit * (randn(batch, 12, 5000, seed=seed) + 5)
     ratio = sd_added(MuscleNoise((sd, sd), burst=0.5, tremor=tremor, p=1), x, 500, seed) / sd
@@ -262,7 +262,7 @@ def test_motion_rises_and_decays_in_the_stated_seconds_at_any_rate():
 
 
 def test_one_electrode_moves_and_the_stated_share_of_leads_sees_it():
-    x = randn(500, 12, 500)
+    x = randn(300, 12, 500)
     added = added_by(ElectrodeMotion(rate=(30, 60), leads=0.3, p=1), x, 100)
     first, second = torch.linalg.svdvals(added[:50])[:, :2].unbind(1)
     assert (second / first).max() < 1e-6
@@ -295,7 +295,7 @@ def test_drift_stays_below_its_cut_off(fs, cutoff, sources, seed):
 
 
 def test_drift_uses_its_band_as_a_random_walk_does():
-    x = randn(300, 1, 10_000)
+    x = randn(200, 1, 10_000)
     frequency, power = power_spectrum(added_by(BaselineDrift((1, 1), p=1), x, 100), 100)
     mean = power.mean((0, 1))
 
@@ -554,7 +554,7 @@ def test_the_mains_frequency_drifts_by_what_is_stated(drift, seed):
     frequency = turn.unfold(1, 50, 50).sum(-1).angle() * 500 / (2 * math.pi)
     away = (frequency - 50).abs().amax(1)
     assert away.max() < 1.05 * drift + 0.01
-    assert away.max() > 0.7 * drift
+    assert away.max() > 0.5 * drift
     assert ((frequency - 50).mean(1).abs() < 0.5 * drift + 0.01).all(), "it returns"
 
 
@@ -566,7 +566,7 @@ def test_the_hums_amplitude_drifts_by_what_is_stated(drift, seed):
     size = analytic(added)[:, 500:-500].abs()
     depth = (size.amax(1) - size.amin(1)) / (size.amax(1) + size.amin(1))
     assert depth.max() < 1.05 * drift
-    assert depth.max() > 0.7 * drift
+    assert depth.max() > 0.5 * drift
     assert abs(added.square().mean().sqrt() / signal_sd(x).mean() - 1) < 0.12
     assert share_of_energy(size - size.mean(1, keepdim=True), 500, 0, 0.55).median() > 0.99  # slowly
 
