@@ -86,16 +86,27 @@ class Augmentation(ABC):
         """
         check_batch(x)
         self.check(fs)
+        with torch.autocast(x.device.type, enabled=False):  # positions in time need more than 8 bits
+            return self.change(x, fs, generator)
+
+    def change(self, x: Tensor, fs: float, generator: torch.Generator | None, *, in_place: bool = False) -> Tensor:
+        """As a call, without its checks: for those who checked, such as `Compose`.
+
+        Args:
+            x: Signals, (B, C, T).
+            fs: Sampling rate in Hz.
+            generator: Where random numbers come from.
+            in_place: Whether `x` may be modified.
+
+        Returns:
+            The changed signals; may be `x` itself.
+        """
         if self.p == 0 or x.numel() == 0:
             return x
-        with torch.autocast(x.device.type, enabled=False):  # positions in time need more than 8 bits
-            return self._change(x, fs, generator)
-
-    def _change(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         if self.p == 1:
             return self.apply(x, fs, generator)
         chosen = torch.rand(len(x), generator=generator, device=x.device) < self.p
-        return change_rows(x, chosen, lambda rows: self.apply(rows, fs, generator))
+        return change_rows(x, chosen, lambda rows: self.apply(rows, fs, generator), in_place=in_place)
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as they were given: what `repr` shows and a YAML file keeps."""
@@ -106,13 +117,14 @@ class Augmentation(ABC):
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings().items())})"
 
 
-def change_rows(x: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor]) -> Tensor:
+def change_rows(x: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor], *, in_place: bool = False) -> Tensor:
     """Changes some samples of a batch and leaves the others as they are.
 
     Args:
         x: Signals, (B, C, T).
         chosen: Which to change, (B,), boolean.
         change: What to do with them; keeps shape and type.
+        in_place: Whether `x` may be modified, which spares a copy.
 
     Returns:
         The signals, (B, C, T).
@@ -121,7 +133,17 @@ def change_rows(x: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor]) -
     if x.device.type != "cpu" or torch.compiler.is_compiling():
         return torch.where(chosen[:, None, None], change(x), x)
     rows = chosen.nonzero().squeeze(1)
-    return x.index_copy(0, rows, change(x.index_select(0, rows))) if len(rows) else x
+    if not len(rows):
+        return x
+    changed = change(x.index_select(0, rows))
+    return x.index_copy_(0, rows, changed) if in_place else x.index_copy(0, rows, changed)
+
+
+def own(x: Tensor, given: Tensor) -> bool:
+    """Whether `x` is in memory of its own, so that it may be changed in place while `given` stays as it is."""
+    if x.device.type != "cpu" or torch.compiler.is_compiling() or x.requires_grad:
+        return False
+    return x.untyped_storage().data_ptr() != given.untyped_storage().data_ptr()
 
 
 def check_batch(x: object) -> None:

@@ -1,9 +1,13 @@
 """Several augmentations made into one: all in turn, one of them, some of them, all in an order of each sample's own."""
 
+import functools
+import itertools
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from augmentations.base import Augmentation, change_rows
+from augmentations.base import Augmentation, change_rows, own
 
 
 class Compose(Augmentation):
@@ -27,8 +31,9 @@ class Compose(Augmentation):
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Applies each in turn; see `Augmentation.apply`."""
+        given = x
         for augmentation in self.augmentations:
-            x = augmentation(x, fs, generator)
+            x = augmentation.change(x, fs, generator, in_place=own(x, given))
         return x
 
     def check(self, fs: float) -> None:
@@ -76,9 +81,7 @@ class OneOf(Compose):
         ends = weights.cumsum(0)
         draws = torch.rand(len(x), generator=generator, device=x.device) * ends[-1]
         chosen = torch.searchsorted(ends[:-1].contiguous(), draws, right=True)
-        for k, augmentation in enumerate(self.augmentations):
-            x = _change(x, chosen == k, augmentation, fs, generator)
-        return x
+        return _change_each(x, [chosen == k for k in range(len(self.augmentations))], self, fs, generator)
 
 
 class SomeOf(Compose):
@@ -107,9 +110,7 @@ class SomeOf(Compose):
         low, high = self.n
         count = torch.randint(low, high + 1, (len(x), 1), generator=generator, device=x.device)
         chosen = _ranks(x, len(self.augmentations), generator) < count
-        for k, augmentation in enumerate(self.augmentations):
-            x = _change(x, chosen[:, k], augmentation, fs, generator)
-        return x
+        return _change_each(x, chosen.unbind(1), self, fs, generator)
 
 
 class RandomOrder(Compose):
@@ -130,10 +131,8 @@ class RandomOrder(Compose):
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Applies each in the sample's order; see `Augmentation.apply`."""
         turn = _ranks(x, len(self.augmentations), generator)
-        for step in range(len(self.augmentations)):
-            for k, augmentation in enumerate(self.augmentations):
-                x = _change(x, turn[:, k] == step, augmentation, fs, generator)
-        return x
+        n = len(self.augmentations)
+        return _change_each(x, [turn[:, k] == step for step in range(n) for k in range(n)], self, fs, generator)
 
 
 def indented(lines: list[str]) -> str:
@@ -141,14 +140,15 @@ def indented(lines: list[str]) -> str:
     return "\n".join(f"    {line}" for part in lines for line in part.splitlines())
 
 
-def _change(
-    x: Tensor,
-    chosen: Tensor,
-    augmentation: Augmentation,
-    fs: float,
-    generator: torch.Generator | None,
+def _change_each(
+    x: Tensor, chosen: Sequence[Tensor], compose: Compose, fs: float, generator: torch.Generator | None
 ) -> Tensor:
-    return change_rows(x, chosen, lambda rows: augmentation(rows, fs, generator))
+    """Applies the augmentations, one after the other and again from the first, each to the samples chosen for it."""
+    given = x
+    for which, augmentation in zip(chosen, itertools.cycle(compose.augmentations)):
+        change = functools.partial(augmentation.change, fs=fs, generator=generator, in_place=False)
+        x = change_rows(x, which, change, in_place=own(x, given))
+    return x
 
 
 def _ranks(x: Tensor, n: int, generator: torch.Generator | None) -> Tensor:

@@ -87,7 +87,11 @@ def three_kg(angle: float = 45.0, scale: float = 1.5, mask: float = 0.5) -> View
         Two views.
     """
     return Views(
-        [VCGRotation((-angle, angle), p=1.0), VCGScale((1 / scale, scale), p=1.0), TimeMask(share=(0.0, mask), p=1.0)]
+        [
+            VCGRotation(degrees=(-angle, angle), keep_residual=False, p=1.0),
+            VCGScale(factor=(1 / scale, scale), keep_residual=False, p=1.0),
+            TimeMask(share=(0.0, mask), p=1.0),
+        ]
     )
 
 
@@ -120,7 +124,7 @@ def physiological(strength: float = 1.0) -> Views:
 
 
 def centred_beat(strength: float = 0.1) -> Views:
-    """For windows of one beat with its R peak in the centre: the beat stays in place and whole.
+    """For windows of one beat with its R peak in the centre: the beat stays whole, and about in place.
 
     No crop moves it and no mask hides its P wave; gain, wander, noise and a slight warp are what two beats of one
     kind differ by.

@@ -20,8 +20,6 @@ import torch
 import yaml
 from pytorch_lightning import Trainer, seed_everything
 
-sys.path[0] = str(Path(__file__).parents[2])  # this folder's augmentations.py would hide the package
-
 from ssl_ecg import cli
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.data.module import ECGDataModule

@@ -96,6 +96,24 @@ def test_views_of_two_kinds_take_turns():
         Views([], others=[Powerline()]).check(fs=100)
 
 
+class Window(Augmentation):
+    """Returns a view of what it is given."""
+
+    def apply(self, x, fs, generator):
+        return x[..., :]
+
+
+@pytest.mark.parametrize("compose", [Compose, OneOf, RandomOrder, lambda parts: SomeOf(parts, n=(4, 4))])
+def test_what_is_changed_in_place_is_never_the_input(compose):
+    x = torch.zeros(50, 1, 3)
+    parts = [Window(p=1), Offset(1, p=0.5), Window(p=1), Offset(1, p=0.5)]
+    y = compose(parts)(x, 100, seeded())
+    assert y.max() > 0
+    assert x.eq(0).all()
+    gradient = torch.autograd.grad(compose(parts)(x.requires_grad_(), 100, seeded()).sum(), x)[0]
+    assert gradient.eq(1).all()
+
+
 def shares(y):
     """How often each value comes in a batch of constants."""
     values, counts = y.flatten().unique(return_counts=True)

@@ -1,0 +1,241 @@
+"""A page laid out in pixels from the top, text wrapped by its real width; it draws onto a matplotlib figure."""
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from torch import Tensor
+
+from augmentations.gallery.record import GalleryError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BEFORE = "#9c9c9c"
+AFTER = ("#0072B2", "#D55E00", "#009E73", "#CC79A7")
+PARTNER = "#009E73"
+INK, SOFT = "#1a1a1a", "#4d4d4d"
+"""Told apart by the colour-blind: Okabe & Ito, "Color universal design", 2008."""
+
+_PAPER = "#f3dcd9"
+_DPI = 100
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
+
+@dataclass(frozen=True)
+class Font:
+    """A size in pixels and a look."""
+
+    size: float
+    mono: bool = False
+    bold: bool = False
+    colour: str = INK
+
+    @property
+    def line(self) -> int:
+        """The height of a line in pixels."""
+        return round(1.28 * self.size)
+
+
+TITLE = Font(30, bold=True)
+HEADING = Font(24, bold=True)
+NAME = Font(18, bold=True)
+TEXT = Font(15, colour=SOFT)
+MONO = Font(14, mono=True)
+TICK = Font(13, colour=SOFT)
+
+
+@dataclass
+class Canvas:
+    """What is on a page of a fixed width, collected before its height is known."""
+
+    width: int
+    _drawings: list[Callable[["Figure", int], None]] = field(default_factory=list)
+
+    def text(self, x: float, y: float, lines: Sequence[str], font: Font, right: bool = False) -> int:
+        """Puts lines below `y`; returns the height they take."""
+        for i, line in enumerate(lines):
+            self._line(x, y + i * font.line, line, font, right)
+        return len(lines) * font.line
+
+    def _line(self, x: float, y: float, line: str, font: Font, right: bool) -> None:
+        def draw(figure: "Figure", height: int) -> None:
+            figure.text(
+                x / self.width,
+                1 - (y + 0.5 * font.line) / height,
+                line.replace("$", r"\$"),
+                fontsize=font.size * 72 / _DPI,
+                family="DejaVu Sans Mono" if font.mono else "DejaVu Sans",
+                weight="bold" if font.bold else "normal",
+                color=font.colour,
+                ha="right" if right else "left",
+                va="center_baseline",
+            )
+
+        self._drawings.append(draw)
+
+    def rule(self, x: float, y: float, width: float, colour: str = "#bbbbbb", thickness: float = 1.0) -> None:
+        """Draws a horizontal line."""
+
+        def draw(figure: "Figure", height: int) -> None:
+            from matplotlib.lines import Line2D
+
+            ends = [x / self.width, (x + width) / self.width]
+            level = 1 - y / height
+            figure.add_artist(Line2D(ends, [level, level], color=colour, linewidth=thickness * 72 / _DPI))
+
+        self._drawings.append(draw)
+
+    def axes(self, x: float, y: float, width: float, height: float, draw: Callable[["Axes"], None]) -> None:
+        """Puts axes at a place and has something drawn on them."""
+
+        def place(figure: "Figure", total: int) -> None:
+            rectangle = (x / self.width, 1 - (y + height) / total, width / self.width, height / total)
+            draw(figure.add_axes(rectangle))
+
+        self._drawings.append(place)
+
+    def save(self, path: Path, height: float) -> None:
+        """Writes the page, whole or not at all: under another name first.
+
+        Raises:
+            GalleryError: If it cannot be written.
+        """
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+
+        total = round(height)
+        figure = Figure(figsize=(self.width / _DPI, total / _DPI), facecolor="white")
+        FigureCanvasAgg(figure)
+        for draw in self._drawings:
+            draw(figure, total)
+        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        try:
+            figure.savefig(temporary, dpi=_DPI, format=path.suffix[1:])
+            if path.suffix == ".png":
+                _shrink(temporary)
+            os.replace(temporary, path)
+        except OSError as error:
+            raise GalleryError(f"{path} cannot be written: {error.strerror or error}") from None
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _shrink(path: Path) -> None:
+    """Gives a picture a palette: with few colours in it, it looks the same in a third of the space."""
+    from PIL import Image  # which matplotlib brings along
+
+    with Image.open(path) as picture:
+        small = picture.convert("RGB").quantize(
+            256, method=Image.Quantize.MAXCOVERAGE, kmeans=2, dither=Image.Dither.NONE
+        )
+    small.save(path, format="png", optimize=True)
+
+
+def wrap(text: str, width: float, font: Font) -> list[str]:
+    """Breaks text into lines that fit a width: between words, or of parameters between them."""
+    lines: list[str] = []
+    for paragraph in text.splitlines():
+        indent = paragraph[: len(paragraph) - len(paragraph.lstrip())]
+        pieces = re.split(r"(?<=,) (?=\w+=)", paragraph.strip()) if font.mono else paragraph.split()
+        line = ""
+        for piece in pieces:
+            longer = f"{line} {piece}" if line else indent + piece
+            if line and measure(longer, font) > width:
+                lines.append(line)
+                longer = indent + ("  " if font.mono and indent else "") + piece
+            line = longer
+        lines.append(line)
+    return lines
+
+
+def measure(text: str, font: Font) -> float:
+    """The width of text in pixels."""
+    from matplotlib.font_manager import FontProperties, get_font
+    from matplotlib.font_manager import findfont as find
+
+    weight = "bold" if font.bold else "normal"
+    face = get_font(find(FontProperties(family="DejaVu Sans Mono" if font.mono else "DejaVu Sans", weight=weight)))
+    face.set_size(font.size * 72 / _DPI, _DPI)
+    face.set_text(text)
+    return float(face.get_width_height()[0]) / 64
+
+
+def traces(
+    axes: "Axes",
+    fs: float,
+    leads: Sequence[str],
+    unit: str,
+    before: Tensor,
+    after: Sequence[tuple[Tensor, str]],
+    partner: Tensor | None = None,
+) -> None:
+    """Draws a signal before and after on paper with a grid of 0.2 s and 0.5 mV, its leads one below the other.
+
+    Args:
+        axes: Where.
+        fs: Sampling rate in Hz.
+        leads: Names of the leads, L.
+        unit: Of the signals.
+        before: (L, T).
+        after: Signals, (L, T or less), each with its colour.
+        partner: What it was mixed with, (L, T).
+    """
+    signals = [before, *(signal for signal, _ in after), *([] if partner is None else [partner])]
+    low = [min(float(signal[i].min()) for signal in signals) for i in range(len(leads))]
+    high = [max(float(signal[i].max()) for signal in signals) for i in range(len(leads))]
+    total = max(sum(high) - sum(low), 1e-3)
+    step = next(
+        0.5 * k * 10.0**d for d in range(-4, 9) for k in (1, 2, 4) if total <= (5 + len(leads)) * 0.5 * k * 10.0**d
+    )
+    if total > 1:  # paper has 0.5 mV; less only for what would be flat on it
+        step = max(step, 0.5)
+    base = [0.0]  # where each lead's zero is
+    for i in range(1, len(leads)):
+        base.append(base[-1] + low[i - 1] - high[i] - 0.04 * total)
+
+    seconds = before.shape[-1] / fs
+    looks = [(before, BEFORE, 2.2), *([] if partner is None else [(partner, PARTNER, 0.9)])]
+    for signal, colour, thickness in [*looks, *((signal, colour, 1.0) for signal, colour in after)]:
+        time = [t / fs for t in range(signal.shape[-1])]
+        for row, zero in zip(signal.tolist(), base, strict=True):
+            axes.plot(time, [zero + value for value in row], color=colour, linewidth=thickness, solid_joinstyle="round")
+    axes.set_xlim(0, seconds)
+    axes.set_ylim(base[-1] + low[-1] - 0.05 * total, base[0] + high[0] + 0.05 * total)
+    _paper(axes, seconds, step)
+    axes.set_yticks(base, list(leads), fontsize=15 * 72 / _DPI, color=INK)
+    _bar(axes, seconds, step, unit)
+
+
+def _paper(axes: "Axes", seconds: float, step: float) -> None:
+    every = next((s for s in (0.2, 1.0, 10.0) if seconds / s <= 52), 60.0)
+    low, high = axes.get_ylim()
+    across = [i * every for i in range(int(seconds / every) + 1)]
+    down = [i * step for i in range(int(low / step) - 1, int(high / step) + 2)]
+    axes.vlines(across, low, high, color=_PAPER, linewidth=0.7, zorder=0)
+    axes.hlines(down, 0, seconds, color=_PAPER, linewidth=0.7, zorder=0)
+    axes.set_ylim(low, high)
+    tick = next((s for s in (0.2, 0.5, 1.0, 2.0, 5.0, 10.0) if seconds / s <= 5.1), 20.0)
+    ticks = [round(i * tick, 3) for i in range(int(seconds / tick + 1e-6) + 1)]
+    axes.set_xticks(ticks, [f"{t:g}" for t in ticks[:-1]] + [f"{ticks[-1]:g} s"])
+    axes.tick_params(labelsize=TICK.size * 72 / _DPI, labelcolor=TICK.colour, length=0, pad=3)
+    for spine in axes.spines.values():
+        spine.set_color("#d9c3c0")
+        spine.set_linewidth(0.8)
+
+
+def _bar(axes: "Axes", seconds: float, step: float, unit: str) -> None:
+    """A bar of known height at the right, which says the scale."""
+    low, high = axes.get_ylim()
+    tall = 2 * step if 2 * step < 0.8 * (high - low) else step
+    x, bottom = 1.015 * seconds, low + 0.06 * (high - low)
+    axes.plot([x, x], [bottom, bottom + tall], color=INK, linewidth=1.8, clip_on=False, solid_capstyle="butt")
+    size = TICK.size * 72 / _DPI
+    axes.text(
+        1.03 * seconds, bottom + tall / 2, f"{tall:g} {unit}", fontsize=size, color=SOFT, rotation=90, va="center"
+    )
