@@ -75,7 +75,7 @@ class Polarity(Augmentation):
     left: Einthoven's law I + III = II is lost.
 
     Reference: negation in Sarkar & Etemad, Self-supervised ECG Representation Learning for Emotion Recognition,
-    IEEE Transactions on Affective Computing 2020, https://arxiv.org/abs/2002.03898
+    IEEE Transactions on Affective Computing 2022, https://arxiv.org/abs/2002.03898
 
     Args:
         per_lead: Turn over each lead with probability 1/2 (none, or all, now and then). Otherwise the record.
@@ -93,7 +93,8 @@ class Polarity(Augmentation):
         """Turns over every sample; see `Augmentation.apply`."""
         if not self.per_lead:
             return -x
-        return scale(x, torch.rand(x.shape[:2], generator=generator, device=x.device).sub_(0.5).sign_())
+        flip = torch.rand(x.shape[:2], generator=generator, device=x.device) < 0.5
+        return scale(x, 1 - 2 * flip.float())
 
 
 class Offset(Augmentation):

@@ -87,10 +87,10 @@ class Augmentation(ABC):
         check_batch(x)
         self.check(fs)
         with torch.autocast(x.device.type, enabled=False):  # positions in time need more than 8 bits
-            return self.change(x, fs, generator)
+            return self._change(x, fs, generator)
 
-    def change(self, x: Tensor, fs: float, generator: torch.Generator | None, *, in_place: bool = False) -> Tensor:
-        """As a call, without its checks: for those who checked, such as `Compose`.
+    def _change(self, x: Tensor, fs: float, generator: torch.Generator | None, *, in_place: bool = False) -> Tensor:
+        """As a call, without its checks: for `Compose`, which made them.
 
         Args:
             x: Signals, (B, C, T).
@@ -110,8 +110,17 @@ class Augmentation(ABC):
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as they were given: what `repr` shows and a YAML file keeps."""
-        names = inspect.signature(type(self).__init__).parameters
-        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+        own = [
+            p
+            for p in inspect.signature(type(self)).parameters.values()
+            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
+        ]
+        for p in own:
+            if not hasattr(self, p.name):
+                raise AttributeError(
+                    f"{type(self).__name__} does not keep its argument as self.{p.name}: repr and files read it there"
+                )
+        return {p.name: getattr(self, p.name) for p in own}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings().items())})"
@@ -136,14 +145,12 @@ def change_rows(x: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor], *
     if not len(rows):
         return x
     changed = change(x.index_select(0, rows))
+    if changed.shape[1:] != x.shape[1:]:
+        raise ValueError(
+            f"samples that are changed and samples that are not must stay alike, but of {tuple(x.shape[1:])} became"
+            f" {tuple(changed.shape[1:])}: what changes the length goes first in a Compose of p=1, for all samples"
+        )
     return x.index_copy_(0, rows, changed) if in_place else x.index_copy(0, rows, changed)
-
-
-def own(x: Tensor, given: Tensor) -> bool:
-    """Whether `x` is in memory of its own, so that it may be changed in place while `given` stays as it is."""
-    if x.device.type != "cpu" or torch.compiler.is_compiling() or x.requires_grad:
-        return False
-    return x.untyped_storage().data_ptr() != given.untyped_storage().data_ptr()
 
 
 def check_batch(x: object) -> None:

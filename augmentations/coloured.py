@@ -18,7 +18,7 @@ from augmentations.splines import spline_basis
 _REUSE = 32  # how many samples of a large batch share one stretch of noise, each at its own shift ...
 _FRESH = 8  # ... and from how many samples on
 _TREMOR = (4.0, 12.0)  # Hz: parkinsonian tremor 4 to 6, physiological 8 to 12, shivering between
-_NARROWEST = 5.0  # Hz: a narrower band would not hold the spectrum of an envelope
+_NARROWEST = 30.0  # Hz: bursts and tremor would spread more than a tenth of the energy out of a narrower band
 _SHORTEST = 0.05  # s: a faster envelope would be the noise
 
 
@@ -144,14 +144,14 @@ class MuscleNoise(Augmentation):
     Args:
         sd: Range of the noise's standard deviation over the record (root mean square over leads), in standard
             deviations of the sample.
-        band: Lowest and highest frequency in Hz, at least 5 Hz apart; what is above half the sampling rate is left
+        band: Lowest and highest frequency in Hz, at least 30 Hz apart; what is above half the sampling rate is left
             out.
         burst: Shortest time in s in which a contraction swells or fades.
         tremor: Share of the samples that have a tremor, 0 to 1.
         p: Probability that a sample is changed, 0 to 1.
 
     Raises:
-        ValueError: If `sd` is empty or negative, `band` is less than 5 Hz wide, `burst` is below 0.05 s, or `tremor`
+        ValueError: If `sd` is empty or negative, `band` is less than 30 Hz wide, `burst` is below 0.05 s, or `tremor`
             or `p` is not within 0 and 1.
     """
 
@@ -176,7 +176,7 @@ class MuscleNoise(Augmentation):
         self.tremor = tremor
 
     def check(self, fs: float) -> None:
-        """Refuses a rate that cannot carry the lowest 5 Hz of the band; see `Augmentation.check`."""
+        """Refuses a rate that cannot carry the lowest 30 Hz of the band; see `Augmentation.check`."""
         super().check(fs)
         least = 2 * (self.band[0] + _NARROWEST)
         if fs < least:

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from augmentations.base import Augmentation, change_rows, own
+from augmentations.base import Augmentation, change_rows
+from augmentations.ranges import check_count, constant
 
 
 class Compose(Augmentation):
@@ -24,16 +25,19 @@ class Compose(Augmentation):
 
     def __init__(self, augmentations: list[Augmentation], p: float = 1.0) -> None:
         super().__init__(p)
-        for augmentation in augmentations:
+        self.augmentations = list(augmentations)
+        for augmentation in self.augmentations:
             if not isinstance(augmentation, Augmentation):
                 raise TypeError(f"{type(self).__name__} takes a list of Augmentation objects, not {augmentation!r}")
-        self.augmentations = list(augmentations)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Applies each in turn; see `Augmentation.apply`."""
-        given = x
+        ours = False  # whether x is memory that nobody else knows: of a step that changed some of the rows
         for augmentation in self.augmentations:
-            x = augmentation.change(x, fs, generator, in_place=own(x, given))
+            before = x
+            x = augmentation._change(x, fs, generator, in_place=ours)
+            if x is not before:
+                ours = augmentation.p < 1
         return x
 
     def check(self, fs: float) -> None:
@@ -69,16 +73,15 @@ class OneOf(Compose):
         _check_any(self)
         if weights is not None:
             weights = tuple(float(weight) for weight in weights)
-            if len(weights) != len(augmentations) or min(weights) < 0 or not 0 < sum(weights) < float("inf"):
+            if len(weights) != len(self.augmentations) or min(weights) < 0 or not 0 < sum(weights) < 1e30:
                 raise ValueError(
-                    f"weights are {len(augmentations)} numbers, one for each augmentation, not {weights!r}"
+                    f"weights are {len(self.augmentations)} numbers, one for each augmentation, not {weights!r}"
                 )
         self.weights = weights
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Applies one of them to every sample; see `Augmentation.apply`."""
-        weights = torch.tensor(self.weights or (1.0,) * len(self.augmentations), device=x.device)
-        ends = weights.cumsum(0)
+        ends = constant(self.weights or (1.0,) * len(self.augmentations), x).cumsum(0)
         draws = torch.rand(len(x), generator=generator, device=x.device) * ends[-1]
         chosen = torch.searchsorted(ends[:-1].contiguous(), draws, right=True)
         return _change_each(x, [chosen == k for k in range(len(self.augmentations))], self, fs, generator)
@@ -97,13 +100,13 @@ class SomeOf(Compose):
         ValueError: If there is none, `n` is not a range within 0 and their number, or `p` is not a probability.
     """
 
-    def __init__(self, augmentations: list[Augmentation], n: tuple[int, int] = (1, 2), p: float = 1.0) -> None:
+    def __init__(self, augmentations: list[Augmentation], n: tuple[int, int] = (1, 1), p: float = 1.0) -> None:
         super().__init__(augmentations, p)
         _check_any(self)
-        low, high = n
-        if not 0 <= low <= high <= len(augmentations):
-            raise ValueError(f"n is a range (low, high) with 0 <= low <= high <= {len(augmentations)}, not {n!r}")
-        self.n = (int(low), int(high))
+        low, high = check_count("n", n[0], least=0), check_count("n", n[1], least=0)
+        if not low <= high <= len(self.augmentations):
+            raise ValueError(f"n is a range (low, high) with 0 <= low <= high <= {len(self.augmentations)}, not {n!r}")
+        self.n = (low, high)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Applies a few of them to every sample; see `Augmentation.apply`."""
@@ -145,9 +148,9 @@ def _change_each(
 ) -> Tensor:
     """Applies the augmentations, one after the other and again from the first, each to the samples chosen for it."""
     given = x
-    for which, augmentation in zip(chosen, itertools.cycle(compose.augmentations)):
-        change = functools.partial(augmentation.change, fs=fs, generator=generator, in_place=False)
-        x = change_rows(x, which, change, in_place=own(x, given))
+    for which, augmentation in zip(chosen, itertools.cycle(compose.augmentations), strict=False):
+        change = functools.partial(augmentation._change, fs=fs, generator=generator)
+        x = change_rows(x, which, change, in_place=x is not given)
     return x
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_count, check_range, draw
 from augmentations.sources import add_sources, mixture_gains, mixture_sd
 from augmentations.splines import spline_basis
 
@@ -46,10 +46,8 @@ class BaselineDrift(Augmentation):
         self.sd = check_range("sd", sd, least=0)
         if not 0 < cutoff < math.inf:
             raise ValueError(f"cutoff is a positive number of Hz, not {cutoff!r}")
-        if sources < 1:
-            raise ValueError(f"sources is a number of walks, at least 1, not {sources!r}")
         self.cutoff = cutoff
-        self.sources = sources
+        self.sources = check_count("sources", sources)
 
     def check(self, fs: float) -> None:
         """Refuses a rate too low for the cut-off; see `Augmentation.check`."""

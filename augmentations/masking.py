@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from augmentations.base import Augmentation
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_count, check_range, draw
 
 
 def mask_spans(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
@@ -18,13 +18,15 @@ def mask_spans(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
     Returns:
         Signals, (B, C, T), zero where start <= t < end.
     """
-    time = torch.arange(x.shape[-1], device=x.device)
-    hidden = ((time >= start[..., None]) & (time < end[..., None])).any(1, keepdim=True)
-    return x * (~hidden).to(x.dtype)
+    time = torch.arange(x.shape[-1], device=x.device, dtype=start.dtype)
+    seen = (time < start[..., None]) | (time >= end[..., None])
+    if start.shape[1] > 1:
+        seen = seen.all(1, keepdim=True)
+    return x * seen.to(x.dtype)
 
 
 def draw_spans(share: Tensor, spans: int, length: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-    """Draws places for spans that never overlap, every arrangement as likely as any other.
+    """Draws places for spans that never overlap: independent and even over what they leave free, then sorted.
 
     Args:
         share: How much of the length they cover together, (B, 1), float32 or float64.
@@ -66,9 +68,7 @@ class TimeMask(Augmentation):
     def __init__(self, share: tuple[float, float] = (0.1, 0.5), spans: int = 1, p: float = 0.5) -> None:
         super().__init__(p)
         self.share = check_range("share", share, least=0, most=1)
-        if spans < 1:
-            raise ValueError(f"spans is a number of spans, at least 1, not {spans!r}")
-        self.spans = spans
+        self.spans = check_count("spans", spans)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Masks every sample; see `Augmentation.apply`."""

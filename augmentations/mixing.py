@@ -56,7 +56,7 @@ def symmetric_beta(alpha: float, shape: tuple[int, ...], like: Tensor, generator
     """Draws from Beta(alpha, alpha), with two uniform numbers each: torch's own sampler takes no generator.
 
     Reference: Bailey, Polar generation of random variates with the t-distribution, Mathematics of Computation
-    1994, https://doi.org/10.1090/S0025-5718-1994-1196477-0: t = sqrt(2a (U^(-1/a) - 1)) cos(2 pi V) is Student's with
+    1994, https://doi.org/10.1090/S0025-5718-1994-1219702-8: t = sqrt(2a (U^(-1/a) - 1)) cos(2 pi V) is Student's with
     2a degrees of freedom, and (1 + t / sqrt(2a + t^2)) / 2 is Beta(a, a).
 
     Args:

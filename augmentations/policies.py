@@ -80,12 +80,17 @@ def three_kg(angle: float = 45.0, scale: float = 1.5, mask: float = 0.5) -> View
 
     Args:
         angle: The largest turn about each axis, degrees.
-        scale: The largest stretch along each axis.
+        scale: The largest stretch along each axis, at least 1.
         mask: The longest masked span, as a share of the record.
 
     Returns:
         Two views.
+
+    Raises:
+        ValueError: If `angle` is negative or `scale` below 1.
     """
+    if angle < 0 or scale < 1:
+        raise ValueError(f"angle is at least 0 degrees and scale at least 1, not {angle!r} and {scale!r}")
     return Views(
         [
             VCGRotation(degrees=(-angle, angle), keep_residual=False, p=1.0),
@@ -114,7 +119,7 @@ def physiological(strength: float = 1.0) -> Views:
                 [
                     GaussianNoise(sd=(0.01 * strength, 0.15 * strength), p=1.0),
                     MuscleNoise(sd=(0.02 * strength, 0.2 * strength), p=1.0),
-                    ElectrodeMotion(p=1.0),
+                    ElectrodeMotion(amplitude=(0.5 * strength, 5.0 * strength), p=1.0),
                 ],
                 weights=(0.6, 0.2, 0.2),
                 p=0.8,

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_count, check_range, constant, draw
 from augmentations.sources import add_source, lead_gains, sinusoids
 
 _SLOW = (0.05, 0.5)  # Hz: how fast the mains' frequency and the hum's amplitude vary, where they drift
@@ -76,15 +76,13 @@ class Powerline(Augmentation):
         self.frequencies = tuple(float(f) for f in frequencies)
         if not (self.frequencies and 0 < min(self.frequencies) <= max(self.frequencies) < math.inf):
             raise ValueError(f"frequencies are positive numbers of Hz, at least one, not {frequencies!r}")
-        if harmonics < 1:
-            raise ValueError(f"harmonics is a number of sinusoids, at least 1 (the fundamental), not {harmonics!r}")
         if not 0 <= frequency_drift < min(self.frequencies):
             raise ValueError(
                 f"frequency_drift is in Hz, 0 to below the frequency of the mains, not {frequency_drift!r}"
             )
         if not 0 <= amplitude_drift <= 1:
             raise ValueError(f"amplitude_drift is a relative change, 0 to 1, not {amplitude_drift!r}")
-        self.harmonics = harmonics
+        self.harmonics = check_count("harmonics", harmonics)
         self.frequency_drift = frequency_drift
         self.amplitude_drift = amplitude_drift
 
@@ -104,7 +102,7 @@ class Powerline(Augmentation):
         size, length = len(x), x.shape[-1]
         amplitude = math.sqrt(2) * draw(self.sd, (size, 1), x, generator) * signal_sd(x)
         which = torch.randint(len(self.frequencies), (size, 1), generator=generator, device=x.device)
-        frequency = torch.tensor(self.frequencies, dtype=amplitude.dtype, device=x.device)[which]
+        frequency = constant(self.frequencies, x)[which]
         amplitude = amplitude * self._strengths(frequency, fs, generator)
         offset = draw((0, 2 * math.pi), amplitude.shape, x, generator)
         if not (self.frequency_drift or self.amplitude_drift):

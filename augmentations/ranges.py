@@ -49,3 +49,37 @@ def draw(
     low, high = values
     dtype = torch.promote_types(like.dtype, torch.float32)
     return torch.rand(shape, generator=generator, device=like.device, dtype=dtype).mul_(high - low).add_(low)
+
+
+def check_count(name: str, value: float, least: int = 1) -> int:
+    """Checks that a setting is a whole number.
+
+    Args:
+        name: What it is called, for the error.
+        value: The number.
+        least: The smallest allowed.
+
+    Returns:
+        The number.
+
+    Raises:
+        ValueError: If it is not whole, or smaller.
+    """
+    if math.isfinite(value) and value == int(value) and value >= least:
+        return int(value)
+    raise ValueError(f"{name} is a whole number, at least {least}, not {value!r}")
+
+
+def constant(values: Sequence[float] | Sequence[Sequence[float]], like: Tensor) -> Tensor:
+    """Plain numbers as a tensor on the device of a signal; nothing waits for the device.
+
+    Args:
+        values: The numbers.
+        like: The signal: gives the device and, if it is float64, the precision.
+
+    Returns:
+        A tensor of the numbers, float32 or float64.
+    """
+    dtype = torch.promote_types(like.dtype, torch.float32)
+    # From ordinary memory such a copy is staged at once.
+    return torch.tensor(values, dtype=dtype, device="cpu").to(like.device, non_blocking=True)

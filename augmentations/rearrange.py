@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from augmentations.base import Augmentation
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_count, check_range, draw
 from augmentations.warping import interpolate
 
 _SLICE = 2**19  # numbers that `circular_shift` doubles at a time: they stay in a cache of a few MB
@@ -32,7 +32,7 @@ def circular_shift(x: Tensor, shift: Tensor) -> Tensor:
     step = max(1, _SLICE // (2 * leads * length))
     doubled = x.new_empty(step, leads, 2 * length)
     windows = doubled.view(-1).unfold(0, length, 1)
-    row = torch.arange(step * leads).mul_(2 * length)
+    row = torch.arange(step * leads, device=x.device).mul_(2 * length)
     start = start.expand(-1, leads).flatten()
     out = x.new_empty(size * leads, length)
     for first in range(0, size, step):
@@ -112,11 +112,9 @@ class SegmentPermutation(Augmentation):
 
     def __init__(self, segments: int = 5, lengths: Literal["equal", "random"] = "equal", p: float = 0.5) -> None:
         super().__init__(p)
-        if segments < 2:
-            raise ValueError(f"segments is a number of segments, at least 2, not {segments!r}")
         if lengths not in ("equal", "random"):
             raise ValueError(f'lengths is "equal" or "random", not {lengths!r}')
-        self.segments = segments
+        self.segments = check_count("segments", segments, least=2)
         self.lengths = lengths
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
@@ -209,7 +207,11 @@ class RateJitter(Augmentation):
     shorter than its time: the rest, up to half of it at a rate of 2, is its mirror image at the ends, where
     time runs backwards. `TimeWarp` changes the rate without needing more signal.
 
-    Reference: stretching and compressing in torch_ecg, Physiological Measurement 2022,
+    Between samples the record is read along straight lines, which weakens its highest frequencies; those that the
+    rate lifts above half the sampling rate fold back.
+
+    Reference: stretching and compressing in Wen & Kang, A novel deep learning package for electrocardiography
+    research, Physiological Measurement 2022,
     https://doi.org/10.1088/1361-6579/ac9451
 
     Args:

@@ -6,6 +6,7 @@ import struct
 import sys
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -192,6 +193,10 @@ class RecordedNoise(Augmentation):
             self._resampled[key] = recording.contiguous()
         return recording.contiguous()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what was made from the recording: a worker makes it again."""
+        return {**self.__dict__, "_resampled": {}}
+
     def __repr__(self) -> str:
         text = super().__repr__()
         if isinstance(self.noise, str):
@@ -208,7 +213,8 @@ def _checked(noise: object) -> Tensor:
     noise = noise.detach().to(device="cpu", dtype=torch.float64)
     if not noise.isfinite().all():
         raise ValueError("noise has values that are not finite: cut them out first")
+    level = noise.abs().amax()
     noise = noise - noise.mean(-1, keepdim=True)
-    if not (noise.abs().amax() > 0):
+    if not noise.abs().amax() > 1e-9 * level:
         raise ValueError("noise is constant: there is nothing to add")
     return noise

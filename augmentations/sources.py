@@ -59,6 +59,8 @@ def add_source(x: Tensor, source: Tensor, gain: Tensor) -> Tensor:
     Returns:
         Signals, (B, C, T).
     """
+    if x.dtype.itemsize < 4:  # what half precision cannot hold of the source would be infinite, and times 0 no number
+        return torch.addcmul(x.float(), gain[:, :, None], source[:, None]).to(x.dtype)
     return torch.addcmul(x, gain[:, :, None].to(x.dtype), source[:, None].to(x.dtype))
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from augmentations.base import Augmentation
 from augmentations.fourier import fast_length, filter_spectrum, is_smooth
 from augmentations.masking import draw_spans
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_count, check_range, draw
 
 _MARGIN = 0.02  # what a filter adds to the record at least, to join its ends, as a share of it
 
@@ -221,9 +221,7 @@ class FrequencyMask(Augmentation):
     def __init__(self, share: tuple[float, float] = (0.05, 0.3), bands: int = 3, p: float = 0.5) -> None:
         super().__init__(p)
         self.share = check_range("share", share, least=0, most=1)
-        if bands < 1:
-            raise ValueError(f"bands is a number of bands, at least 1, not {bands!r}")
-        self.bands = bands
+        self.bands = check_count("bands", bands)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Masks every sample; see `Augmentation.apply`."""

@@ -5,11 +5,12 @@ pasted into a recipe.
 """
 
 import importlib
+import inspect
 import os
 import tempfile
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import Any, get_type_hints
 
 import augmentations
 from augmentations.base import Augmentation
@@ -31,13 +32,15 @@ def to_dict(policy: Policy) -> dict[str, Any]:
         TypeError: For a setting that has no plain form, such as a tensor.
     """
     cls = type(policy)
+    if "." in cls.__qualname__:
+        raise TypeError(f"{cls.__qualname__} is defined inside something else: a file can name classes of modules only")
     ours = getattr(augmentations, cls.__name__, None) is cls
     path = f"augmentations.{cls.__name__}" if ours else f"{cls.__module__}.{cls.__qualname__}"
     return {"class_path": path, "init_args": {k: _plain(v, f"{path}.{k}") for k, v in policy.settings().items()}}
 
 
 def from_dict(values: object) -> Policy:
-    """The policy that `to_dict` described.
+    """The policy that `to_dict` described. Imports the modules it names: only for files you trust.
 
     Args:
         values: `class_path`, the dotted path of a class (or of a function that makes a policy), and `init_args`.
@@ -58,9 +61,10 @@ def from_dict(values: object) -> Policy:
         make = getattr(importlib.import_module(module or "augmentations"), name)
     except (ImportError, AttributeError) as error:
         raise ValueError(f"there is no {path}: {error}") from None
+    if not _makes_policy(make):
+        raise TypeError(f"{path} is neither an Augmentation, nor Views, nor a function that says it returns one")
     policy = make(**{key: _parsed(value) for key, value in (values.get("init_args") or {}).items()})
-    if not isinstance(policy, (Augmentation, Views)):
-        raise TypeError(f"{path} makes a {type(policy).__name__}, which is neither an Augmentation nor Views")
+    assert isinstance(policy, (Augmentation, Views))
     return policy
 
 
@@ -82,6 +86,7 @@ def save(policy: Policy, path: str | os.PathLike[str]) -> None:
     try:
         with open(handle, "w", encoding="utf-8") as file:
             file.write(text)
+        Path(temporary).chmod(path.stat().st_mode if path.exists() else 0o644)  # a temporary file is the owner's alone
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -89,7 +94,7 @@ def save(policy: Policy, path: str | os.PathLike[str]) -> None:
 
 
 def load(path: str | os.PathLike[str]) -> Policy:
-    """Reads a policy that `save` wrote.
+    """Reads a policy that `save` wrote. Imports the modules it names: only for files you trust.
 
     Args:
         path: The file.
@@ -113,13 +118,21 @@ def load(path: str | os.PathLike[str]) -> Policy:
         raise TypeError(f"{path}: {error}") from error
 
 
+def _makes_policy(make: object) -> bool:
+    """Whether this is a class of policies, or a function annotated to return one: nothing else is called."""
+    made = get_type_hints(make).get("return") if inspect.isfunction(make) else make
+    return inspect.isclass(made) and issubclass(made, (Augmentation, Views))
+
+
 def _plain(value: object, where: str) -> object:
     if isinstance(value, (Augmentation, Views)):
         return to_dict(value)
     if isinstance(value, (list, tuple)):
         return [_plain(part, where) for part in value]
-    if value is None or isinstance(value, (bool, int, float, str)):
+    if value is None or isinstance(value, (bool, str)):
         return value
+    if isinstance(value, (int, float)):  # NumPy's too
+        return int(value) if isinstance(value, int) else float(value)
     raise TypeError(f"{where} is a {type(value).__name__}, which a file cannot keep: give it as a path or as numbers")
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.leads import mix_leads
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_range, constant, draw
 
 _INDEPENDENT = (0, 1, 6, 7, 8, 9, 10, 11)  # I, II, V1 to V6 among the 12
 _DOWER = torch.tensor(
@@ -55,9 +55,7 @@ def vcg_matrices(like: Tensor) -> tuple[Tensor, Tensor]:
         (12, 3): leads = dower @ vcg. inverse @ dower is the identity; dower @ inverse is a projection, onto what
         a dipole can look like in 12 leads.
     """
-    dtype = torch.promote_types(like.dtype, torch.float32)
-    # From ordinary memory such a copy is staged at once, and nothing waits for the device.
-    inverse, dower = (torch.tensor(m, dtype=dtype).to(like.device, non_blocking=True) for m in (_TO_VCG, _FROM_VCG))
+    inverse, dower = constant(_TO_VCG, like), constant(_FROM_VCG, like)
     return inverse, dower
 
 

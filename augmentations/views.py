@@ -7,6 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.compose import Compose, indented
+from augmentations.ranges import check_count
 
 
 class Views:
@@ -28,8 +29,7 @@ class Views:
     """
 
     def __init__(self, augmentations: list[Augmentation], n: int = 2, others: list[Augmentation] | None = None) -> None:
-        if n < 1:
-            raise ValueError(f"n is a number of views, at least 1, not {n!r}")
+        n = check_count("n, the number of views,", n)
         self.augmentations = Compose(augmentations)
         self.others = None if others is None else Compose(others)
         self.n = n
@@ -55,7 +55,9 @@ class Views:
             ValueError: If `x` is not (B, C, T), or for a rate that `check` refuses.
         """
         both = self._both
-        return [both[i % len(both)](x, fs, generator) for i in range(self.n)]
+        views = [both[i % len(both)](x, fs, generator) for i in range(self.n)]
+        # What is done to a view must not reach the data or another view.
+        return [view.clone() if view is x else view for view in views]
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as they were given: what a YAML file keeps."""

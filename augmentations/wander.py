@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_count, check_range, draw
 from augmentations.sources import add_source, lead_gains, sinusoids
 
 
@@ -42,9 +42,7 @@ class BaselineWander(Augmentation):
         super().__init__(p)
         self.sd = check_range("sd", sd, least=0)
         self.frequency = check_range("frequency", frequency, least=0)
-        if components < 1:
-            raise ValueError(f"components is a number of sinusoids, at least 1, not {components!r}")
-        self.components = components
+        self.components = check_count("components", components)
 
     def check(self, fs: float) -> None:
         """Refuses a rate too low for the highest frequency; see `Augmentation.check`."""

@@ -54,12 +54,13 @@ def warp(bend: Tensor, length: int) -> Tensor:
     Returns:
         Positions in samples, (B, T), for `interpolate`.
     """
-    time = torch.arange(length, device=bend.device, dtype=bend.dtype)
-    order = torch.arange(1, bend.shape[1] + 1, device=bend.device, dtype=bend.dtype)
+    # Double precision: a matrix product in float32 may be told to be a coarse one (TF32), and the map to go back.
+    time = torch.arange(length, device=bend.device, dtype=torch.float64)
+    order = torch.arange(1, bend.shape[1] + 1, device=bend.device, dtype=torch.float64)
     wave = math.pi / max(length - 1, 1) * order[:, None]
     shift = (wave * time).sin_() / wave  # (K, T), the same for all samples
     shift[:, -1] = 0  # sin(k pi), without its rounding error
-    return torch.addmm(time, bend, shift)
+    return torch.addmm(time, bend.double(), shift).to(bend.dtype)
 
 
 class TimeWarp(Augmentation):
@@ -86,8 +87,8 @@ class TimeWarp(Augmentation):
         super().__init__(p)
         if not 0 <= strength < 1:
             raise ValueError(f"strength is a relative change of rate, 0 to below 1, not {strength!r}")
-        if not period > 0:
-            raise ValueError(f"period is a positive number of seconds, not {period!r}")
+        if not period > 0.05:
+            raise ValueError(f"period is a number of seconds above 0.05, not {period!r}")
         self.strength = strength
         self.period = period
 
@@ -100,7 +101,7 @@ class TimeWarp(Augmentation):
 
 
 class CropResize(Augmentation):
-    """Cuts out a random part of the record and stretches it to the full length.
+    """Cuts out a random part of the record and stretches it to the full length, along straight lines.
 
     This changes the heart rate: with a share of 0.5 a rate of 60 per minute is seen as 30, and every wave is
     twice as wide. Where rate or widths carry the label, keep the share near 1 or use `TimeWarp`.

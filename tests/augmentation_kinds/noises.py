@@ -26,7 +26,7 @@ KINDS = {
     "coloured": Kind(lambda p: st.builds(ColouredNoise, ranges(0, 2), ranges(0, 4), p), lambda p: ColouredNoise(p=p)),
     "muscle": Kind(
         lambda p: st.builds(
-            MuscleNoise, ranges(0, 2), st.sampled_from([(20.0, 150.0), (0.0, 5.0)]), st.floats(0.05, 5), unit, p
+            MuscleNoise, ranges(0, 2), st.sampled_from([(20.0, 150.0), (0.0, 30.0)]), st.floats(0.05, 5), unit, p
         ),
         lambda p: MuscleNoise(p=p),
     ),

@@ -16,6 +16,7 @@ from augmentations import (
     GaussianNoise,
     OneOf,
     Powerline,
+    RandomCrop,
     RandomOrder,
     SomeOf,
     TimeMask,
@@ -91,7 +92,9 @@ def test_views_of_two_kinds_take_turns():
     x = torch.zeros(2, 1, 3)
     values = [view.max().item() for view in Views([Offset(1, p=1)], n=3, others=[Offset(5, p=1)])(x, 100)]
     assert values == [1, 5, 1]
-    assert Views([Offset(1, p=1)], others=[])(x, 100)[1] is x
+    plain = Views([Offset(1, p=1)], others=[])(x, 100)[1]
+    assert torch.equal(plain, x)
+    assert plain.data_ptr() != x.data_ptr(), "what is done to a view would reach the data"
     with pytest.raises(ValueError, match="needs a sampling rate above"):
         Views([], others=[Powerline()]).check(fs=100)
 
@@ -101,6 +104,29 @@ class Window(Augmentation):
 
     def apply(self, x, fs, generator):
         return x[..., :]
+
+
+class Keep(Augmentation):
+    """Holds on to what it returns."""
+
+    def apply(self, x, fs, generator):
+        self.kept = x + 1
+        return self.kept
+
+
+class Flat(Augmentation):
+    """Returns one number many times, in the memory of one."""
+
+    def apply(self, x, fs, generator):
+        return x.mean((1, 2), keepdim=True).expand(x.shape)
+
+
+def test_what_another_holds_is_not_changed_in_place():
+    keep = Keep(p=1)
+    for compose in (Compose, lambda parts: OneOf([Compose(parts)])):
+        compose([keep, Offset(5, p=0.5)])(torch.zeros(50, 1, 3), 100, seeded())
+        assert keep.kept.eq(1).all()
+    assert Compose([Flat(p=1), Offset(5, p=0.5)])(torch.zeros(50, 1, 3), 100, seeded()).max() == 5
 
 
 @pytest.mark.parametrize("compose", [Compose, OneOf, RandomOrder, lambda parts: SomeOf(parts, n=(4, 4))])
@@ -242,12 +268,39 @@ def test_signals_of_the_wrong_kind_are_refused(x, error, message):
         (lambda: OneOf([Double()], weights=(-1,)), "weights"),
         (lambda: OneOf([Double()], weights=(0,)), "weights"),
         (lambda: SomeOf([Double()], n=(0, 2)), "n is a range .* <= 1"),
-        (lambda: SomeOf([Double()], n=(-1, 1)), "n is a range"),
+        (lambda: SomeOf([Double()], n=(-1, 1)), "n is a whole number"),
+        (lambda: SomeOf([Double()], n=(0.5, 1)), "n is a whole number"),
+        (lambda: TimeMask(spans=1.5), "spans is a whole number"),
+        (lambda: BaselineWander(components=2.5), "components is a whole number"),
+        (lambda: Views([], n=1.5), "number of views, is a whole number"),
     ],
 )
 def test_settings_out_of_range_are_refused(build, message):
     with pytest.raises(ValueError, match=message):
         build()
+
+
+def test_a_setting_that_is_not_kept_is_said():
+    class Forgetful(Augmentation):
+        def __init__(self, level: float = 1.0, p: float = 0.5) -> None:
+            super().__init__(p)
+
+        def apply(self, x, fs, generator):
+            return x
+
+    with pytest.raises(AttributeError, match=r"Forgetful does not keep its argument as self\.level"):
+        repr(Forgetful())
+
+
+def test_a_change_of_length_for_some_samples_only_is_refused():
+    for policy in (Compose([RandomCrop(1)], p=0.5), OneOf([RandomCrop(1), Double()])):
+        with pytest.raises(ValueError, match="goes first in a Compose of p=1"):
+            policy(torch.zeros(50, 1, 300), 100, seeded())
+    assert Compose([RandomCrop(1), Double()])(torch.zeros(50, 1, 300), 100, seeded()).shape == (50, 1, 100)
+
+
+def test_compose_takes_what_can_be_gone_through_once():
+    assert len(Compose(a for a in [Double(), Double()]).augmentations) == 2
 
 
 def test_only_augmentations_compose():

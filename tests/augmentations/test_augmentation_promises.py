@@ -1,6 +1,7 @@
 """What each augmentation promises of its own."""
 
 import math
+import sys
 
 import pytest
 import torch
@@ -55,6 +56,27 @@ def test_signal_sd_is_the_standard_deviation_and_ignores_offsets():
     offset = x.float() + 200 * torch.tensor([1.0, -1.0, 0.0])[:, None]
     torch.testing.assert_close(signal_sd(offset), exact.float(), rtol=0.01, atol=0)
     assert signal_sd(torch.zeros(2, 3, 10)).eq(0).all()
+
+
+def test_signal_sd_of_a_large_offset_and_of_a_constant():
+    x = 0.2 * randn(6, 12, 2000)
+    near = signal_sd((x + 300).float())
+    torch.testing.assert_close(near, signal_sd(x).float(), rtol=0.001, atol=0)
+    assert signal_sd(torch.full((2, 3, 1000), 1000.1)).eq(0).all()
+    assert torch.equal(
+        GaussianNoise(snr=(0, 0), p=1)(torch.full((2, 3, 1000), 1000.1), 100), torch.full((2, 3, 1000), 1000.1)
+    )
+    mixed = torch.cat([(x + 300).float(), x.float()])  # one sample's offset is nobody else's business
+    assert torch.equal(signal_sd(mixed)[6:], signal_sd(x.float()))
+
+
+def test_noise_first_drawn_in_inference_mode_still_trains():
+    normal_noise_table = sys.modules["augmentations.noise"]._table
+    normal_noise_table.cache_clear()
+    x = torch.randn(20, 12, 1000)
+    with torch.inference_mode():
+        GaussianNoise(p=1)(x, 100)
+    GaussianNoise(p=1)(x.requires_grad_(), 100).sum().backward()
 
 
 @pytest.mark.parametrize("batch", [2, 128])  # fresh numbers; windows of a common stretch

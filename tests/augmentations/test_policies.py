@@ -90,6 +90,13 @@ def test_policies_print_and_store_themselves(policy, tmp_path):
     save(views, tmp_path / "policy.yaml")
     assert repr(load(tmp_path / "policy.yaml")) == repr(views)
     assert [path.name for path in tmp_path.iterdir()] == ["policy.yaml"]
+    assert (tmp_path / "policy.yaml").stat().st_mode & 0o044 == 0o044, "others may read it"
+
+
+def test_a_strength_of_zero_is_no_noise():
+    x = torch.randn(64, 3, 1000, generator=seeded())
+    view = physiological(strength=0)(x, 500, seeded())[0]
+    assert (view / x).std(-1).max() < 1e-4
 
 
 @settings(max_examples=20, deadline=None)
@@ -120,7 +127,8 @@ def test_a_saved_policy_is_what_a_recipe_holds(tmp_path):
         ("class_path: nowhere.Nothing", ValueError, "there is no nowhere.Nothing"),
         ("class_path: augmentations.TimeMask\ninit_args: {shares: 1}", TypeError, "shares"),
         ("class_path: augmentations.TimeMask\ninit_args: {p: 7}", ValueError, "p is a probability"),
-        ("class_path: pathlib.Path", TypeError, "neither an Augmentation nor Views"),
+        ("class_path: pathlib.Path", TypeError, "neither an Augmentation, nor Views"),
+        ("class_path: os.mkdir\ninit_args: {path: made}", TypeError, "neither an Augmentation, nor Views"),
         ("views: 3", ValueError, "class_path and init_args"),
         ("- [", ValueError, "policy.yaml"),
     ],

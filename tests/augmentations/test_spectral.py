@@ -285,7 +285,7 @@ def test_bands_beyond_half_the_sampling_rate_are_refused():
         (lambda: BandPass(low=(-1, 1)), "low is a range"),
         (lambda: BandPass(low=(0, 10), high=(10, 20)), "low ends below where high begins"),
         (lambda: FrequencyMask(share=(0, 1.1)), "share is a range"),
-        (lambda: FrequencyMask(bands=0), "bands is a number"),
+        (lambda: FrequencyMask(bands=0), "bands is a whole number"),
         (lambda: FourierSurrogate(strength=(0, 1.1)), "strength is a range"),
     ],
 )
