@@ -85,7 +85,7 @@ def main() -> None:
     parser.add_argument("--memory", choices=["reused", "fresh"], default="reused", help="see above")
     parser.add_argument("--rivals", action="store_true", help="measure beside other libraries instead")
     parser.add_argument("--budget", type=float, default=10.0, help="seconds for one operation of a rival, about")
-    parser.add_argument("--out", help="a folder for the tables as CSV and JSON")
+    parser.add_argument("--out", help="a folder for the tables as CSV and JSON, and the figure of --rivals")
     args = parser.parse_args()
 
     if args.memory == "reused":
@@ -122,6 +122,11 @@ def main() -> None:
     print(f"load at the end: {about['load at the end']}")
     if args.out:
         write(args.out, "rivals" if args.rivals else "augment", rows, about)
+        if args.rivals:
+            from augment_figure import speeds
+
+            one = [row for row in rows if row["threads"] == args.threads[0]]
+            speeds(one, Path(args.out) / "rivals.png", "Augmentations of ECG: how fast each library is")
 
 
 if __name__ == "__main__":

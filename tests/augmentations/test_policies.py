@@ -51,6 +51,15 @@ def test_policies_make_two_views_that_differ(policy, fs):
     assert torch.equal(one, policy()(x, fs, seeded())[0])
 
 
+@pytest.mark.parametrize("policy", POLICIES)
+def test_policies_compile_into_one_graph(policy):
+    torch.compiler.reset()
+    views = policy()
+    x = torch.randn(4, 12, 500, generator=seeded())
+    made = torch.compile(lambda x: views(x, 250), fullgraph=True, backend="eager")(x)
+    assert all(view.shape == x.shape and view.isfinite().all() for view in made)
+
+
 def test_settings_of_a_policy_reach_what_they_set():
     assert "share=(0.7, 1.0)" in repr(simclr_ecg(crop=0.7))
     assert "degrees=(-20, 20)" in repr(three_kg(angle=20)) or "degrees=(-20.0, 20.0)" in repr(three_kg(angle=20))
