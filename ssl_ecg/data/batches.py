@@ -9,20 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_ecg.data.store import Store
-from ssl_ecg.data.windows import WindowIndex
+from ssl_ecg.data.randomness import generator
+from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.errors import UserError
-from ssl_ecg.preprocessing import Preprocessing
-
-
-def generator(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator for one purpose at one step: all randomness of training comes from such, none from global state."""
-    seed = 0
-    for part in key:
-        # A multiplicative hash with odd constants: neighbouring keys give unrelated seeds.
-        seed = ((seed ^ (part & 0xFFFFFFFF)) * 0x9E3779B97F4A7C15 + 0x7F4A7C159E3779B9) & 0x7FFFFFFFFFFFFFFF
-        seed ^= seed >> 29
-    return torch.Generator(device=device).manual_seed(seed)
 
 
 class Batch(NamedTuple):
@@ -41,9 +30,7 @@ class Batches:
     """The batches of one epoch, from a step of training on.
 
     Args:
-        store: the recordings.
-        index: the windows to draw from.
-        preprocessing: gives the window's length and normalisation.
+        windows: the windows to draw from.
         batch_size: windows per rank and step.
         patients: patients in a batch, drawn anew each step, with an equal number of windows each; 0 draws
             windows from all patients without replacement.
@@ -61,9 +48,7 @@ class Batches:
 
     def __init__(
         self,
-        store: Store,
-        index: WindowIndex,
-        preprocessing: Preprocessing,
+        windows: WindowSet,
         batch_size: int,
         patients: int = 0,
         seed: int = 0,
@@ -71,18 +56,18 @@ class Batches:
         ranks: int = 1,
         first: int = 0,
     ) -> None:
-        self.store, self.index, self.preprocessing = store, index, preprocessing
+        self.windows = windows
         self.batch_size, self.patients, self.seed = batch_size, patients, seed
         self.rank, self.ranks = rank, ranks
         self.first = first
-        self.steps = len(index) // (batch_size * ranks)
+        self.steps = len(windows) // (batch_size * ranks)
         if self.steps < 1:
             raise UserError(
-                f"{len(index)} windows do not fill one batch of {batch_size * ranks}: "
+                f"{len(windows)} windows do not fill one batch of {batch_size * ranks}: "
                 "lower batch_size or give more data"
             )
-        names, of_record = np.unique(store.records["patient"].to_numpy().astype(str), return_inverse=True)
-        self._patient = torch.from_numpy(of_record)[index.record]
+        names, of_record = np.unique(windows.store.records["patient"].to_numpy().astype(str), return_inverse=True)
+        self._patient = torch.from_numpy(of_record)[windows.index.record]
         by_patient = torch.argsort(self._patient, stable=True)
         counts = torch.bincount(self._patient, minlength=len(names)).tolist()
         self._members = [rows for rows in by_patient.split(counts) if len(rows)]
@@ -101,7 +86,7 @@ class Batches:
             yield self._load(self._rows(step, order))
 
     def _order(self, epoch: int) -> Tensor:
-        return torch.randperm(len(self.index), generator=generator(self.seed, 1, epoch))
+        return torch.randperm(len(self.windows), generator=generator(self.seed, 1, epoch))
 
     def _rows(self, step: int, order: Tensor | None) -> Tensor:
         if order is not None:
@@ -120,6 +105,5 @@ class Batches:
         return rows[torch.randint(len(rows), (count,), generator=g)]
 
     def _load(self, rows: Tensor) -> Batch:
-        chosen = self.index[rows]
-        x = self.store.gather(chosen.record, chosen.start, self.preprocessing.samples)
-        return Batch(self.preprocessing.normalise_windows(x), self._patient[rows].to(x.device))
+        x = self.windows.load(rows)
+        return Batch(x, self._patient[rows].to(x.device))

@@ -80,9 +80,7 @@ class ECGDataModule(LightningDataModule):
     def batches(self, rank: int = 0, ranks: int = 1, first: int = 0) -> Batches:
         """One process's training batches from a step on, to the end of its epoch."""
         return Batches(
-            self.store,
-            self.train.index,
-            self.preprocessing,
+            self.train,
             self.batch_size,
             self.patients_per_batch,
             self.seed,

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssl_ecg.data.batches import generator
+from ssl_ecg.data.randomness import generator
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.windows import WindowIndex
 from ssl_ecg.preprocessing import Preprocessing
@@ -38,10 +38,13 @@ class WindowSet:
 
     def batches(self, batch_size: int = 1024) -> Iterator[Tensor]:
         """Normalised windows, in order: tensors (B, C, T)."""
-        for rows in torch.arange(len(self)).split(batch_size):
-            chosen = self.index[rows]
-            x = self.store.gather(chosen.record, chosen.start, self.preprocessing.samples)
-            yield self.preprocessing.normalise_windows(x)
+        yield from map(self.load, torch.arange(len(self)).split(batch_size))
+
+    def load(self, rows: Tensor) -> Tensor:
+        """Some windows, normalised: those of numbers `rows` (B,), as a tensor (B, C, T)."""
+        chosen = self.index[rows]
+        x = self.store.gather(chosen.record, chosen.start, self.preprocessing.samples)
+        return self.preprocessing.normalise_windows(x)
 
     @property
     def label(self) -> NDArray[np.int64]:

@@ -11,7 +11,8 @@ from pytorch_lightning import LightningModule
 from torch import Tensor
 
 from augmentations import Views
-from ssl_ecg.data.batches import Batch, generator
+from ssl_ecg.data.batches import Batch
+from ssl_ecg.data.randomness import generator
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.optimisers import AdamW, Optimiser
 

@@ -6,8 +6,8 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
-from ssl_ecg.data.batches import generator
 from ssl_ecg.data.module import ECGDataModule
+from ssl_ecg.data.randomness import generator
 from ssl_ecg.evaluation.diagnostics import collapsed, diagnose
 from ssl_ecg.methods import Method
 from ssl_ecg.training.embedding import embed

@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toy import Toy
 
-from ssl_ecg.data.batches import Batches, generator
+from ssl_ecg.data.batches import Batches
 from ssl_ecg.data.module import ECGDataModule
+from ssl_ecg.data.randomness import generator
 from ssl_ecg.data.splits import check_disjoint, hold_out_patients
 from ssl_ecg.data.store import Store, build
 from ssl_ecg.data.window_set import WindowSet
@@ -26,8 +27,12 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     return build(Toy(), P, tmp_path_factory.mktemp("cache"))
 
 
+def sliding(store: Store) -> WindowSet:
+    return WindowSet(store, P, Sliding(1.0).index(store, P.samples))
+
+
 def batches(store: Store, patients: int = 0, **kwargs: int) -> Batches:
-    return Batches(store, Sliding(1.0).index(store, P.samples), P, 12, patients, seed=3, **kwargs)
+    return Batches(sliding(store), 12, patients, seed=3, **kwargs)
 
 
 @pytest.mark.parametrize("patients", [0, 2])
@@ -45,7 +50,7 @@ def test_starting_at_any_step_gives_the_same_batches(store: Store, patients: int
 def test_an_epoch_sees_no_window_twice(store: Store) -> None:
     b = batches(store)
     rows = torch.cat([b._rows(step, b._order(0)) for step in range(len(b))])
-    assert len(rows.unique()) == len(rows) > len(b.index) - 12
+    assert len(rows.unique()) == len(rows) > len(b.windows) - 12
 
 
 def test_ranks_share_an_epoch_without_overlap(store: Store) -> None:
@@ -58,7 +63,7 @@ def test_ranks_share_an_epoch_without_overlap(store: Store) -> None:
 
 def test_a_batch_of_few_patients_has_just_those(store: Store) -> None:
     b = batches(store, 2)
-    whose = store.records["patient"].to_numpy()[b.index.record.numpy()]
+    whose = store.records["patient"].to_numpy()[b.windows.index.record.numpy()]
     for step in range(4):
         rows = b._rows(step, None)
         _, counts = np.unique(whose[rows.numpy()], return_counts=True)
@@ -72,7 +77,7 @@ def test_batches_that_cannot_be_are_refused(store: Store) -> None:
     with pytest.raises(UserError, match="must divide"):
         batches(store, 5)
     with pytest.raises(UserError, match="do not fill one batch"):
-        Batches(store, Sliding(1.0).index(store, P.samples), P, 10_000)
+        Batches(sliding(store), 10_000)
 
 
 def test_held_out_patients_are_whole_and_never_trained_on(store: Store) -> None:

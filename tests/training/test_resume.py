@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -79,10 +80,14 @@ def test_a_killed_process_goes_on_by_the_same_command(tmp_path: Path, kind: sign
     long = ["--trainer.max_epochs=12"]
     pretrain.main(arguments(tmp_path, "whole", *long))
     command = [sys.executable, "-m", "ssl_ecg.pretrain", *arguments(tmp_path, "killed", *long)]
+    # Sums depend on the number of threads: the same as in this process, whatever the environment says.
+    environment = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     last = tmp_path / "runs" / "killed" / "last.ckpt"
     for _ in range(2):
         before = last.stat().st_mtime_ns if last.exists() else 0
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
         deadline = time.monotonic() + 200
         while process.poll() is None and time.monotonic() < deadline:
             if last.exists() and last.stat().st_mtime_ns != before:  # it has trained and saved: any moment will do
@@ -96,6 +101,6 @@ def test_a_killed_process_goes_on_by_the_same_command(tmp_path: Path, kind: sign
             assert "Traceback" not in messages
         else:
             assert process.returncode == -signal.SIGKILL
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
     assert "going on where it was stopped" in done.stderr
     assert_same(weights(tmp_path, "killed"), weights(tmp_path, "whole"))
