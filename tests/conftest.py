@@ -6,6 +6,12 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# The same examples every time: of one state of the code CI says one thing. Elsewhere, new ones with every run.
+settings.register_profile("ci", derandomize=True)
+if "CI" in os.environ:
+    settings.load_profile("ci")
 
 # Before anyone imports pyplot: there is no screen.
 os.environ.setdefault("MPLBACKEND", "Agg")
