@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_nyquist, check_range, draw, draw_log
 from augmentations.sources import sinusoids
 
 
@@ -63,9 +63,8 @@ class AmplitudeScale(Augmentation):
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Scales every sample; see `Augmentation.apply`."""
-        low, high = self.factor
         shape = (len(x), x.shape[1] if self.per_lead else 1)
-        return scale(x, draw((math.log(low), math.log(high)), shape, x, generator).exp_())
+        return scale(x, draw_log(self.factor, shape, x, generator))
 
 
 class Polarity(Augmentation):
@@ -160,12 +159,7 @@ class GainModulation(Augmentation):
     def check(self, fs: float) -> None:
         """Refuses a rate too low for the highest frequency; see `Augmentation.check`."""
         super().check(fs)
-        highest = self.frequency[1]
-        if highest >= fs / 2:
-            raise ValueError(
-                f"GainModulation up to {highest:g} Hz needs a sampling rate above {2 * highest:g} Hz,"
-                f" not fs={fs:g}: lower its `frequency`"
-            )
+        check_nyquist("GainModulation", self.frequency[1], fs, "frequency")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Modulates every sample; see `Augmentation.apply`."""

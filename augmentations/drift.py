@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_count, check_range, draw
+from augmentations.ranges import check_count, check_nyquist, check_range, draw
 from augmentations.sources import add_sources, mixture_gains, mixture_sd
 from augmentations.splines import spline_basis
 
@@ -52,11 +52,7 @@ class BaselineDrift(Augmentation):
     def check(self, fs: float) -> None:
         """Refuses a rate too low for the cut-off; see `Augmentation.check`."""
         super().check(fs)
-        if self.cutoff >= fs / 2:
-            raise ValueError(
-                f"BaselineDrift up to {self.cutoff:g} Hz needs a sampling rate above {2 * self.cutoff:g} Hz,"
-                f" not fs={fs:g}: lower its `cutoff`"
-            )
+        check_nyquist("BaselineDrift", self.cutoff, fs, "cutoff")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Adds a drift to every sample; see `Augmentation.apply`."""

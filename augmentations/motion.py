@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_range, draw, draw_log
 from augmentations.sources import add_source
 
 
@@ -93,8 +93,8 @@ class ElectrodeMotion(Augmentation):
         shape = (size, most)
         peak = draw(self.amplitude, shape, x, generator) * _sign(draw((-1, 1), shape, x, generator)) * happens
         onset = draw((0, length - 1), shape, x, generator).round_()
-        rise = draw(_logarithms(self.rise), shape, x, generator).exp_() * fs
-        decay = draw(_logarithms(self.decay), shape, x, generator).exp_() * fs
+        rise = draw_log(self.rise, shape, x, generator) * fs
+        decay = draw_log(self.decay, shape, x, generator) * fs
         source = transients(onset, peak * signal_sd(x), rise, decay, length)
         return add_source(x, source, self._gains(x, generator))
 
@@ -109,7 +109,3 @@ class ElectrodeMotion(Augmentation):
 def _sign(number: Tensor) -> Tensor:
     """1 or -1; torch.sign knows a third."""
     return torch.where(number < 0, -1, 1)
-
-
-def _logarithms(values: tuple[float, float]) -> tuple[float, float]:
-    return math.log(values[0]), math.log(values[1])

@@ -70,6 +70,43 @@ def check_count(name: str, value: float, least: int = 1) -> int:
     raise ValueError(f"{name} is a whole number, at least {least}, not {value!r}")
 
 
+def check_nyquist(name: str, highest: float, fs: float, setting: str) -> None:
+    """Checks that a sampling rate can carry the highest frequency of an augmentation.
+
+    Args:
+        name: The augmentation's, for the error.
+        highest: The frequency in Hz.
+        fs: The sampling rate in Hz.
+        setting: Which setting to lower.
+
+    Raises:
+        ValueError: If the frequency is not below half the rate.
+    """
+    if highest >= fs / 2:
+        raise ValueError(
+            f"{name} up to {highest:g} Hz needs a sampling rate above {2 * highest:g} Hz, not fs={fs:g}:"
+            f" lower its `{setting}`"
+        )
+
+
+def draw_log(
+    values: tuple[float, float], shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None
+) -> Tensor:
+    """Draws log-uniformly from a positive range: every factor as likely as its inverse; otherwise as `draw`.
+
+    Args:
+        values: The range, `(low, high)`.
+        shape: The shape of the draw.
+        like: The signal: gives the device and, if it is float64, the precision.
+        generator: Where the numbers come from.
+
+    Returns:
+        A tensor of that shape.
+    """
+    low, high = values
+    return draw((math.log(low), math.log(high)), shape, like, generator).exp_()
+
+
 def constant(values: Sequence[float] | Sequence[Sequence[float]], like: Tensor) -> Tensor:
     """Plain numbers as a tensor on the device of a signal; nothing waits for the device.
 

@@ -9,14 +9,12 @@ References: Dower et al., On deriving the electrocardiogram from vectorcardiogra
 ECG: superiority of the inverse Dower matrix, Journal of Electrocardiology 1988, 21(4), 361-367.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.leads import mix_leads
-from augmentations.ranges import check_range, constant, draw
+from augmentations.ranges import check_range, constant, draw, draw_log
 
 _INDEPENDENT = (0, 1, 6, 7, 8, 9, 10, 11)  # I, II, V1 to V6 among the 12
 _DOWER = torch.tensor(
@@ -168,6 +166,5 @@ class VCGScale(Augmentation):
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Stretches every sample; see `Augmentation.apply`."""
-        low, high = self.factor
-        factor = draw((math.log(low), math.log(high)), (len(x), 3), x, generator).exp_()
+        factor = draw_log(self.factor, (len(x), 3), x, generator)
         return change_vcg(x, factor.diag_embed(), self.keep_residual)

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_count, check_range, draw
+from augmentations.ranges import check_count, check_nyquist, check_range, draw
 from augmentations.sources import add_source, lead_gains, sinusoids
 
 
@@ -47,12 +47,7 @@ class BaselineWander(Augmentation):
     def check(self, fs: float) -> None:
         """Refuses a rate too low for the highest frequency; see `Augmentation.check`."""
         super().check(fs)
-        highest = self.frequency[1]
-        if highest >= fs / 2:
-            raise ValueError(
-                f"BaselineWander up to {highest:g} Hz needs a sampling rate above {2 * highest:g} Hz,"
-                f" not fs={fs:g}: lower its `frequency`"
-            )
+        check_nyquist("BaselineWander", self.frequency[1], fs, "frequency")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Adds wander to every sample; see `Augmentation.apply`."""

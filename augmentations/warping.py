@@ -38,8 +38,23 @@ def _interpolate(x: Tensor, position: Tensor) -> Tensor:
     position = position.clamp(0, last)
     left = position.long()
     right = (left + 1).clamp_(max=last)
+    return between(x, left, right, position - left)
+
+
+def between(x: Tensor, left: Tensor, right: Tensor, weight: Tensor) -> Tensor:
+    """Reads each sample on the straight lines between pairs of its points.
+
+    Args:
+        x: Signals, (B, C, T).
+        left: Where each line begins, in samples, int64, (B, N).
+        right: Where it ends, (B, N).
+        weight: How far along it to read, 0 to 1, (B, N).
+
+    Returns:
+        The signals there, (B, C, N).
+    """
     before, after = (x.gather(2, at[:, None].expand(-1, x.shape[1], -1)) for at in (left, right))
-    return before.lerp_(after, (position - left)[:, None].to(x.dtype))
+    return before.lerp_(after, weight[:, None].to(x.dtype))
 
 
 def warp(bend: Tensor, length: int) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 from augmentations.base import Augmentation
 from augmentations.peaks import r_peaks
 from augmentations.ranges import check_range, draw
+from augmentations.warping import between
 
 Wave = Literal["P", "QRS", "T"]
 WAVES: tuple[Wave, ...] = get_args(Wave)
@@ -83,10 +84,8 @@ def mask_waves(
     right = torch.where(hidden, length, time).flip(1).cummin(1).values.flip(1)
     weight = (time - left).float() / (right - left).clamp_min(1)
     left, right = torch.where(left < 0, right, left), torch.where(right == length, left, right)  # ends are held
-    before, after = (
-        x.gather(2, at.clamp(0, length - 1).long()[:, None].expand(-1, x.shape[1], -1)) for at in (left, right)
-    )
-    return before.lerp_(after, weight[:, None].to(x.dtype))
+    left, right = (at.clamp(0, length - 1).long() for at in (left, right))
+    return between(x, left, right, weight)
 
 
 class WaveMask(Augmentation):
