@@ -1,5 +1,6 @@
 """Views: the several looks at one sample that contrastive methods compare."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -39,25 +40,34 @@ class Views:
         for compose in self._both:
             compose.check(fs)
 
-    def __call__(self, x: Tensor, fs: float, generator: torch.Generator | None = None) -> list[Tensor]:
+    def __call__(
+        self, x: Tensor | Sequence[Tensor], fs: float, generator: torch.Generator | None = None
+    ) -> list[Tensor]:
         """Makes the views.
 
         Args:
-            x: Signals, (B, C, T), of a floating-point type. They are not modified.
+            x: Signals, (B, C, T), of a floating-point type; or several such, of which the views are made in turn:
+                two records of each patient, say, for positives that differ in more than augmentation. They are
+                not modified.
             fs: Sampling rate in Hz.
             generator: Where random numbers come from, on the device of `x`; None is torch's global one.
 
         Returns:
-            `n` tensors, each (B, C, T); row i of each is a view of row i of `x`.
+            `n` tensors, each (B, C, T); row i of each is a view of row i of its `x`.
 
         Raises:
             TypeError: If `x` is not a floating-point tensor.
-            ValueError: If `x` is not (B, C, T), or for a rate that `check` refuses.
+            ValueError: If `x` is not (B, C, T), if several differ in shape or are more than the views, or for a rate
+                that `check` refuses.
         """
-        both = self._both
-        views = [both[i % len(both)](x, fs, generator) for i in range(self.n)]
+        both, sources = self._both, [x] if isinstance(x, Tensor) else list(x)
+        if not 1 <= len(sources) <= self.n or len({source.shape for source in sources}) > 1:
+            shapes = [tuple(source.shape) for source in sources]
+            raise ValueError(f"Views: {self.n} views are made of 1 to {self.n} tensors of one shape, not of {shapes}")
+        made = [(sources[i % len(sources)], both[i % len(both)]) for i in range(self.n)]
+        views = [(source, compose(source, fs, generator)) for source, compose in made]
         # What is done to a view must not reach the data or another view.
-        return [view.clone() if view is x else view for view in views]
+        return [view.clone() if view is source else view for source, view in views]
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as they were given: what a YAML file keeps."""

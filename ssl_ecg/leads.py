@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 STANDARD_12 = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
 # Modified limb leads are recorded from the torso but look along the same axis.
-_ALIASES = {"mli": "I", "mlii": "II", "mliii": "III", "mv1": "V1", "mv2": "V2", "mv5": "V5", "mcl1": "V1"}
-_CANONICAL = {name.lower(): name for name in STANDARD_12} | _ALIASES
+_MODIFIED = {"mli": "I", "mlii": "II", "mliii": "III", "mv1": "V1", "mv2": "V2", "mv5": "V5", "mcl1": "V1"}
+_PORTUGUESE = {"di": "I", "dii": "II", "diii": "III"}  # derivação
+_CANONICAL = {name.lower(): name for name in STANDARD_12} | _MODIFIED | _PORTUGUESE
 
 # Einthoven and Goldberger: each limb lead as weights of two others.
 _DERIVED: dict[str, tuple[tuple[str, float], tuple[str, float]]] = {
@@ -29,6 +30,16 @@ def canonical(lead: str) -> str:
     """
     key = lead.strip().lower().removeprefix("lead").strip(" _-")
     return _CANONICAL.get(key, lead.strip())
+
+
+def numbered(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names that several channels have, told apart: `ECG`, `ECG` -> `ECG1`, `ECG2`; others stay as they are."""
+    count = dict.fromkeys(names, 0)
+    told = []
+    for name in names:
+        count[name] += 1
+        told.append(f"{name}{count[name]}" if names.count(name) > 1 else name)
+    return tuple(told)
 
 
 def pick(signal: NDArray[np.float32], have: tuple[str, ...], want: tuple[str, ...]) -> NDArray[np.float32]:

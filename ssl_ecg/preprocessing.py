@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import asdict, dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, get_args
@@ -117,7 +118,7 @@ class Preprocessing:
         steps = (("highpass", 2, self.highpass), ("lowpass", 4, low))
         for kind, order, cutoff in steps:
             if cutoff:
-                sos = scipy.signal.butter(order, cutoff, kind, fs=fs, output="sos")
+                sos = _butterworth(order, cutoff, kind, fs)
                 # Odd extension over a second and more keeps the slow high-pass from ringing at the ends.
                 pad = min(x.shape[-1] - 1, round(fs * max(1.0, 1.0 / cutoff)))
                 x = scipy.signal.sosfiltfilt(sos, x, axis=-1, padlen=pad)
@@ -154,6 +155,13 @@ class Preprocessing:
     def to_dict(self) -> dict[str, object]:
         """Plain values, as stored in checkpoints and stores."""
         return {**asdict(self), "leads": list(self.leads)}
+
+
+@functools.lru_cache(maxsize=32)  # designing a filter takes as long as filtering ten seconds
+def _butterworth(order: int, cutoff: float, kind: Literal["highpass", "lowpass"], fs: float) -> NDArray[np.float64]:
+    import scipy.signal
+
+    return scipy.signal.butter(order, cutoff, kind, fs=fs, output="sos")
 
 
 def _typical_sd(x: NDArray[np.floating], stretch: int) -> NDArray[np.floating]:

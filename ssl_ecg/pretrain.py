@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import patient_hash, save_encoder
+from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
-from ssl_ecg.data.progress import track
+from ssl_ecg.data.positives import Positives
 from ssl_ecg.data.sources import Source
-from ssl_ecg.data.store import Store, build
+from ssl_ecg.data.store import Store
 from ssl_ecg.data.windows import Windows
 from ssl_ecg.methods import Method
 from ssl_ecg.preprocessing import Preprocessing
@@ -37,6 +38,7 @@ def pretrain(
     probe_windows: Windows,
     method: Method,
     trainer: TrainerSettings,
+    positives: Positives,
     batch_size: int = 256,
     patients_per_batch: int = 0,
     hold_out: float = 0.2,
@@ -55,6 +57,7 @@ def pretrain(
     Examples:
         python -m ssl_ecg.pretrain
         python -m ssl_ecg.pretrain --method BYOL --method.encoder.width 32 --name byol-32
+        python -m ssl_ecg.pretrain --positives SamePatient
         python -m ssl_ecg.pretrain --config experiments/recipes/simclr_mitbih.yaml --data.root data/mitdb
 
     Args:
@@ -64,6 +67,7 @@ def pretrain(
         probe_windows: how they are cut for the online probe; these carry the labels.
         method: the self-supervised method, with its encoder, views and optimiser.
         trainer: how long to train, on what, how precisely.
+        positives: what a window's two views are made of: the window alone, or it and a window like it.
         batch_size: windows per step and process.
         patients_per_batch: patients in a batch, an equal number of windows each; 0 mixes all. Needed for
             SimCLR's negatives of the same patient.
@@ -90,10 +94,12 @@ def pretrain(
         print(f"{run.folder} is finished: nothing to train.", file=sys.stderr)
         show(run)
         return run
-    store = build(data, preprocessing, cache, lambda records, n: track(records, n, f"reading {type(data).__name__}"))
-    module = ECGDataModule(store, preprocessing, windows, probe_windows, batch_size, patients_per_batch, hold_out, seed)
-    probe = OnlineProbe(module)
-    _announce(run, data, module, method)
+    store = build(data, preprocessing, cache, progress=f"preparing {type(data).__name__}")
+    module = ECGDataModule(
+        store, preprocessing, windows, probe_windows, batch_size, patients_per_batch, hold_out, seed, positives
+    )
+    probe = OnlineProbe(module, multilabel=store.multilabel)
+    _announce(run, module, method)
     untrained = copy.deepcopy(method.encoder)
     logger = None
     if wandb != "off":
@@ -115,11 +121,11 @@ def pretrain(
         logger.experiment.finish()  # or what was logged last may not be on disk when the command ends
     pretraining = {
         "method": type(method).__name__,
-        "data": type(data).__name__,
-        "simulated": data.simulated,
+        "data": store.source,
+        "simulated": store.simulated,
         "epochs": trainer.max_epochs,
         "seed": seed,
-        "patients": [patient_hash(type(data).__name__, patient) for patient in module.patients],
+        "patients": [patient_hash(store.cohort, patient) for patient in module.patients],
     }
     encoder = method.encoder.cpu()
     described = {
@@ -127,7 +133,7 @@ def pretrain(
         "parameters": sum(p.numel() for p in encoder.parameters()),
         "dim": encoder.dim,
     }
-    run.write_results({"simulated": data.simulated, "held_out": module.held_out, "scores": scores, **history[-1]})
+    run.write_results({"simulated": store.simulated, "held_out": module.held_out, "scores": scores, **history[-1]})
     save_encoder(
         run.checkpoint,
         encoder,
@@ -163,16 +169,22 @@ def show(run: Run) -> None:
     print(f"next        python -m ssl_ecg.probe {run.folder} --data {source}{where}")
 
 
-def _announce(run: Run, data: Source, module: ECGDataModule, method: Method) -> None:
+def _announce(run: Run, module: ECGDataModule, method: Method) -> None:
     """Say what is about to happen."""
     encoder = method.encoder
     parameters = sum(p.numel() for p in encoder.parameters())
-    kind = "simulated ECG (no heart was involved)" if data.simulated else "real ECG"
+    store = module.store
+    kind = "simulated ECG (no heart was involved)" if store.simulated else "real ECG"
     print(
-        f"{type(method).__name__} on {type(data).__name__}, {kind}: {len(module.train):,} windows of "
+        f"{type(method).__name__} on {store.source}, {kind}: {len(module.train):,} windows of "
         f"{len(module.patients)} patients, {len(module.held_out)} patients held out\n"
         f"{type(encoder).__name__} with {parameters:,} parameters; run folder {run.folder}"
-        + (" (going on where it was stopped)" if run.started else ""),
+        + (" (going on where it was stopped)" if run.started else "")
+        + (
+            f"\n{module.partners.share:.1%} of the windows have a partner other than themselves"
+            if module.partners
+            else ""
+        ),
         file=sys.stderr,
     )
 

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
+from ssl_ecg.data.build import build
 from ssl_ecg.data.progress import track
 from ssl_ecg.data.sources import Source
 from ssl_ecg.data.splits import check_disjoint
-from ssl_ecg.data.store import Store, build
+from ssl_ecg.data.store import Store
 from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import BeatCentred, Whole
+from ssl_ecg.data.windows import labelled
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import DataError
 from ssl_ecg.evaluation.baselines import pca_features
@@ -56,8 +57,11 @@ def probe(
     without four causal RR features. All that is chosen is chosen by cross-validation inside the train patients,
     and judged, where there are five, by those whom the encoder has not seen: it embeds the patients it was
     pretrained on better than others, so they would say that a weak penalty is enough. The baselines have seen
-    nobody and are judged by all.
-    Prints a table and writes it as JSON and CSV, with a confusion matrix, a map of the embeddings and a chart.
+    nobody and are judged by all. Where a record may belong to several classes, a binary regression is fitted for each,
+    and what is chosen is chosen on the validation split, where the data set has one: it is never fitted on. Records
+    with none of the task's classes are left out then, as the benchmarks of PTB-XL do.
+    Prints a table and writes it as JSON and CSV, with a confusion matrix or the AUROC of every class, a map of the
+    embeddings and a chart.
 
     Examples:
         python -m ssl_ecg.probe runs/simclr-mitbih --data MITBIH --data.root data/mitdb
@@ -85,9 +89,10 @@ def probe(
     name = type(data).__name__
     folder = Path(out) if out else Path(checkpoint) / f"probe-{name.lower()}"
     ensure_writable(folder)
-    store = build(data, encoder.preprocessing, cache, lambda records, n: track(records, n, f"reading {name}"))
+    store = build(data, encoder.preprocessing, cache, workers=0, progress=f"preparing {name}")
     train, test = labelled_sides(store, data, encoder)
-    judged = unseen_by(encoder, name, train)
+    validation = validation_of(train) if data.multilabel else None
+    judged = unseen_by(encoder, store.cohort, train, validation)
     rhythm = rhythm_of(store) if data.task == "beat" else None
 
     untrained = _untrained(encoder, seed)
@@ -98,10 +103,11 @@ def probe(
         ("raw PCA", lambda side: pca[side is test]),
     ]
     benchmark = Benchmark(
-        _labels(train),
-        _labels(test),
+        _labels(train, data),
+        _labels(test, data),
         data.classes,
         subsets=_SUBSETS.get(tuple(data.classes), []),
+        validation=validation,
         exclude=[record for records in data.shared_patients.values() for record in records],
         resamples=resamples,
         seed=seed,
@@ -134,7 +140,7 @@ def probe(
         folder,
         results,
         benchmark,
-        setting=_validated(judged, train) if validate else _setting(encoder.saw(name, _patients(test)), data),
+        setting=_validated(judged, train) if validate else _setting(encoder.saw(store.cohort, _patients(test)), data),
         simulated=data.simulated,
         checkpoint=str(checkpoint),
         embeddings=None if validate else tests["pretrained"]["pretrained"],
@@ -146,12 +152,14 @@ def probe(
 def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tuple[WindowSet, WindowSet]:
     """The labelled windows to fit on (train and val patients) and to score on (test patients).
 
+    Where a window may belong to several classes, one that belongs to none is not labelled.
+
     Raises:
         DataError: if a side is empty, or a patient is on both without the protocol saying so.
     """
-    windows = BeatCentred() if data.task == "beat" else Whole()
-    everything = WindowSet(store, encoder.preprocessing, windows.index(store, encoder.preprocessing.samples))
-    everything = everything.where(everything.label >= 0)
+    index = labelled(store).index(store, encoder.preprocessing.samples)
+    everything = WindowSet(store, encoder.preprocessing, index)
+    everything = everything.where(np.asarray(everything.targets.any(axis=1)))
     test = everything.split == "test"
     sides = everything.where(~test), everything.where(test)
     for side, what in zip(sides, ("train", "test"), strict=True):
@@ -163,9 +171,21 @@ def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tu
     return sides
 
 
-def unseen_by(encoder: PretrainedEncoder, name: str, train: WindowSet) -> NDArray[np.bool_] | None:
-    """Which train windows are of patients the encoder has not seen, shape (n,); None for under five such patients."""
-    patients = _patients(train)
+def validation_of(train: WindowSet) -> NDArray[np.bool_] | None:
+    """Which train windows are of the data set's validation split, shape (n,); None if it has no such split."""
+    mine = train.split == "val"
+    return mine if mine.any() else None
+
+
+def unseen_by(
+    encoder: PretrainedEncoder, name: str, train: WindowSet, validation: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_] | None:
+    """Which train windows are of patients the encoder has not seen, shape (n,); None for under five such patients.
+
+    Where there is a validation split, only its patients can judge, and only they count.
+    """
+    who = train.patient if validation is None else train.patient[validation]
+    patients = sorted(set(who.tolist()))
     unseen = sorted(set(patients) - set(encoder.saw(name, patients)))
     return np.isin(train.patient, unseen) if len(unseen) >= _JUDGES else None
 
@@ -203,8 +223,8 @@ def _projected(train: WindowSet, test: WindowSet, components: int) -> tuple[Feat
     return pca_features(stacked(train.batches()), stacked(test.batches()), n_components=components)
 
 
-def _labels(side: WindowSet) -> Labels:
-    return Labels(side.label, side.patient, side.record)
+def _labels(side: WindowSet, data: Source) -> Labels:
+    return Labels(side.targets if data.multilabel else side.label, side.patient, side.record)
 
 
 def _setting(seen: list[str], data: Source) -> str:

@@ -13,9 +13,9 @@ import torch
 
 from ssl_ecg import pretrain, probe
 from ssl_ecg.checkpoint import load_encoder
+from ssl_ecg.data.build import build
 from ssl_ecg.data.sources import MITBIH
 from ssl_ecg.data.sources.mitbih import DS2
-from ssl_ecg.data.store import build
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import BeatCentred, PeakCentred
 from ssl_ecg.errors import DataError
@@ -84,6 +84,19 @@ def test_with_few_unseen_patients_all_judge_and_it_is_said() -> None:
     seen = ["a", "b", "c"]
     assert probe.unseen_by(encoder, "Any", side) is None
     assert "transductive" in probe._validated(None, side)
+
+
+def test_where_there_is_a_validation_split_its_unseen_patients_judge() -> None:
+    side = SimpleNamespace(patient=np.array([*"aabcdefghij"]), split=np.array(["train"] * 4 + ["val"] * 7))
+    encoder = SimpleNamespace(saw=lambda name, patients: [p for p in patients if p in seen])
+    validation = probe.validation_of(side)
+    assert validation is not None
+    seen = ["a", "b", "d"]
+    assert probe.unseen_by(encoder, "Any", side, validation).tolist() == [False] * 5 + [True] * 6
+    assert probe.unseen_by(encoder, "Any", side).tolist() == [False] * 3 + [True] + [False] + [True] * 6
+    seen = ["d", "e", "f"]
+    assert probe.unseen_by(encoder, "Any", side, validation) is None
+    assert probe.validation_of(SimpleNamespace(split=np.array(["train", "train"]))) is None
 
 
 def test_test_patients_seen_in_pretraining_are_said(simulated: Path) -> None:

@@ -22,8 +22,8 @@ from pytorch_lightning import Trainer, seed_everything
 
 from ssl_ecg import cli
 from ssl_ecg.data.batches import Batch
+from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
-from ssl_ecg.data.store import build
 from ssl_ecg.methods import Method
 from ssl_ecg.pretrain import DEFAULTS, pretrain
 from ssl_ecg.training.throughput import Throughput

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from ssl_ecg.data.positives import Partners
 from ssl_ecg.data.randomness import generator
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.errors import UserError
@@ -20,10 +20,12 @@ class Batch(NamedTuple):
     Attributes:
         x: normalised windows, shape (B, C, T), float32.
         patient: number of the patient each is from, shape (B,), int64.
+        partner: a window like each to make the second view of, shape (B, C, T), float32; None for the same window.
     """
 
     x: Tensor
     patient: Tensor
+    partner: Tensor | None = None
 
 
 class Batches:
@@ -38,12 +40,13 @@ class Batches:
         rank: this process among `ranks`.
         ranks: number of processes; each sees its own share of every global batch.
         first: step of training to start at, counted from 0 over all epochs; what is left of its epoch is given.
+        partners: of each window, one of which comes with it; None for none.
 
     Attributes:
         steps: in a whole epoch.
 
     Raises:
-        UserError: if there are fewer windows than one batch needs.
+        UserError: if there are fewer windows than one batch needs, or patients cannot be drawn as asked for.
     """
 
     def __init__(
@@ -55,47 +58,65 @@ class Batches:
         rank: int = 0,
         ranks: int = 1,
         first: int = 0,
+        partners: Partners | None = None,
     ) -> None:
         self.windows = windows
         self.batch_size, self.patients, self.seed = batch_size, patients, seed
         self.rank, self.ranks = rank, ranks
-        self.first = first
+        self.first, self.partners = first, partners
         self.steps = len(windows) // (batch_size * ranks)
         if self.steps < 1:
             raise UserError(
                 f"{len(windows)} windows do not fill one batch of {batch_size * ranks}: "
                 "lower batch_size or give more data"
             )
-        names, of_record = np.unique(windows.store.records["patient"].to_numpy().astype(str), return_inverse=True)
-        self._patient = torch.from_numpy(of_record)[windows.index.record]
-        by_patient = torch.argsort(self._patient, stable=True)
-        counts = torch.bincount(self._patient, minlength=len(names)).tolist()
-        self._members = [rows for rows in by_patient.split(counts) if len(rows)]
-        if patients and (patients > len(self._members) or batch_size % patients):
-            raise UserError(
-                f"patients_per_batch = {patients} must divide batch_size = {batch_size} and be at most the "
-                f"{len(self._members)} patients there are"
-            )
+        self._patient = windows.store.patient[windows.index.record]
+        if patients:
+            self._group_by_patient()
 
     def __len__(self) -> int:
         return self.steps - self.first % self.steps
 
     def __iter__(self) -> Iterator[Batch]:
-        order = self._order(self.first // self.steps) if not self.patients else None
+        order = None
+        if not self.patients:
+            order = self._order(self.first // self.steps)
+            ahead = order[self.first % self.steps * self.batch_size :]
+            index = self.windows.index
+            self.windows.store.expect(index.record[ahead], index.start[ahead], self.windows.preprocessing.samples)
         for step in range(self.first, self.first + len(self)):
-            yield self._load(self._rows(step, order))
+            yield self._load(self._rows(step, order), step)
 
     def _order(self, epoch: int) -> Tensor:
-        return torch.randperm(len(self.windows), generator=generator(self.seed, 1, epoch))
+        index = self.windows.index
+        order = self.windows.store.order(index.record, index.start, self.seed, epoch, self.rank, self.ranks)
+        return order[: self.steps * self.batch_size]
 
     def _rows(self, step: int, order: Tensor | None) -> Tensor:
         if order is not None:
-            size = self.batch_size * self.ranks
-            return order[step % self.steps * size :][:size][self.rank :: self.ranks]
+            return order[step % self.steps * self.batch_size :][: self.batch_size]
         g = generator(self.seed, 2, step, self.rank)
-        chosen = torch.randperm(len(self._members), generator=g)[: self.patients].tolist()
+        chosen = torch.randperm(len(self._counts), generator=g)[: self.patients]
         each = self.batch_size // self.patients
-        return torch.cat([self._draw(self._members[p], each, g) for p in chosen])
+        runs = zip(self._firsts[chosen].tolist(), self._counts[chosen].tolist(), strict=True)
+        return torch.cat([self._draw(self._by_patient[first : first + count], each, g) for first, count in runs])
+
+    def _group_by_patient(self) -> None:
+        """Put the windows of a patient in a row, for `_rows` to draw from."""
+        if not self.windows.store.scattered:
+            raise UserError(
+                "patients_per_batch draws windows from everywhere, which a streamed store cannot give fast enough: "
+                "set it to 0, or copy the store to this machine"
+            )
+        self._by_patient = torch.argsort(self._patient, stable=True)
+        self._counts = torch.bincount(self._patient)
+        self._counts = self._counts[self._counts > 0]
+        self._firsts = self._counts.cumsum(0) - self._counts
+        if self.patients > len(self._counts) or self.batch_size % self.patients:
+            raise UserError(
+                f"patients_per_batch = {self.patients} must divide batch_size = {self.batch_size} and be at most the "
+                f"{len(self._counts)} patients there are"
+            )
 
     @staticmethod
     def _draw(rows: Tensor, count: int, g: torch.Generator) -> Tensor:
@@ -104,6 +125,9 @@ class Batches:
             return rows[torch.randperm(len(rows), generator=g)[:count]]
         return rows[torch.randint(len(rows), (count,), generator=g)]
 
-    def _load(self, rows: Tensor) -> Batch:
+    def _load(self, rows: Tensor, step: int) -> Batch:
         x = self.windows.load(rows)
-        return Batch(x, self._patient[rows].to(x.device))
+        patient = self._patient[rows].to(x.device)
+        if self.partners is None:
+            return Batch(x, patient)
+        return Batch(x, patient, self.windows.load(self.partners.draw(rows, self.seed, step, self.rank)))

@@ -6,6 +6,7 @@ import numpy as np
 from pytorch_lightning import LightningDataModule
 
 from ssl_ecg.data.batches import Batches
+from ssl_ecg.data.positives import Positives, SameWindow
 from ssl_ecg.data.splits import check_disjoint, hold_out_patients
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.window_set import WindowSet
@@ -29,9 +30,11 @@ class ECGDataModule(LightningDataModule):
         patients_per_batch: see `Batches`; 0 mixes all.
         hold_out: fraction of train patients held out where the data set has no val split; 0 holds out none.
         seed: of the hold-out and the shuffling.
+        positives: what a window's views are made of; itself if None.
 
     Attributes:
         train: the windows to pretrain on.
+        partners: of the windows in `train`; None where each is its own.
         probe_train: labelled windows of the patients in `train`.
         probe_val: labelled windows of the held-out patients.
         patients: names of the patients in `train`.
@@ -39,6 +42,7 @@ class ECGDataModule(LightningDataModule):
 
     Raises:
         DataError: if nothing is left to train on, or no window fits.
+        UserError: if no window has a partner, or the store cannot give them.
     """
 
     def __init__(
@@ -51,29 +55,30 @@ class ECGDataModule(LightningDataModule):
         patients_per_batch: int = 0,
         hold_out: float = 0.2,
         seed: int = 0,
+        positives: Positives | None = None,
     ) -> None:
         super().__init__()
         self.store, self.preprocessing = store, preprocessing
         self.batch_size, self.patients_per_batch, self.seed = batch_size, patients_per_batch, seed
-        patient = store.records["patient"].to_numpy().astype(str)
-        split = store.records["split"].to_numpy().astype(str)
+        patient = store.patient.numpy()
+        in_train, in_val = ((store.records["split"] == name).to_numpy() for name in ("train", "val"))
 
         labelled = WindowSet(store, preprocessing, probe_windows.index(store, preprocessing.samples))
-        in_val = split == "val"
         if not in_val.any() and hold_out > 0:
-            train = labelled.where(labelled.split == "train")
+            train = labelled.where(in_train[labelled.index.record.numpy()])
             held = hold_out_patients(train.patient, train.label, hold_out, seed)
-            in_val = (split == "train") & np.isin(patient, list(held))
-        in_train = (split == "train") & ~in_val
+            in_val = in_train & np.isin(store.patients, list(held))[patient]
+            in_train = in_train & ~in_val
         if not in_train.any():
             raise DataError("no recording of the train split is left to pretrain on: lower hold_out")
-        self.patients: list[str] = sorted(set(patient[in_train].tolist()))
-        self.held_out: list[str] = sorted(set(patient[in_val].tolist()))
+        self.patients: list[str] = store.patients[np.unique(patient[in_train])].tolist()
+        self.held_out: list[str] = store.patients[np.unique(patient[in_val])].tolist()
         check_disjoint(self.patients, self.held_out, "pretraining and held-out patients")
 
         everything = WindowSet(store, preprocessing, windows.index(store, preprocessing.samples))
-        labelled = labelled.where(labelled.label >= 0)
+        labelled = labelled.where(np.asarray(labelled.targets.any(axis=1)))
         self.train = everything.where(in_train[everything.index.record.numpy()])
+        self.partners = (positives or SameWindow()).partners(self.train)
         self.probe_train = labelled.where(in_train[labelled.index.record.numpy()])
         self.probe_val = labelled.where(in_val[labelled.index.record.numpy()])
 
@@ -87,6 +92,7 @@ class ECGDataModule(LightningDataModule):
             rank,
             ranks,
             first,
+            self.partners,
         )
 
     def train_dataloader(self) -> Batches:

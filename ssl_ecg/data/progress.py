@@ -1,9 +1,10 @@
-"""A progress bar for long reading, on stderr; silent where nobody watches."""
+"""Progress bars for long work, on stderr; silent where nobody watches."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -17,8 +18,34 @@ def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
         total: how many there are.
         what: shown beside the bar.
     """
-    from rich.console import Console
-    from rich.progress import track as rich_track
+    with bar(what, total) as advance:
+        for item in items:
+            yield item
+            advance(1)
 
+
+@contextmanager
+def bar(what: str, total: int, done: int = 0, quiet: bool = False) -> Iterator[Callable[[int], None]]:
+    """A progress bar with the speed and the time left.
+
+    Args:
+        what: shown beside it.
+        total: of whatever is counted.
+        done: of them, before this start.
+        quiet: show nothing.
+
+    Yields:
+        A function that is told how many more are done.
+    """
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
-    yield from rich_track(items, what, total, console=console, transient=True, disable=not sys.stderr.isatty())
+    with Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()) as progress:
+        task = progress.add_task(what, total=total, completed=done)
+
+        def advance(more: int) -> None:
+            progress.advance(task, more)
+
+        yield advance

@@ -1,9 +1,9 @@
-"""The contract every data set fulfils: a `Source` yields `Recording`s, and says whose they are."""
+"""The contract every data set fulfils: a `Source` reads one `Recording` at a time, and says whose it is."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Split = Literal["train", "val", "test"]
+Task = Literal["record", "beat", "rhythm"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,23 @@ class Beats:
 
 
 @dataclass(frozen=True, slots=True)
+class Spans:
+    """Annotated stretches of one recording: rhythms, or the waves of its beats.
+
+    Attributes:
+        start: first sample of each, shape (n,), at the recording's own rate.
+        end: the sample after its last, shape (n,).
+        labels: what each is, shape (n,), such as "AFIB" or "QRS".
+        leads: the lead each was marked in, shape (n,), as the data set spells it, or "" for all.
+    """
+
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    labels: NDArray[np.str_]
+    leads: NDArray[np.str_]
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One recording as its data set gives it: nothing filtered, resampled or normalised.
 
@@ -38,8 +56,13 @@ class Recording:
         fs: sampling rate, Hz.
         leads: name of each channel, length C, as the data set spells it.
         split: the data set's official split.
-        labels: classes of the whole recording (empty where only beats are labelled).
+        labels: all that the data set says of the whole recording (codes, diagnoses); which classes of a
+            task they stand for is the source's `meaning`.
         beats: annotated beats, where there are any.
+        spans: annotated stretches, where there are any.
+        age: in years, where it is known.
+        sex: "F" or "M", where it is known.
+        notes: what was odd and how it was taken, such as "age 'abc' is no number: taken as unknown".
     """
 
     record: str
@@ -50,29 +73,56 @@ class Recording:
     split: Split = "train"
     labels: tuple[str, ...] = ()
     beats: Beats | None = None
+    spans: Spans | None = None
+    age: float | None = None
+    sex: Literal["F", "M"] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Source(ABC):
     """A data set. Its constructor's arguments are its settings; a new one is one new file.
 
+    A source is read by several processes at once, so it must survive pickling.
+
     Attributes:
         classes: the label names of its task, in the order tables show them.
-        task: what carries a label: each "beat" or each whole "record".
+        task: what carries a class: each annotated "beat", each whole "record", or stretches of a "rhythm".
+        multilabel: whether a recording may belong to several classes, or to none; else it has exactly one.
         simulated: True where no heart was involved; tables and model cards say so.
+        protocol: True where a published protocol needs every recording: then one that cannot be read is an
+            error, else it is left out and reported.
+        leads: the leads all of its recordings have; what is prepared where nothing else is asked for.
+        cohort: where its patients come from, the name of another source if they are that one's; "" if they are
+            its own. An encoder pretrained on one source is so known to have seen patients of another.
         shared_patients: patients whom the data set's own protocol has on both sides of its split, with their
             records. Every other patient on both sides is a leak, and refused.
     """
 
-    classes: ClassVar[tuple[str, ...]]
-    task: ClassVar[Literal["beat", "record"]]
+    classes: tuple[str, ...]
+    task: ClassVar[Task]
+    multilabel: bool = False
     simulated: ClassVar[bool] = False
+    protocol: ClassVar[bool] = False
+    leads: tuple[str, ...] = ("II",)
+    cohort: ClassVar[str] = ""
     shared_patients: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
+    @property
+    def meaning(self) -> Mapping[str, tuple[str, ...]]:
+        """The classes each label of a recording stands for; a label that is not here stands for none.
+
+        A prepared store keeps the labels, so that another task of the same data needs no new one.
+        """
+        return {name: (name,) for name in self.classes}
+
     @abstractmethod
-    def ensure(self) -> None:
+    def ensure(self, limit: int | None = None) -> None:
         """Make sure the files are there, downloading what is missing.
 
         Called before any work starts.
+
+        Args:
+            limit: only the first so many recordings are wanted; all if None.
 
         Raises:
             DataError: if they are not and cannot be fetched; it says what to fetch and where to put it.
@@ -82,17 +132,32 @@ class Source(ABC):
     def fingerprint(self) -> dict[str, object]:
         """What identifies the content, as plain JSON values (settings, file checksums).
 
-        Where the files lie is no part of it: the same files elsewhere give the same fingerprint.
+        Where the files lie is no part of it: the same files elsewhere give the same fingerprint. Nor are
+        classes and their meaning. Called after `ensure`; should take a second, not read all signals.
         """
 
+    @property
     @abstractmethod
-    def __len__(self) -> int:
-        """Number of recordings."""
+    def records(self) -> Sequence[str]:
+        """Names of all recordings, in a fixed order. Called after `ensure`."""
 
     @abstractmethod
-    def recordings(self) -> Iterator[Recording]:
-        """Every recording, in a fixed order.
+    def read(self, number: int) -> Recording:
+        """One recording, of the number-th name in `records`.
 
         Raises:
-            DataError: for a file that is truncated, corrupt or foreign; it names the file.
+            DataError: for a file that is missing, truncated, corrupt or foreign; it names the file and the
+                remedy.
         """
+
+    def __len__(self) -> int:
+        """Number of recordings."""
+        return len(self.records)
+
+    def recordings(self) -> Iterator[Recording]:
+        """Every recording, in order.
+
+        Raises:
+            DataError: as `read`.
+        """
+        return map(self.read, range(len(self)))

@@ -1,24 +1,26 @@
-"""The store: a source read once, conditioned, and kept as one memory-mapped int16 file and two tables.
+"""The store: a source read once, conditioned, and kept as one memory-mapped int16 file and three tables.
 
 Layout of a store's folder:
 
 - `signals.i16`: every recording lead after lead, so that a window of one lead is one run of bytes;
-- `records.parquet`: record, patient, split, labels, offset and length in samples,
-  scale (mV, or standard deviations, per count), source_fs;
+- `records.parquet`: record, patient, split, labels (joined by ";"), offset and length in samples, scale (mV, or
+  standard deviations, per count), source_fs, age, sex;
 - `beats.parquet`: record (row number), r_peak (samples at source_fs), label;
-- `store.json`: format, source and its fingerprint, preprocessing; written last, so a folder without it is no store.
+- `spans.parquet`: record (row number), start and end (samples at source_fs), label, lead ("" for all);
+- `report.json`: recordings that were left out, and why, and what was odd with others;
+- `store.json`: format, source and its fingerprint, preprocessing, and what the labels mean.
+
+`build` writes it, and renames the folder when it is whole.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Iterable
+import warnings
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pandas as pd
@@ -26,12 +28,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssl_ecg.data.source import Recording, Source
+from ssl_ecg.data.convert import SEPARATOR
+from ssl_ecg.data.journal import SIGNALS
+from ssl_ecg.data.randomness import generator
+from ssl_ecg.data.source import Source, Task
 from ssl_ecg.errors import DataError
-from ssl_ecg.preprocessing import Preprocessing
 
-FORMAT = 1
-_MAX = 32_000  # full scale in counts: a step is under 1/2,000 of a recording's largest deflection in 16 mV
+FORMAT = 2
+_AGAIN = "delete the folder and run again"
 
 
 def default_cache() -> Path:
@@ -44,42 +48,104 @@ class Store:
 
     Args:
         path: a folder written by `build`.
+        source: whose classes are meant; by default those of the source it was prepared from, as it was set then.
 
     Attributes:
-        signals: shape (N,), int16, all samples of all leads of all recordings; memory-mapped.
+        signals: shape (N,), int16, all samples of all leads of all recordings; memory-mapped, read-only.
         records: one row per recording (see the module's docstring).
         beats: one row per annotated beat, ordered by recording and time.
+        spans: one row per annotated stretch, ordered by recording.
+        leads: names of the leads.
+        fs: sampling rate, Hz.
+        patients: names of all patients, sorted.
+        patient: number of each recording's patient among them, shape (R,), int64.
+        source: name of the class it was prepared from.
+        cohort: under what name its patients are known; see `Source`.
+        classes: the K class names of the task.
+        task: what carries a class.
+        multilabel: whether a recording may belong to several classes, or to none.
+        simulated: whether no heart was involved.
         meta: content of `store.json`.
+        scattered: whether windows that lie apart are gathered as fast as neighbours.
 
     Raises:
         DataError: if the folder is no store, of another format, or its files do not belong together.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    scattered: ClassVar[bool] = True
+
+    def __init__(self, path: str | Path, source: Source | None = None) -> None:
         self.path = Path(path)
         try:
             self.meta: dict[str, Any] = json.loads((self.path / "store.json").read_text())
-            self.records = pd.read_parquet(self.path / "records.parquet")
-            self.beats = pd.read_parquet(self.path / "beats.parquet")
-            signals = np.memmap(self.path / "signals.i16", dtype=np.int16, mode="c")
+            if self.meta.get("format") != FORMAT:
+                raise DataError(f"{self.path} has format {self.meta.get('format')}, not {FORMAT}: {_AGAIN}")
+            self.records, self.beats, self.spans = (
+                pd.read_parquet(self.path / f"{name}.parquet") for name in ("records", "beats", "spans")
+            )
         except (OSError, ValueError) as error:
-            raise DataError(f"{self.path} is not a readable store ({error}): delete it and run again") from None
-        if self.meta.get("format") != FORMAT:
-            raise DataError(f"{self.path} has format {self.meta.get('format')}, not {FORMAT}: delete it and run again")
+            if isinstance(error, DataError):
+                raise
+            raise DataError(f"{self.path} is not a readable store ({error}): {_AGAIN}") from None
         self.leads: tuple[str, ...] = tuple(self.meta["preprocessing"]["leads"])
         self.fs: float = self.meta["preprocessing"]["fs"]
-        needed = int(self.records["length"].sum()) * len(self.leads)
-        if len(signals) != needed:
-            raise DataError(
-                f"{self.path}/signals.i16 holds {len(signals)} samples, not {needed}: delete the folder and run again"
-            )
-        self.signals: Tensor = torch.from_numpy(signals)
-        self._index_tensors()
-
-    def _index_tensors(self) -> None:
+        self.source: str = self.meta["source"]
+        self.cohort: str = self.meta["cohort"]
+        self.task: Task = self.meta["task"]
+        self.simulated: bool = self.meta["simulated"]
+        self.multilabel: bool = self.meta["multilabel"] if source is None else source.multilabel
+        self.classes: tuple[str, ...] = tuple(self.meta["classes"] if source is None else source.classes)
+        self._meaning = self.meta["meaning"] if source is None else source.meaning
+        names = self.records["patient"].cat.categories.to_numpy().astype(str)
+        order = np.argsort(names)
+        self.patients: NDArray[np.str_] = names[order]
+        self.patient: Tensor = torch.from_numpy(np.argsort(order)[self.records["patient"].cat.codes.to_numpy()])
         self.offset = torch.from_numpy(self.records["offset"].to_numpy(np.int64, copy=True))
         self.length = torch.from_numpy(self.records["length"].to_numpy(np.int64, copy=True))
         self.scale = torch.from_numpy(self.records["scale"].to_numpy(np.float32, copy=True))
+        self._open_signals()
+
+    def _open_signals(self) -> None:
+        file = self.path / SIGNALS
+        try:
+            # Read-only: a private copy-on-write map of more than the memory is refused by the kernel.
+            signals = np.memmap(file, dtype=np.int16, mode="r")
+        except (OSError, ValueError) as error:
+            raise DataError(f"{file} cannot be read ({error}): {_AGAIN}") from None
+        needed = int(self.length.sum()) * len(self.leads)
+        if len(signals) != needed:
+            raise DataError(f"{file} holds {len(signals)} samples, not {needed}: {_AGAIN}")
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message=".*not writable.*")
+            self.signals: Tensor = torch.from_numpy(signals)
+
+    @property
+    def report(self) -> dict[str, list[dict[str, str]]]:
+        """What preparing found: "dropped" recordings with their reason, and "noted" ones with what was odd."""
+        try:
+            return dict(json.loads((self.path / "report.json").read_text()))
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path}/report.json cannot be read ({error}): {_AGAIN}") from None
+
+    @cached_property
+    def targets(self) -> NDArray[np.bool_]:
+        """To which classes each recording as a whole belongs, shape (R, K)."""
+        labels = self.records["labels"].cat
+        number = {name: i for i, name in enumerate(self.classes)}
+        of_set = np.zeros((len(labels.categories), len(number)), dtype=np.bool_)
+        for row, joined in enumerate(labels.categories):
+            for label in joined.split(SEPARATOR):
+                of_set[row, [number[name] for name in self._meaning.get(label, ()) if name in number]] = True
+        targets: NDArray[np.bool_] = of_set[labels.codes.to_numpy()]
+        return targets
+
+    @cached_property
+    def label(self) -> Tensor:
+        """The class of each recording, or -1 for none or for several, shape (R,), int64."""
+        one = self.targets.sum(axis=1) == 1
+        if not len(self.classes):
+            return torch.full((len(self.records),), -1)
+        return torch.from_numpy(np.where(one, self.targets.argmax(axis=1), -1))
 
     def to(self, device: torch.device | str) -> Store:
         """Move the signals to a device, if they fit in half of its free memory; returns self."""
@@ -111,110 +177,27 @@ class Store:
         x = windows.index_select(0, rows.flatten().to(device)).view(len(record), c, samples).float()
         return x * self.scale[record].to(device)[:, None, None]
 
+    def order(self, record: Tensor, start: Tensor, seed: int, epoch: int, rank: int = 0, ranks: int = 1) -> Tensor:
+        """One rank's windows in the order of an epoch: a pure function of the arguments.
+
+        Args:
+            record: row of each window's recording, shape (n,), int64.
+            start: first sample of each window in its recording, shape (n,), int64.
+            seed: of the shuffling.
+            epoch: counted from 0.
+            rank: this process among `ranks`.
+            ranks: number of processes.
+
+        Returns:
+            Numbers of windows, at least n // ranks; no window is another rank's.
+        """
+        return torch.randperm(len(record), generator=generator(seed, 1, epoch))[rank::ranks]
+
+    def expect(self, record: Tensor, start: Tensor, samples: int) -> None:
+        """Hear which windows will be gathered, in order. Here nothing can be fetched ahead."""
+
     def signal(self, row: int) -> NDArray[np.float32]:
         """One whole conditioned recording: shape (C, T), float32."""
         length = int(self.length[row])
         x = self.gather(torch.tensor([row]), torch.tensor([0]), length)
         return x[0].cpu().numpy()
-
-
-def build(
-    source: Source,
-    preprocessing: Preprocessing,
-    cache: str | Path | None = None,
-    progress: Callable[[Iterable[Recording], int], Iterable[Recording]] | None = None,
-) -> Store:
-    """Open the store of a source, reading the source only if that was not done before.
-
-    Args:
-        source: what to read.
-        preprocessing: how; only what `condition` depends on decides whether a store can be used again.
-        cache: folder of all stores; `default_cache()` if None.
-        progress: wraps the recordings and their number, to show a progress bar.
-
-    Returns:
-        The store.
-
-    Raises:
-        DataError: if the source's files are missing or damaged, or the store cannot be written.
-    """
-    source.ensure()
-    meta = {
-        "format": FORMAT,
-        "source": type(source).__name__,
-        "fingerprint": source.fingerprint(),
-        "preprocessing": preprocessing.conditioning(),
-        "classes": list(source.classes),
-        "task": source.task,
-    }
-    text = json.dumps(meta, sort_keys=True, indent=1)
-    name = f"{type(source).__name__.lower()}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
-    folder = Path(cache) if cache is not None else default_cache()
-    target = folder / name
-    if (target / "store.json").exists():
-        return Store(target)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=folder))
-    except OSError as error:
-        raise DataError(
-            f"cannot write to the cache {folder} ({error.strerror}): set SSL_ECG_CACHE to a folder you may write to"
-        ) from None
-    try:
-        recordings: Iterable[Recording] = source.recordings()
-        if progress is not None:
-            recordings = progress(recordings, len(source))
-        _write(recordings, preprocessing, temporary)
-        (temporary / "store.json").write_text(text)
-        shutil.rmtree(target, ignore_errors=True)  # what a crash of an older version may have left
-        os.replace(temporary, target)
-    except OSError as error:
-        if not (target / "store.json").exists():  # else another process was faster, with the same result
-            raise DataError(f"cannot write the store {target}: {error}") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-    return Store(target)
-
-
-def _write(recordings: Iterable[Recording], preprocessing: Preprocessing, folder: Path) -> None:
-    records, beat_tables, offset = [], [], 0
-    seen: set[str] = set()
-    with open(folder / "signals.i16", "wb") as file:
-        for row, recording in enumerate(recordings):
-            if recording.record in seen:
-                raise DataError(f"two recordings are named {recording.record}")
-            seen.add(recording.record)
-            try:
-                x = preprocessing.condition(recording.signal, recording.fs, recording.leads)
-            except DataError as error:
-                raise DataError(f"record {recording.record}: {error}") from None
-            scale = max(float(np.abs(x).max()) / _MAX, 1e-6)
-            np.rint(x / scale).astype(np.int16).tofile(file)
-            records.append(
-                {
-                    "record": recording.record,
-                    "patient": recording.patient,
-                    "split": recording.split,
-                    "labels": list(recording.labels),
-                    "offset": offset,
-                    "length": x.shape[-1],
-                    "scale": np.float32(scale),
-                    "source_fs": float(recording.fs),
-                }
-            )
-            offset += x.size
-            if recording.beats is not None:
-                beat_tables.append(
-                    pd.DataFrame(
-                        {
-                            "record": np.int32(row),
-                            "r_peak": recording.beats.samples.astype(np.int64),
-                            "label": recording.beats.labels.astype(object),
-                        }
-                    )
-                )
-    if not records:
-        raise DataError("the source has no recordings")
-    pd.DataFrame(records).to_parquet(folder / "records.parquet")
-    empty = pd.DataFrame({"record": np.zeros(0, np.int32), "r_peak": np.zeros(0, np.int64), "label": []})
-    (pd.concat(beat_tables, ignore_index=True) if beat_tables else empty).to_parquet(folder / "beats.parquet")

@@ -52,9 +52,19 @@ class WindowSet:
         return self.index.label.numpy()
 
     @property
+    def targets(self) -> NDArray[np.bool_]:
+        """To which classes each window belongs, shape (n, K): none, one or, where the task has it so, several."""
+        if self.store.multilabel:
+            of_recording: NDArray[np.bool_] = self.store.targets[self.index.record.numpy()]
+            return of_recording
+        targets: NDArray[np.bool_] = self.label[:, None] == np.arange(len(self.store.classes))
+        return targets
+
+    @property
     def patient(self) -> NDArray[np.str_]:
         """Whose each window is, shape (n,)."""
-        return self._of_recording("patient")
+        whose: NDArray[np.str_] = self.store.patients[self.store.patient[self.index.record].numpy()]
+        return whose
 
     @property
     def record(self) -> NDArray[np.str_]:
@@ -79,5 +89,6 @@ class WindowSet:
         return self[torch.cat(keep).sort().values] if keep else self
 
     def _of_recording(self, column: str) -> NDArray[np.str_]:
-        values: NDArray[np.str_] = self.store.records[column].to_numpy().astype(str)[self.index.record.numpy()]
+        rows = self.index.record.numpy()
+        values: NDArray[np.str_] = self.store.records[column].iloc[rows].to_numpy().astype(str)
         return values

@@ -108,7 +108,7 @@ class BeatCentred(Windows):
         fs = store.records["source_fs"].to_numpy()[record.numpy()]
         centre = torch.from_numpy(np.rint(beats["r_peak"].to_numpy() * (store.fs / fs)).astype(np.int64))
         start = centre - samples // 2
-        number = {name: i for i, name in enumerate(store.meta["classes"])}
+        number = {name: i for i, name in enumerate(store.classes)}
         label = torch.tensor([number.get(name, -1) for name in beats["label"]], dtype=torch.int64)
         keep = (start >= 0) & (start + samples <= store.length[record])
         if not self.unclassified:
@@ -138,11 +138,45 @@ class PeakCentred(Windows):
         return index[(start >= 0) & (start + samples <= store.length[record])]
 
 
+class ByRhythm(Windows):
+    """Windows at a fixed stride, each of the class of the rhythm that covers most of it.
+
+    Args:
+        stride: from the start of one window to the start of the next, s.
+    """
+
+    def __init__(self, stride: float = 10.0) -> None:
+        self.sliding = Sliding(stride)
+
+    def _index(self, store: Store, samples: int) -> WindowIndex:
+        index = self.sliding._index(store, samples)
+        number = {name: i for i, name in enumerate(store.classes)}
+        spans = store.spans[store.spans["label"].isin(list(number))]
+        record = torch.from_numpy(spans["record"].to_numpy(np.int64, copy=True))
+        ratio = torch.from_numpy(store.fs / store.records["source_fs"].to_numpy())[record]
+        start, end = (
+            torch.from_numpy(spans[name].to_numpy(np.float64, copy=True)) * ratio for name in ("start", "end")
+        )
+        of = torch.tensor([number[name] for name in spans["label"]], dtype=torch.int64)
+        covered = torch.zeros(len(index), len(number))
+        first = torch.searchsorted(index.record, record)  # each recording's windows lie together
+        last = torch.searchsorted(index.record, record, right=True)
+        for i in range(len(spans)):  # some hundred a day
+            windows = index.start[first[i] : last[i]]
+            shared = torch.minimum(windows + samples, end[i]) - torch.maximum(windows, start[i])
+            covered[first[i] : last[i], of[i]] += shared.clamp_min(0)
+        if len(number):
+            most, which = covered.max(1)
+            index.label.copy_(torch.where(most > samples / 2, which, -1))
+        return index
+
+
+def labelled(store: Store) -> Windows:
+    """The windows that carry the classes of a store's task."""
+    kinds: dict[str, type[Windows]] = {"beat": BeatCentred, "record": Whole, "rhythm": ByRhythm}
+    return kinds[store.task]()
+
+
 def _unlabelled(store: Store, record: Tensor, start: Tensor) -> WindowIndex:
-    """Windows that carry their recording's label, where it has exactly one."""
-    number = {name: i for i, name in enumerate(store.meta["classes"])}
-    of_record = torch.tensor(
-        [number.get(labels[0], -1) if len(labels) == 1 else -1 for labels in store.records["labels"]],
-        dtype=torch.int64,
-    )
-    return WindowIndex(record, start, of_record[record], torch.full_like(record, -1))
+    """Windows that carry their recording's class, where it has exactly one."""
+    return WindowIndex(record, start, store.label[record], torch.full_like(record, -1))

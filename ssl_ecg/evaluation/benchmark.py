@@ -9,8 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.evaluation.linear import LinearProbe, fit_linear_probe
-from ssl_ecg.evaluation.statistics import Difference, Interval, PatientBootstrap, Resampled, difference
+from ssl_ecg.evaluation.linear import fit_linear_probe
+from ssl_ecg.evaluation.multilabel import fit_multilabel_probe
+from ssl_ecg.evaluation.multilabel_scores import scorable
+from ssl_ecg.evaluation.probes import AffineProbe
+from ssl_ecg.evaluation.statistics import (
+    Bootstrap,
+    Difference,
+    Interval,
+    MultilabelBootstrap,
+    PatientBootstrap,
+    Resampled,
+    difference,
+)
 
 Features = NDArray[np.floating[Any]]
 
@@ -20,12 +31,13 @@ class Labels:
     """What one side of a split says of its samples.
 
     Attributes:
-        y: class indices, shape (n,).
+        y: class indices, shape (n,); or, where a sample may belong to several classes, which of them, bool,
+            shape (n, K).
         patients: whose each sample is, shape (n,).
         records: which recording it is from, shape (n,).
     """
 
-    y: NDArray[np.int64]
+    y: NDArray[Any]
     patients: NDArray[np.str_]
     records: NDArray[np.str_]
 
@@ -49,7 +61,7 @@ class Result:
     """
 
     system: str
-    probe: LinearProbe
+    probe: AffineProbe
     probabilities: NDArray[np.float64] | None = None
     scores: dict[str, Interval] = field(default_factory=dict)
     versus: dict[str, dict[str, Difference]] = field(default_factory=dict)
@@ -63,11 +75,18 @@ class Benchmark:
         train: labels the probes are fitted on.
         test: labels they are scored on.
         classes: the K class names.
-        subsets: groups of classes to also average the F1 over.
+        subsets: groups of classes to also average the F1 over, where classes exclude each other.
+        validation: the train samples of the data set's validation split, shape (n,). Where a sample may belong to
+            several classes, settings are judged by it; without, and where classes exclude each other, patients are
+            left out in turn.
         exclude: test recordings to leave out in a second scoring, because the protocol has their patients
             on both sides.
         resamples: of the bootstrap over test patients.
         seed: of the bootstrap.
+
+    Attributes:
+        multilabel: whether a sample may belong to several classes.
+        too_few: classes that are not scored then, because too few test patients have or lack them.
     """
 
     def __init__(
@@ -77,16 +96,21 @@ class Benchmark:
         classes: Sequence[str],
         *,
         subsets: Sequence[Sequence[str]] = (),
+        validation: NDArray[np.bool_] | None = None,
         exclude: Sequence[str] = (),
         resamples: int = 1000,
         seed: int = 0,
     ) -> None:
         self.train, self.test, self.classes = train, test, tuple(classes)
         self.exclude = tuple(record for record in exclude if (test.records == record).any())
-        options: dict[str, Any] = {"subsets": subsets, "n_resamples": resamples, "seed": seed}
-        self._bootstrap = PatientBootstrap(test.y, test.patients, classes, **options)
+        self.multilabel = test.y.ndim == 2
+        self._subsets, self.validation = subsets, validation
+        chosen = scorable(test.y, test.patients) if self.multilabel else np.ones(len(classes), dtype=np.bool_)
+        self.too_few = tuple(name for name, enough in zip(classes, chosen, strict=True) if not enough)
+        self._draws: dict[str, int] = {"n_resamples": resamples, "seed": seed}
+        self._bootstrap = self._bootstrap_of(test)
         rest, self._keep = test.without(self.exclude)
-        self._rest = PatientBootstrap(rest.y, rest.patients, classes, **options) if self.exclude else None
+        self._rest = self._bootstrap_of(rest) if self.exclude else None
         self._resampled: dict[str, Resampled] = {}
 
     def fit(self, system: str, train: Mapping[str, Features], judged: NDArray[np.bool_] | None = None) -> Result:
@@ -97,8 +121,10 @@ class Benchmark:
             train: its blocks of features, each (n, d).
             judged: which train samples the choice of settings is judged by, shape (n,); all by default.
         """
-        probe = fit_linear_probe(train, self.train.y, self.train.patients, len(self.classes), judged=judged)
-        return Result(system, probe)
+        y, patients = self.train.y, self.train.patients
+        if self.multilabel:
+            return Result(system, fit_multilabel_probe(train, y, patients, validation=self.validation, judged=judged))
+        return Result(system, fit_linear_probe(train, y, patients, len(self.classes), judged=judged))
 
     def score(self, fitted: Result, test: Mapping[str, Features], versus: Sequence[str] = ()) -> Result:
         """Score a fitted system on the test patients, and beside systems scored before.
@@ -109,11 +135,11 @@ class Benchmark:
             versus: names of systems to compare with.
         """
         p = fitted.probe.predict_proba(test)
-        mine = self._bootstrap.resample(p, fitted.probe.priors)
+        mine = self._bootstrap.resample(p, fitted.probe.decision)
         self._resampled[fitted.system] = mine
         excluded = {}
         if self._rest is not None:
-            excluded = self._rest.resample(p[self._keep], fitted.probe.priors).intervals()
+            excluded = self._rest.resample(p[self._keep], fitted.probe.decision).intervals()
         return Result(
             fitted.system,
             fitted.probe,
@@ -122,3 +148,8 @@ class Benchmark:
             {other: difference(mine, self._resampled[other]) for other in versus},
             excluded,
         )
+
+    def _bootstrap_of(self, test: Labels) -> Bootstrap:
+        if self.multilabel:
+            return MultilabelBootstrap(test.y, test.patients, self.classes, **self._draws)
+        return PatientBootstrap(test.y, test.patients, self.classes, subsets=self._subsets, **self._draws)

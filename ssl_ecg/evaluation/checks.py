@@ -46,6 +46,18 @@ def check_labels(y: NDArray[np.integer[Any]], n: int, n_classes: int) -> NDArray
     return y.astype(np.int64)
 
 
+def check_targets(targets: NDArray[Any], n: int, n_classes: int) -> NDArray[np.bool_]:
+    """The classes each sample belongs to, shape (n, K).
+
+    Raises:
+        UserError: unless they are bool and of that shape.
+    """
+    t = np.asarray(targets)
+    if t.shape != (n, n_classes) or t.dtype != np.bool_:
+        raise UserError(f"expected bool targets of shape ({n}, {n_classes}), got {t.dtype} of shape {t.shape}")
+    return t
+
+
 def check_patients(patients: NDArray[Any] | Sequence[str], n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The distinct patients, sorted, and each sample's index among them, shape (n,).
 

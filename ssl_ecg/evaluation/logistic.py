@@ -1,12 +1,16 @@
-"""Many softmax regressions on the same features, solved at once."""
+"""Many logistic regressions on the same features, softmax or binary, solved at once."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections import deque
+from copy import copy
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+_CERTAIN = 1e4  # the logit of what no sample, or no other sample, of a problem is
 
 
 @dataclass(frozen=True, slots=True)
@@ -14,7 +18,7 @@ class Fit:
     """Solutions of P problems.
 
     Attributes:
-        coefficients: shape (d + 1, K, P); the last row holds the intercepts.
+        coefficients: shape (d + 1, K, P), K being 1 for binary problems; the last row holds the intercepts.
         logits: of every sample, also of those a problem gives no weight, shape (n, K, P).
         converged: shape (P,), bool.
         iterations: how many the slowest problem took.
@@ -26,16 +30,17 @@ class Fit:
     iterations: int
 
 
-class SoftmaxRegressions:
-    """P softmax regressions that differ in sample weights and penalties but share features and labels.
+class Regressions(ABC):
+    """P logistic regressions that differ in sample weights, penalties or targets but share their features.
 
     Problem p minimises, over coefficients v (d, K) and intercepts b (K,),
 
-        sum_i weights[i, p] * cross_entropy(x_i v + b, y_i) + 1/2 sum_j penalties[j, p] * |v_j|^2.
+        sum_i weights[i, p] * (A(z_i) - <t_i, z_i>) + 1/2 sum_j penalties[j, p] * |v_j|^2,  z_i = x_i v + b,
 
-    A weight of zero leaves a sample out, so the folds of a cross-validation are problems; a penalty per
-    feature makes regularisation strengths and feature weightings problems too. All share two matrix
-    products with x an iteration, which is what makes a whole grid as cheap as a few single fits.
+    where A is the log-partition and t the targets; A(z) - <t, z> is the cross-entropy. A weight of zero
+    leaves a sample out, so the folds of a cross-validation are problems; a penalty per feature makes
+    regularisation strengths and feature weightings problems too. All share two matrix products with x an
+    iteration, which is what makes a whole grid as cheap as a few single fits.
 
     The solver is limited-memory BFGS (Nocedal & Wright, "Numerical Optimization", 2006, algorithm 7.5)
     with the Hessian's diagonal as its first guess. Logits are linear in the coefficients, so the line
@@ -44,25 +49,34 @@ class SoftmaxRegressions:
 
     Args:
         x: features, shape (n, d), float32 or float64, on any device.
-        y: class of each sample, shape (n,), int64.
-        weights: not negative, each column sums to 1, shape (n, P).
-        n_classes: K. A class no weighted sample of a problem has gets probability 0 there.
+        weights: not negative, each column sums to 1, shape (n, P); or (n, 1) where all problems share them.
+        weighted_targets: t times the weights, shape (n, K, P).
     """
 
-    def __init__(self, x: Tensor, y: Tensor, weights: Tensor, n_classes: int) -> None:
+    def __init__(self, x: Tensor, weights: Tensor, weighted_targets: Tensor) -> None:
         self.x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
         self.weights = weights.to(x)[:, None, :]
-        of_class = torch.stack([weights.to(x) * (y == k)[:, None] for k in range(n_classes)], dim=1)
-        # The data term is sum_i w_i logsumexp(z_i) - <pull, v>: what is linear in v is summed once.
-        self.pull = self._transposed(of_class)
-        absent = of_class.sum(dim=0) == 0
-        self.offset = torch.zeros_like(self.pull[-1]).masked_fill(absent, -1e4)
+        # What is linear in v, <pull, v>, is summed over the samples once.
+        self.pull = self._transposed(weighted_targets)
+        self.offset = torch.zeros_like(self.pull[-1])
+
+    @abstractmethod
+    def log_partition(self, z: Tensor) -> Tensor:
+        """A of logits (n, K, P), shape (n, P)."""
+
+    @abstractmethod
+    def mean(self, z: Tensor) -> Tensor:
+        """The gradient of A: probabilities, shape (n, K, P)."""
+
+    def first_guess(self) -> Tensor:
+        """Where to start if nothing better is known, shape (d + 1, K, P)."""
+        return torch.zeros_like(self.pull)
 
     def solve(
         self,
         penalties: Tensor,
         start: Tensor | None = None,
-        tolerance: float = 1e-6,
+        tolerance: float | Tensor = 1e-6,
         max_iterations: int = 1000,
     ) -> Fit:
         """Minimise all problems.
@@ -71,35 +85,43 @@ class SoftmaxRegressions:
             penalties: shape (d, P), above zero.
             start: coefficients to start from, shape (d + 1, K, P), such as those of a stronger penalty.
             tolerance: a problem is solved when its next step promises to lower the objective by less than
-                this, in nats; or when no step lowers it at the precision of x.
+                this, in nats; or when no step lowers it at the precision of x. One for all, or shape (P,).
             max_iterations: give up on problems not solved by then.
         """
         ridge = torch.cat([penalties, torch.zeros_like(penalties[:1])]).to(self.x)[:, None, :]
-        v = torch.zeros_like(self.pull) if start is None else start.clone()
+        v = self.first_guess() if start is None else start.clone()
         z = self._logits(v)
         value = self._objective(z, v, ridge)
         diagonal = self._hessian_diagonal(z) + ridge
         memory = _Memory(diagonal.clamp_min(1e-6 * float(diagonal.max())))
+        enough = torch.as_tensor(tolerance, dtype=torch.float64, device=v.device).expand(v.shape[-1])
         step = gradient = torch.zeros_like(v)
         converged = torch.zeros(v.shape[-1], dtype=torch.bool, device=v.device)
-        iteration = 0
+        found = _Found(v, z, converged)
+        problem, iteration = self, 0
         for iteration in range(1, max_iterations + 1):
             previous = gradient
-            gradient = self._transposed(torch.softmax(z, dim=1) * self.weights) - self.pull + ridge * v
+            gradient = problem._transposed(problem.mean(z) * problem.weights) - problem.pull + ridge * v
             if iteration > 1:
                 memory.add(step, gradient - previous)
             direction = -memory.times(gradient)
             slope = _dot(gradient, direction)
-            converged = converged | (-slope <= 2 * tolerance)
+            converged = converged | (-slope <= 2 * enough)
             if bool(converged.all()):
                 break
+            if _worth_leaving_out(converged):
+                found.put(v, z, converged)
+                left = ~converged
+                found.left, problem, memory = found.left[left], problem._only(left), memory.only(left)
+                v, z, ridge, gradient, direction = (t[..., left] for t in (v, z, ridge, gradient, direction))
+                value, slope, enough, converged = (t[left] for t in (value, slope, enough, converged))
             direction = direction.masked_fill(converged, 0)
-            moved = self._logits(direction, offset=False)
+            moved = problem._logits(direction, offset=False)
             length = torch.ones_like(value)
             for _ in range(20):
                 step = (length * direction).to(v)
                 trial_z = torch.addcmul(z, moved, length.to(z).expand_as(z))
-                trial = self._objective(trial_z, v + step, ridge)
+                trial = problem._objective(trial_z, v + step, ridge)
                 short = ~converged & ~(trial <= value + 1e-4 * length * slope)
                 if not bool(short.any()):
                     break
@@ -107,7 +129,15 @@ class SoftmaxRegressions:
             converged = converged | short
             step = step.masked_fill(short, 0)
             v, z, value = v + step, torch.where(short, z, trial_z), torch.where(short, value, trial)
-        return Fit(v, z, converged, iteration)
+        found.put(v, z, converged)
+        return Fit(found.v, found.z, found.converged, iteration)
+
+    def _only(self, which: Tensor) -> Regressions:
+        """Some of the problems."""
+        some = copy(self)
+        some.pull, some.offset = self.pull[..., which], self.offset[..., which]
+        some.weights = self.weights if self.weights.shape[-1] == 1 else self.weights[..., which]
+        return some
 
     def _logits(self, v: Tensor, offset: bool = True) -> Tensor:
         z: Tensor = (self.x @ v.flatten(1)).unflatten(1, v.shape[1:])
@@ -119,15 +149,98 @@ class SoftmaxRegressions:
 
     def _objective(self, z: Tensor, v: Tensor, ridge: Tensor) -> Tensor:
         """Shape (P,), float64: near the solution, float32 sums over samples would drown the decrease."""
-        data = (torch.logsumexp(z, dim=1) * self.weights[:, 0]).sum(dim=0, dtype=torch.float64)
+        data = (self.log_partition(z) * self.weights[:, 0]).sum(dim=0, dtype=torch.float64)
         return data - _dot(self.pull, v) + 0.5 * _dot(ridge * v, v)
 
     def _hessian_diagonal(self, z: Tensor) -> Tensor:
         total = torch.zeros_like(self.pull)
         for rows in torch.arange(len(z), device=z.device).split(8192):
-            p = torch.softmax(z[rows], dim=1)
+            p = self.mean(z[rows])
             total += (self.x[rows].square().T @ (p * (1 - p) * self.weights[rows]).flatten(1)).view_as(total)
         return total
+
+
+class SoftmaxRegressions(Regressions):
+    """P softmax regressions on the same features and labels.
+
+    Args:
+        x: features, shape (n, d).
+        y: class of each sample, shape (n,), int64.
+        weights: shape (n, P).
+        n_classes: K. A class no weighted sample of a problem has gets probability 0 there.
+    """
+
+    def __init__(self, x: Tensor, y: Tensor, weights: Tensor, n_classes: int) -> None:
+        of_class = torch.stack([weights.to(x) * (y == k)[:, None] for k in range(n_classes)], dim=1)
+        super().__init__(x, weights, of_class)
+        self.offset = self.offset.masked_fill(of_class.sum(dim=0) == 0, -_CERTAIN)
+
+    def log_partition(self, z: Tensor) -> Tensor:
+        """Shape (n, P)."""
+        return torch.logsumexp(z, dim=1)
+
+    def mean(self, z: Tensor) -> Tensor:
+        """Shape (n, K, P)."""
+        return torch.softmax(z, dim=1)
+
+
+class BinaryRegressions(Regressions):
+    """P binary regressions on the same features, each with a target of its own.
+
+    Args:
+        x: features, shape (n, d).
+        targets: bool, shape (n, P). A problem whose weighted samples are all positive gets probability 1
+            everywhere, one without positives 0.
+        weights: shape (n, P) or (n, 1).
+    """
+
+    def __init__(self, x: Tensor, targets: Tensor, weights: Tensor) -> None:
+        positive = targets.to(x) * weights.to(x)
+        super().__init__(x, weights, positive[:, None, :])
+        some = positive.sum(dim=0) > 0
+        others = (weights.to(x) * ~targets).sum(dim=0) > 0
+        self.offset = _CERTAIN * ((~others).to(x) - (~some).to(x))[None]
+
+    @property
+    def entropy(self) -> Tensor:
+        """What the intercept alone leaves unexplained, in nats, shape (P,), float64: what a rare class can gain."""
+        share = self.pull[-1, 0].double()
+        left: Tensor = torch.special.entr(share) + torch.special.entr(1 - share)
+        return left
+
+    def first_guess(self) -> Tensor:
+        """The intercept alone: from there the curvature is that of a rare class, not that of a coin."""
+        guess = super().first_guess()
+        guess[-1] = self.pull[-1].logit(1e-6)
+        return guess.masked_fill(self.offset != 0, 0)
+
+    def log_partition(self, z: Tensor) -> Tensor:
+        """Shape (n, P): softplus, in functions that have vector instructions, as log1p has not; ten times as fast."""
+        flat = z[:, 0]
+        return flat.clamp_min(0).sub_(flat.abs().sigmoid_().log_())
+
+    def mean(self, z: Tensor) -> Tensor:
+        """Shape (n, 1, P)."""
+        return z.sigmoid()
+
+
+class _Found:
+    """Where the solutions of all problems are gathered as they leave, and which are still being solved."""
+
+    def __init__(self, v: Tensor, z: Tensor, converged: Tensor) -> None:
+        self.v, self.z, self.converged = v, z, converged
+        self.left = torch.arange(len(converged), device=v.device)
+
+    def put(self, v: Tensor, z: Tensor, converged: Tensor) -> None:
+        if len(self.left) == len(self.converged):  # nobody has left: nothing to put together
+            self.v, self.z, self.converged = v, z, converged
+        else:
+            self.v[..., self.left], self.z[..., self.left], self.converged[self.left] = v, z, converged
+
+
+def _worth_leaving_out(converged: Tensor) -> bool:
+    """Whether the converged problems cost more in every product than one copy of all others."""
+    return int(converged.sum()) >= max(16, len(converged) // 8)
 
 
 class _Memory:
@@ -137,6 +250,14 @@ class _Memory:
         self.inverse = 1 / diagonal
         self.scale = torch.ones(diagonal.shape[-1], dtype=torch.float64, device=diagonal.device)
         self.pairs: deque[tuple[Tensor, Tensor, Tensor]] = deque(maxlen=size)
+
+    def only(self, which: Tensor) -> _Memory:
+        """Of some of the problems."""
+        some = copy(self)
+        some.inverse, some.scale = self.inverse[..., which], self.scale[which]
+        pairs = ((step[..., which], change[..., which], rho[which]) for step, change, rho in self.pairs)
+        some.pairs = deque(pairs, maxlen=self.pairs.maxlen)
+        return some
 
     def add(self, step: Tensor, change: Tensor) -> None:
         curvature = _dot(step, change)

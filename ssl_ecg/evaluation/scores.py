@@ -189,8 +189,12 @@ def f1(confusion: NDArray[Any]) -> Array:
 
     0 for a class that was never predicted, NaN for a class without samples, whatever was predicted.
     """
-    true = confusion.sum(axis=-1)
-    return np.where(true > 0, _ratio(2 * _hits(confusion), true + confusion.sum(axis=-2)), np.nan)
+    return f1_of(_hits(confusion), confusion.sum(axis=-1), confusion.sum(axis=-2))
+
+
+def f1_of(hits: NDArray[Any], true: NDArray[Any], predicted: NDArray[Any]) -> Array:
+    """F1 from how many samples of a class were found, are there and were predicted; NaN where none is there."""
+    return np.where(true > 0, _ratio(2 * hits, true + predicted), np.nan)
 
 
 def _hits(confusion: NDArray[Any]) -> NDArray[Any]:

@@ -9,13 +9,13 @@ drawn with replacement.
     ours.intervals()["macro_auroc"]                      # 0.91 [0.87, 0.94]
     difference(ours, theirs)["macro_auroc"].p_value      # paired: both were scored on the same resamples
 
-No resample rescores samples. Confusion matrices add up over patients. The AUROC is a share of pairs, and
-counting the pairs each patient's positives win against each patient's negatives once gives every resample's
-AUROC as a quadratic form in how often each patient was drawn.
+No resample rescores samples: confusion matrices add up over patients, and so do the counts of which positives
+rank above which negatives (`resampled`).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -24,11 +24,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.evaluation.checks import check_labels, check_patients, check_probabilities
+from ssl_ecg.evaluation.checks import check_labels, check_patients, check_probabilities, check_targets
+from ssl_ecg.evaluation.multilabel_scores import named_multilabel_scores, score_multilabel
+from ssl_ecg.evaluation.resampled import resampled_auroc, resampled_ranking
 from ssl_ecg.evaluation.scores import (
     Array,
     confusion_matrix,
     decide,
+    f1_of,
     named_scores,
     present,
     rules,
@@ -89,8 +92,27 @@ class Resampled:
         return {name: Interval(self.values[name], *_ends(b, level)) for name, b in self.replicates.items()}
 
 
-class PatientBootstrap:
-    """Resamples of a test set's patients, the same ones for every system.
+class Bootstrap(ABC):
+    """Resamples of a test set's patients, the same ones for every system."""
+
+    def __init__(self, patients: NDArray[Any] | Sequence[str], n: int, n_resamples: int, seed: int) -> None:
+        names, self.patient = check_patients(patients, n)
+        if len(names) < 2:
+            raise UserError(f"a bootstrap over patients needs two of them, got {names.tolist()}")
+        self.n_patients = len(names)
+        draws = np.random.default_rng(seed).integers(len(names), size=(n_resamples, len(names)))
+        self.drawn = np.stack([np.bincount(row, minlength=len(names)) for row in draws]).astype(np.float64)
+
+    @abstractmethod
+    def resample(self, probabilities: NDArray[np.floating[Any]], decision: NDArray[np.floating[Any]]) -> Resampled:
+        """Score one system, with what its probe decides by, on the test set and on every resample."""
+
+    def _key(self, labels: NDArray[Any]) -> int:
+        return hash((self.drawn.tobytes(), labels.tobytes(), self.patient.tobytes()))
+
+
+class PatientBootstrap(Bootstrap):
+    """Resamples of a test set whose classes exclude each other.
 
     Args:
         y: true class indices, shape (n,).
@@ -115,14 +137,9 @@ class PatientBootstrap:
         seed: int = 0,
     ) -> None:
         self.y = check_labels(y, len(y), len(classes))
-        names, self.patient = check_patients(patients, len(y))
-        if len(names) < 2:
-            raise UserError(f"a bootstrap over patients needs two of them, got {names.tolist()}")
+        super().__init__(patients, len(y), n_resamples, seed)
         self.classes = tuple(classes)
         self.subsets = tuple(map(tuple, subsets))
-        self.n_patients = len(names)
-        draws = np.random.default_rng(seed).integers(len(names), size=(n_resamples, len(names)))
-        self.drawn = np.stack([np.bincount(row, minlength=len(names)) for row in draws]).astype(np.float64)
 
     def resample(
         self, probabilities: NDArray[np.floating[Any]], priors: NDArray[np.floating[Any]] | None = None
@@ -142,8 +159,7 @@ class PatientBootstrap:
         areas = np.stack([resampled_auroc(self.y == i, p[:, i], self.patient, self.drawn) for i in range(k)], axis=1)
         point = score(self.y, p, self.classes, priors=priors, subsets=self.subsets)
         replicates = named_scores(matrices, areas, self.classes, present(self.y, k), self.subsets)
-        key = hash((self.drawn.tobytes(), self.y.tobytes(), self.patient.tobytes()))
-        return Resampled(point.values, replicates, key)
+        return Resampled(point.values, replicates, self._key(self.y))
 
     def _confusions(self, predicted: NDArray[np.int64]) -> Array:
         """Confusion matrix of every resample, shape (B, K, K)."""
@@ -152,6 +168,63 @@ class PatientBootstrap:
             [confusion_matrix(self.y[mine], predicted[mine], k) for mine in _rows_of(self.patient, self.n_patients)]
         )
         return (self.drawn @ per_patient.reshape(self.n_patients, -1)).reshape(-1, k, k)
+
+
+class MultilabelBootstrap(Bootstrap):
+    """Resamples of a test set where a sample may belong to several classes, or to none.
+
+    Args:
+        targets: which classes each sample belongs to, shape (n, K).
+        patients: whose each sample is, shape (n,).
+        classes: the K class names.
+        n_resamples: B.
+        seed: of the draws.
+
+    Raises:
+        UserError: for targets or patients that do not fit, or fewer than two patients.
+    """
+
+    def __init__(
+        self,
+        targets: NDArray[np.bool_],
+        patients: NDArray[Any] | Sequence[str],
+        classes: Sequence[str],
+        *,
+        n_resamples: int = 1000,
+        seed: int = 0,
+    ) -> None:
+        self.targets = check_targets(targets, len(targets), len(classes))
+        super().__init__(patients, len(targets), n_resamples, seed)
+        self.classes = tuple(classes)
+
+    def resample(self, probabilities: NDArray[np.floating[Any]], thresholds: NDArray[np.floating[Any]]) -> Resampled:
+        """Score one system on the test set and on every resample.
+
+        Args:
+            probabilities: shape (n, K).
+            thresholds: from which probability on a class counts as predicted, shape (K,).
+
+        Raises:
+            UserError: for probabilities that do not fit the targets.
+        """
+        t = self.targets
+        p = check_probabilities(probabilities, len(t), len(self.classes))
+        point = score_multilabel(t, p, self.classes, self.patient, thresholds)
+        predicted = p >= thresholds
+        areas, precisions = np.stack(
+            [resampled_ranking(yes, column, self.patient, self.drawn) for yes, column in zip(t.T, p.T, strict=True)],
+            axis=-1,
+        )
+        f1 = f1_of(*(self._drawn_sum(which) for which in (t & predicted, t, predicted)))
+        chosen = np.array([name not in point.too_few for name in self.classes])
+        replicates = named_multilabel_scores(areas, precisions, f1, self.classes, chosen)
+        return Resampled(point.values, replicates, self._key(t))
+
+    def _drawn_sum(self, which: NDArray[np.bool_]) -> Array:
+        """How many samples of each class each resample has, shape (B, K)."""
+        per_patient = np.zeros((self.n_patients, which.shape[1]))
+        np.add.at(per_patient, self.patient, which)
+        return self.drawn @ per_patient
 
 
 def difference(first: Resampled, second: Resampled, level: float = 0.95) -> dict[str, Difference]:
@@ -171,42 +244,6 @@ def difference(first: Resampled, second: Resampled, level: float = 0.95) -> dict
         value = first.values[name] - second.values[name]
         found[name] = Difference(value, *_ends(apart, level), p_value=float(p_value))
     return {name: found[name] for name in first.values if name in found}
-
-
-def resampled_auroc(positive: NDArray[np.bool_], scores: Array, patient: NDArray[np.int64], drawn: Array) -> Array:
-    """AUROC of one class when each patient counts as often as it was drawn.
-
-    Args:
-        positive: which samples belong to the class, shape (n,).
-        scores: more means likelier, shape (n,).
-        patient: whose each sample is, 0 to R - 1, shape (n,).
-        drawn: how often each patient is in each resample, shape (B, R).
-
-    Returns:
-        Shape (B,); NaN where a resample has no positives or no negatives.
-    """
-    order = np.argsort(scores[~positive], kind="stable")
-    negatives = scores[~positive][order]
-    negative_of = patient[~positive][order]
-    low = np.searchsorted(negatives, scores[positive], side="left")
-    high = np.searchsorted(negatives, scores[positive], side="right")
-    positive_of = patient[positive]
-    n_patients = drawn.shape[1]
-    if n_patients <= len(drawn):
-        won = np.empty((n_patients, n_patients))
-        for theirs in range(n_patients):
-            below = np.concatenate([[0], np.cumsum(negative_of == theirs)])
-            won[:, theirs] = np.bincount(positive_of, (below[low] + below[high]) / 2, minlength=n_patients)
-        wins = ((drawn @ won) * drawn).sum(axis=1)
-    else:  # fewer resamples than patients: cheaper to walk the ranking once for each resample
-        wins = np.empty(len(drawn))
-        for b, times in enumerate(drawn):
-            below = np.concatenate([[0], np.cumsum(times[negative_of])])
-            wins[b] = times[positive_of] @ (below[low] + below[high]) / 2
-    pairs = (drawn @ np.bincount(positive_of, minlength=n_patients)) * (
-        drawn @ np.bincount(negative_of, minlength=n_patients)
-    )
-    return np.where(pairs > 0, wins / np.maximum(pairs, 1), np.nan)
 
 
 def _rows_of(patient: NDArray[np.int64], n_patients: int) -> list[NDArray[np.int64]]:

@@ -64,14 +64,14 @@ class Method(LightningModule, ABC):
             A scalar, float32 whatever the precision of training (see `in_fp32`).
         """
 
-    def make_views(self, x: Tensor, step: int) -> list[Tensor]:
-        """The views of a batch (B, C, T) at a training step."""
+    def make_views(self, x: Tensor, step: int, partner: Tensor | None = None) -> list[Tensor]:
+        """The views of a batch (B, C, T) at a training step, every second one of its partners where it has some."""
         g = generator(self.seed, 4, step, self.global_rank, device=x.device)
-        return self.views(x, self.fs, g)
+        return self.views(x if partner is None else [x, partner], self.fs, g)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """One step of Lightning's loop: views, loss."""
-        loss = self.loss(self.make_views(batch.x, self.global_step), batch.patient)
+        loss = self.loss(self.make_views(batch.x, self.global_step, batch.partner), batch.patient)
         self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.x))
         return loss
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["confusion_figure", "embedding_map", "probe_bars", "save", "training_curves"]
+__all__ = ["class_dots", "confusion_figure", "embedding_map", "probe_bars", "save", "training_curves"]
 
 
 def confusion_figure(
@@ -60,6 +60,56 @@ def confusion_figure(
     return figure
 
 
+def class_dots(
+    systems: Mapping[str, Mapping[str, Interval]],
+    positives: Mapping[str, int],
+    *,
+    title: str = "",
+) -> Figure:
+    """The AUROC of every class: a row per class, in it a dot and interval per system.
+
+    The classes that the first system does best are on top.
+
+    Args:
+        systems: scores by name for each system, such as `auroc_NORM`.
+        positives: how many test samples have each class, by its name.
+        title: above the rows.
+
+    Raises:
+        UserError: if there is no system or class, or a system lacks the AUROC of a class.
+    """
+    lacking = [name for name in positives if any(f"auroc_{name}" not in found for found in systems.values())]
+    if not systems or not positives or lacking:
+        raise UserError(f"expected the AUROC of each class of some systems, got {list(systems)}, lacking {lacking}")
+    first = next(iter(systems.values()))
+    shown = sorted(positives, key=lambda name: -first[f"auroc_{name}"].value)
+    room = 0.12 + 0.13 * len(systems)  # of a class, inches
+    figure = new_figure(7, 1.3 + room * len(shown))
+    axes = figure.add_subplot()
+    rows = np.arange(len(shown))
+    for number, (system, found) in enumerate(systems.items()):
+        at = rows + (number - (len(systems) - 1) / 2) * 0.75 / max(len(systems), 1)
+        scores = [found[f"auroc_{name}"] for name in shown]
+        look: dict[str, Any] = {"color": colour(number), "zorder": 3 + len(systems) - number}
+        axes.hlines(at, [s.low for s in scores], [s.high for s in scores], linewidth=1.6, alpha=0.6, **look)
+        axes.plot(
+            [s.value for s in scores], at, linestyle="", marker=marker(number), markersize=4.5, label=system, **look
+        )
+    for edge in rows[:-1] + 0.5:
+        axes.axhline(edge, color="#eeeeee", linewidth=0.8, zorder=0)
+    axes.set_yticks(rows, [f"{name} ({positives[name]:,})" for name in shown])
+    axes.set_ylim(len(shown) - 0.5, -0.5)
+    axes.set_xlabel("AUROC and 95 % interval over patients")
+    axes.grid(axis="x", color="#dddddd", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    tidy(axes, ("top", "right", "left"))
+    figure.legend(loc="outside upper center", ncols=len(systems), frameon=False, fontsize=9)
+    if title:
+        axes.set_title(title, fontsize=10)
+    return figure
+
+
 def embedding_map(
     embeddings: NDArray[np.floating[Any]],
     y: NDArray[np.integer[Any]],
@@ -67,6 +117,7 @@ def embedding_map(
     patients: NDArray[Any],
     *,
     title: str = "",
+    grey: Sequence[str] = (),
     max_points: int = 6000,
     seed: int = 0,
 ) -> Figure:
@@ -81,6 +132,7 @@ def embedding_map(
         classes: the K class names.
         patients: whose each sample is, shape (n,).
         title: above both maps.
+        grey: classes that are none of their own, such as "several": drawn in grey, below all others.
         max_points: draw at most about this many, each class getting a like share.
         seed: of that choice.
 
@@ -99,11 +151,12 @@ def embedding_map(
     size = float(np.clip(4000 / max(len(shown), 1), 4, 30))
 
     counts = np.bincount(y, minlength=len(classes))
-    for rank, i in enumerate(np.argsort(-counts, kind="stable")):
+    coloured = np.array([name not in grey for name in classes], dtype=np.bool_)
+    for rank, i in enumerate(np.lexsort((-counts, coloured))):
         mine = shown[y[shown] == i]
         if len(mine):
             look = {
-                "color": colour(i),
+                "color": colour(i) if coloured[i] else "#AAAAAA",
                 "marker": marker(i),
                 "s": size * (1 + 0.5 * (rank > 0)),
                 "linewidths": 0,

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
+from torch import Tensor
 
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.encoders import Encoder
-from ssl_ecg.evaluation.knn import knn_predict
+from ssl_ecg.evaluation.knn import knn_predict, knn_predict_multilabel
 from ssl_ecg.evaluation.linear import fit_linear_probe
+from ssl_ecg.evaluation.multilabel import fit_multilabel_probe
+from ssl_ecg.evaluation.multilabel_scores import scorable, score_multilabel
 from ssl_ecg.evaluation.scores import score
 from ssl_ecg.methods import Method
 from ssl_ecg.training.embedding import embed
@@ -25,22 +29,40 @@ class OnlineProbe(Callback):
         data: gives the labelled windows of both sides.
         size: at most so many windows on each side.
         neighbours: of the kNN classifier.
+        multilabel: whether a window may belong to several classes.
     """
 
-    def __init__(self, data: ECGDataModule, size: int = 2000, neighbours: int = 20) -> None:
-        self.classes: tuple[str, ...] = tuple(data.store.meta["classes"])
+    def __init__(
+        self, data: ECGDataModule, size: int = 2000, neighbours: int = 20, *, multilabel: bool = False
+    ) -> None:
+        self.classes: tuple[str, ...] = data.store.classes
         self.train = data.probe_train.sample(size, data.seed)
         self.val = data.probe_val.sample(size, data.seed)
-        self.neighbours = neighbours
+        self.neighbours, self.multilabel = neighbours, multilabel
 
     @property
     def possible(self) -> bool:
-        """Whether both sides have labelled windows of at least two classes."""
+        """Whether there is a class to learn and to score: one to tell from another on both sides.
+
+        Where a window may belong to several, that is a class which training windows have and lack, and held-out
+        patients have and lack in numbers that make a score (`scorable`).
+        """
+        if self.multilabel:
+            known = self.train.targets
+            learnable = known.any(axis=0) & ~known.all(axis=0)
+            return bool((learnable & scorable(self.val.targets, self.val.patient)).any())
         return all(len(side.index.label.unique()) > 1 for side in (self.train, self.val))
 
     def score(self, encoder: Encoder) -> dict[str, float]:
-        """Probe an encoder: macro AUROC and F1 of the linear probe, macro AUROC of kNN."""
+        """Probe an encoder: macro AUROC of the linear probe and of kNN.
+
+        And the linear probe's macro F1, but where windows may belong to several classes: that needs thresholds, which
+        nobody is left to choose by.
+        """
         z, z_val = (embed(encoder, side.batches()) for side in (self.train, self.val))
+        return self._multilabel(z, z_val) if self.multilabel else self._exclusive(z, z_val)
+
+    def _exclusive(self, z: Tensor, z_val: Tensor) -> dict[str, float]:
         k = len(self.classes)
         probe = fit_linear_probe({"embedding": z.numpy()}, self.train.label, self.train.patient, k, cs=[_C])
         linear = score(self.val.label, probe.predict_proba({"embedding": z_val.numpy()}), self.classes)
@@ -50,6 +72,17 @@ class OnlineProbe(Callback):
             "probe_f1": linear.values["macro_f1"],
             "knn_auroc": score(self.val.label, knn, self.classes).values["macro_auroc"],
         }
+
+    def _multilabel(self, z: Tensor, z_val: Tensor) -> dict[str, float]:
+        targets = self.train.targets
+        probe = fit_multilabel_probe({"embedding": z.numpy()}, targets, self.train.patient, cs=[_C])
+        linear = probe.predict_proba({"embedding": z_val.numpy()})
+        knn = knn_predict_multilabel(z, torch.from_numpy(targets), z_val, k=self.neighbours).numpy()
+        found = {}
+        for name, p in {"probe_auroc": linear, "knn_auroc": knn}.items():
+            scores = score_multilabel(self.val.targets, p, self.classes, self.val.patient, probe.thresholds)
+            found[name] = scores.values["macro_auroc"]
+        return found
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Probe the online encoder."""

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from toy import Toy
 
 from ssl_ecg.data.batches import Batches
+from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.randomness import generator
 from ssl_ecg.data.splits import check_disjoint, hold_out_patients
-from ssl_ecg.data.store import Store, build
+from ssl_ecg.data.store import Store
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import BeatCentred, Sliding
 from ssl_ecg.errors import DataError, UserError

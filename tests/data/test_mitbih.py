@@ -122,6 +122,18 @@ def test_record_114_has_its_channels_in_the_other_order(real: dict[str, Recordin
 
 
 @needs_real
+def test_age_sex_and_rhythms_are_those_of_the_files(real: dict[str, Recording]) -> None:
+    assert [(real[r].age, real[r].sex) for r in ("100", "101", "201", "202")] == [
+        (69, "M"), (75, "F"), (68, "M"), (68, "M"),
+    ]  # fmt: skip
+    assert sum(r.age is None for r in real.values()) == 2  # the files have -1
+    spans = real["100"].spans
+    assert spans is not None
+    assert (spans.labels.tolist(), spans.end.tolist()) == (["N"], [650_000])
+    assert {"AFIB", "AFL", "VT", "B"} <= {label for r in real.values() if r.spans for label in r.spans.labels.tolist()}
+
+
+@needs_real
 def test_only_201_and_202_share_a_patient(real: dict[str, Recording]) -> None:
     patients: dict[str, dict[str, str]] = {}
     for r in real.values():
@@ -181,7 +193,14 @@ def test_downloads_what_is_missing(imitation: Path, tmp_path: Path, monkeypatch:
     server.server_close()
     source.ensure()  # all there: no server needed
     assert len(list(source.recordings())) == 44
-    assert {p.name for p in root.iterdir()} == {*source.files, physionet.SUMS}
+    wanted = {file for number in range(44) for file in source.files(number)}
+    assert {p.name for p in root.iterdir()} == {*wanted, physionet.SUMS}
+
+
+def read_all(root: Path) -> list[Recording]:
+    source = MITBIH(str(root), download=False)
+    source.ensure()
+    return list(source.recordings())
 
 
 def flip(path: Path) -> None:
@@ -225,7 +244,7 @@ DAMAGE: list[tuple[str, Damage, str]] = [
         rewrite(p_signal=NAN),
         r"105\.dat, lead MLII: 5 of 3,600 samples .* \(NaN\), the first at 2\.00 s",
     ),
-    ("dat", rewrite(units=["mV", "NU"]), r"105\.dat, lead V5: the unit is 'NU'; an ECG is in mV"),
+    ("dat", rewrite(units=["mV", "NU"]), r"105\.dat, lead V5: the unit is 'NU'; expected mV"),
     ("hea", cut, r"105\.hea is not a readable header"),
     ("hea", empty, r"105\.hea is not a readable header"),
     ("hea", lambda path: shutil.copy(path.with_suffix(".dat"), path), r"105\.hea is not a readable header"),
@@ -258,7 +277,7 @@ DAMAGE: list[tuple[str, Damage, str]] = [
 def test_damage_is_named(kind: str, damage: Damage, message: str, root: Path) -> None:
     damage(root / f"105.{kind}")
     with pytest.raises(DataError, match=message):
-        list(MITBIH(str(root), download=False).recordings())
+        read_all(root)
 
 
 @pytest.mark.parametrize("kind", ["dat", "atr", "hea"])
@@ -269,6 +288,16 @@ def test_checksums_are_held_where_they_are_known(kind: str, root: Path) -> None:
     edit("200(1024)", "100(1024)")(path) if kind == "hea" else flip(path)
     with pytest.raises(DataError, match=rf"223\.{kind} is not the file PhysioNet published: SHA-256"):
         MITBIH(str(root), download=False).ensure()
+
+
+def test_with_a_limit_no_more_is_needed(root: Path) -> None:
+    for record in DS1[2:] + DS2:
+        (root / f"{record}.dat").unlink()
+    source = MITBIH(str(root), download=False)
+    source.ensure(limit=2)
+    assert [source.read(number).record for number in range(2)] == list(DS1[:2])
+    with pytest.raises(DataError, match=r"lacks 1 of the 9 files needed"):
+        source.ensure(limit=3)
 
 
 def test_root_that_is_a_file(tmp_path: Path) -> None:

@@ -9,8 +9,9 @@ import pytest
 import torch
 from toy import Toy
 
+from ssl_ecg.data.build import build
 from ssl_ecg.data.source import Source
-from ssl_ecg.data.store import Store, build
+from ssl_ecg.data.store import Store
 from ssl_ecg.data.windows import BeatCentred, Sliding, Whole
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
@@ -60,21 +61,34 @@ def test_windows_lie_inside_and_carry_the_right_label(store: Store) -> None:
 
 def test_a_second_build_reads_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = build(Toy(), P, tmp_path)
-    monkeypatch.setattr(Toy, "recordings", lambda self: pytest.fail("the source was read again"))
+    monkeypatch.setattr(Toy, "read", lambda self, number: pytest.fail("the source was read again"))
     again = build(Toy(), Preprocessing(leads=("II", "V1"), window=1.0, normalise="none"), tmp_path)
     assert again.path == first.path  # window and normalisation do not change what is stored
     with pytest.raises(pytest.fail.Exception):
         build(Toy(), Preprocessing(leads=("II",)), tmp_path)
 
 
-def test_a_damaged_source_leaves_nothing_behind(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="file 3 is damaged"):
-        build(Toy(broken=3), P, tmp_path)
-    assert list(tmp_path.iterdir()) == []
+def test_a_damaged_recording_is_left_out_and_named(tmp_path: Path) -> None:
+    store = build(Toy(broken=3), P, tmp_path)
+    assert store.report["dropped"] == [{"record": "r3", "reason": "file 3 is damaged"}]
+    assert store.records["record"].tolist() == [f"r{i}" for i in range(12) if i != 3]
+    whole = build(Toy(), P, tmp_path / "whole")
+    np.testing.assert_array_equal(store.signal(3), whole.signal(4))
+    theirs = whole.beats[whole.beats["record"] == 4]["r_peak"]
+    np.testing.assert_array_equal(store.beats[store.beats["record"] == 3]["r_peak"], theirs)
+
+
+def test_a_damaged_recording_is_refused_if_strict(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="record r3: file 3 is damaged"):
+        build(Toy(broken=3), P, tmp_path, strict=True)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(".")] == []
+    build(Toy(broken=3), P, tmp_path)
+    with pytest.raises(DataError, match=r"1 recording\(s\) cannot be used. The first, r3"):
+        build(Toy(broken=3), P, tmp_path, strict=True)
 
 
 def test_wrong_leads_name_the_record(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="record r0: lead V6 is wanted, but the signal has MLII, V1"):
+    with pytest.raises(DataError, match=r"none of the 12 .* r0: lead V6 is wanted, but the signal has MLII, V1"):
         build(Toy(), Preprocessing(leads=("V6",)), tmp_path)
 
 

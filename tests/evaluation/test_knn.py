@@ -4,7 +4,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch.nn.functional import normalize
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.evaluation.knn import knn_predict
+from ssl_ecg.evaluation.knn import knn_predict, knn_predict_multilabel
 
 
 def clouds(n=300, seed=0):
@@ -45,9 +45,24 @@ def test_few_or_no_samples():
     torch.testing.assert_close(nearest, y)
 
 
+def test_votes_for_several_classes_are_those_for_each_against_the_rest():
+    bank, y = clouds()
+    queries = clouds(seed=1)[0]
+    targets = torch.stack([y == 0, y >= 1, y == 2], dim=1)
+    found = knn_predict_multilabel(bank, targets, queries, k=15, batch_size=77)
+    for mine, share in zip(targets.T, found.T, strict=True):
+        expected = knn_predict(bank, mine.long(), queries, 2, k=15, balanced=False)[:, 1]
+        torch.testing.assert_close(share, expected)
+    assert knn_predict_multilabel(bank, targets, queries[:0]).shape == (0, 3)
+
+
 def test_what_it_refuses():
     bank, y = clouds(n=5)
     with pytest.raises(UserError, match="expected embeddings"):
         knn_predict(bank, y, bank[:, :3], 3)
+    with pytest.raises(UserError, match="expected embeddings"):
+        knn_predict(bank[:0], y[:0], bank, 3)
     with pytest.raises(UserError, match="expected 5 labels"):
         knn_predict(bank, y + 9, bank, 3)
+    with pytest.raises(UserError, match="expected targets of 5"):
+        knn_predict_multilabel(bank, y, bank)

@@ -7,6 +7,7 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation import linear
 from ssl_ecg.evaluation.linear import fit_linear_probe
 from ssl_ecg.evaluation.logistic import SoftmaxRegressions
+from ssl_ecg.evaluation.probes import BLOCK_WEIGHTS, CS
 from ssl_ecg.evaluation.scores import auroc
 
 
@@ -102,8 +103,8 @@ def test_a_held_out_patient_has_no_say_in_its_own_predictions(monkeypatch):
     fold = linear.patient_folds(patients, y, 4)
     monkeypatch.setattr(linear, "patient_folds", lambda *_: fold)
     judged = []
-    original = linear._held_out_auroc
-    monkeypatch.setattr(linear, "_held_out_auroc", lambda y, p, *rest: (judged.append(p), original(y, p, *rest))[1])
+    original = linear.held_out_auroc
+    monkeypatch.setattr(linear, "held_out_auroc", lambda y, p, *rest: (judged.append(p), original(y, p, *rest))[1])
     swapped = np.where(fold == 0, (y + 1) % 4, y)
     for labels in (y, swapped):
         fit_linear_probe({"x": x}, labels, patients, 4, cs=[0.01, 0.02])
@@ -120,7 +121,7 @@ def test_few_informative_features_are_not_drowned_by_many():
     noise = rng.normal(size=(400, 300)).astype(np.float32)
     probe = fit_linear_probe({"embedding": noise, "rr": rr}, y, patients, 2)
     assert probe.chosen.weights["rr"] > 1
-    assert len(probe.table) == len(linear.CS) * len(linear.BLOCK_WEIGHTS)
+    assert len(probe.table) == len(CS) * len(BLOCK_WEIGHTS)
     plain = fit_linear_probe({"all": np.concatenate([noise, rr], axis=1)}, y, patients, 2)
     assert probe.chosen.macro_auroc > plain.chosen.macro_auroc + 0.02
 

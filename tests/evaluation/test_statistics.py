@@ -5,8 +5,9 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from ssl_ecg.errors import UserError
+from ssl_ecg.evaluation.resampled import resampled_auroc
 from ssl_ecg.evaluation.scores import score
-from ssl_ecg.evaluation.statistics import PatientBootstrap, difference, resampled_auroc
+from ssl_ecg.evaluation.statistics import PatientBootstrap, difference
 
 CLASSES = ("N", "S", "V")
 
@@ -21,11 +22,11 @@ def study(seed=0, n=600, n_patients=12, strength=0.5):
 
 @given(
     st.lists(st.tuples(st.booleans(), st.integers(0, 5), st.integers(0, 4)), min_size=2, max_size=60),
-    st.integers(1, 12),
+    st.integers(1, 40),
     st.integers(0, 2**31),
 )
 def test_a_resamples_auroc_is_that_of_the_weighted_samples(samples, n_resamples, seed):
-    """With fewer resamples than patients and with more, which are computed in different ways."""
+    """With few resamples of the five patients and with many, which are computed in different ways."""
     positive, scores, patient = (np.array(column) for column in zip(*samples, strict=True))
     drawn = np.random.default_rng(seed).integers(0, 3, (n_resamples, 5)).astype(float)
     found = resampled_auroc(positive, scores.astype(float), patient, drawn)

@@ -7,7 +7,7 @@ import pytest
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.statistics import Interval
-from ssl_ecg.report.figures import confusion_figure, embedding_map, probe_bars, save, training_curves
+from ssl_ecg.report.figures import class_dots, confusion_figure, embedding_map, probe_bars, save, training_curves
 
 CLASSES = ("N", "S", "V")
 
@@ -50,6 +50,35 @@ def test_map_of_many_points_keeps_the_rare_ones():
     drawn = {c.get_label().partition(" ")[0]: len(c.get_offsets()) for c in by_class.collections}
     assert sum(drawn.values()) == 600
     assert drawn["V"] == (y == 2).sum()
+
+
+def test_map_draws_what_is_no_class_in_grey_and_below():
+    x, y, patients = study()
+    by_class = embedding_map(x, y, CLASSES, patients, grey=("N",)).axes[0]
+    first, *others = by_class.collections
+    assert first.get_label().startswith("N ")
+    red, green, blue = first.get_facecolor()[0, :3]
+    assert red == green == blue
+    assert all(len(set(mine.get_facecolor()[0, :3])) > 1 for mine in others)
+
+
+def test_every_class_has_a_row_and_every_system_a_dot_in_it():
+    systems = {
+        "pretrained": {"auroc_MI": Interval(0.7, 0.6, 0.8), "auroc_HYP": Interval(0.9, 0.85, 0.95)},
+        "untrained": {"auroc_MI": Interval(0.6, 0.5, 0.7), "auroc_HYP": Interval(0.8, 0.7, 0.9)},
+    }
+    figure = class_dots(systems, {"MI": 1200, "HYP": 7}, title="fold 10")
+    written = words(figure)
+    for part in ("HYP (7)", "MI (1,200)", "pretrained", "untrained", "AUROC and 95 %", "fold 10"):
+        assert part in written
+    axes = figure.axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["HYP (7)", "MI (1,200)"]  # the best on top
+    dots = {line.get_label(): line for line in axes.lines if line.get_marker() in "o^"}
+    assert dots["pretrained"].get_xdata().tolist() == [0.9, 0.7]
+    assert (dots["pretrained"].get_ydata() < dots["untrained"].get_ydata()).all()
+    for bad in ({}, {"STTC": 3}):
+        with pytest.raises(UserError, match="expected the AUROC of each class"):
+            class_dots(systems, bad)
 
 
 @pytest.mark.parametrize("shape", [(30, 1), (1, 4)])

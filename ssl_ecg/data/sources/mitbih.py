@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import ClassVar
 
-import numpy as np
-
 from ssl_ecg.data import physionet
-from ssl_ecg.data.source import Beats, Recording, Source
-from ssl_ecg.data.wfdb_io import Header, read_annotations, read_header, read_signal
-from ssl_ecg.errors import DataError
-
-DATABASE = "mitdb/1.0.0"
-FS = 360.0
+from ssl_ecg.data.holter import Holter
+from ssl_ecg.data.source import Split
+from ssl_ecg.data.wfdb_header import Header
 
 _PROTOCOL = {
     "train": "101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230",
@@ -23,15 +17,8 @@ _PROTOCOL = {
 DS1 = tuple(_PROTOCOL["train"].split())
 DS2 = tuple(_PROTOCOL["test"].split())
 
-AAMI = {
-    symbol: label
-    for label, symbols in {"N": "NLRej", "S": "AaJS", "V": "VE", "F": "F", "": "/fQ"}.items()
-    for symbol in symbols
-}
-"""WFDB beat symbol -> AAMI class, "" for Q (paced or unclassifiable). Any other symbol is no beat."""
 
-
-class MITBIH(Source):
+class MITBIH(Holter):
     """MIT-BIH Arrhythmia Database 1.0.0: two leads, 360 Hz, beats in the AAMI classes N, S, V and F.
 
     The protocol of de Chazal (2004) after AAMI EC57: DS1 is the split "train", DS2 is "test", 22 records
@@ -46,6 +33,7 @@ class MITBIH(Source):
 
     References:
         Moody and Mark, The impact of the MIT-BIH Arrhythmia Database, IEEE Eng. Med. Biol. 20(3), 2001.
+        https://physionet.org/content/mitdb/1.0.0/ (ODC-By 1.0)
         de Chazal et al., Automatic classification of heartbeats using ECG morphology and heartbeat interval
         features, IEEE Trans. Biomed. Eng. 51(7), 2004.
 
@@ -55,78 +43,46 @@ class MITBIH(Source):
             error says what to fetch and where to put it.
     """
 
-    classes = ("N", "S", "V", "F")
-    task = "beat"
+    database = "mitdb/1.0.0"
+    title = "the MIT-BIH Arrhythmia Database"
+    index = ()  # the protocol names the records
+    fs = 360.0
+    expected = "360 Hz, MLII and one chest lead"
+    protocol = True
     shared_patients: ClassVar[Mapping[str, tuple[str, ...]]] = {"201": ("201", "202")}
     """Patients on both sides of the protocol, with their records."""
 
     def __init__(self, root: str = "data/mitdb", download: bool = True) -> None:
-        self.root = Path(root).expanduser()
-        self.download = download
-        self._digests: dict[str, str] | None = None
+        super().__init__(root, download)
 
     @property
-    def files(self) -> list[str]:
-        """Every file that is read, relative to `root`."""
-        return [f"{record}.{kind}" for record in DS1 + DS2 for kind in ("hea", "dat", "atr")]
+    def records(self) -> tuple[str, ...]:
+        """The 22 records of DS1, then the 22 of DS2."""
+        return DS1 + DS2
 
-    def ensure(self) -> None:
-        """Fetch what is missing from PhysioNet; check headers, sizes and checksums of all of it, once."""
-        if missing := [file for file in self.files if not (self.root / file).is_file()]:
-            if not self.download:
-                raise DataError(
-                    f"{self.root} lacks {len(missing)} of the {len(self.files)} files needed of the MIT-BIH "
-                    f"Arrhythmia Database: {', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}.\n"
-                    + physionet.remedy(DATABASE, self.root, self.files[0])
-                )
-            physionet.download(DATABASE, self.files, self.root)
-        self._check()
+    def ensure(self, limit: int | None = None) -> None:
+        """Fetch what is missing from PhysioNet; check headers, sizes and checksums of all of it."""
+        super().ensure(limit)
+        numbers = range(len(self.records))[:limit]
+        for number in numbers:  # before the checksums: they say more
+            self.header(number)
+        physionet.verify(self.root, [file for number in numbers for file in self.files(number)])
 
     def fingerprint(self) -> dict[str, object]:
         """Name, version, and the SHA-256 of every file that is read."""
-        name, version = DATABASE.split("/")
-        return {"name": name, "version": version, "sha256": dict(self._check())}
+        name, version = self.database.split("/")
+        files = [file for number in range(len(self.records)) for file in self.files(number)]
+        there = [file for file in files if (self.root / file).is_file()]
+        return {"name": name, "version": version, "sha256": physionet.verify(self.root, there)}
 
-    def __len__(self) -> int:
-        return len(DS1 + DS2)
+    def patient(self, record: str) -> str:
+        """Whose a record is."""
+        return next((patient for patient, records in self.shared_patients.items() if record in records), record)
 
-    def recordings(self) -> Iterator[Recording]:
-        """The 22 records of DS1, then the 22 of DS2."""
-        self.ensure()
-        for record in DS1 + DS2:
-            yield self._read(record)
+    def split(self, record: str) -> Split:
+        """The side the protocol has a record on."""
+        return "train" if record in DS1 else "test"
 
-    def _check(self) -> dict[str, str]:
-        """SHA-256 of every file. The first time, each is checked: headers and sizes first, which say more."""
-        if self._digests is None:
-            for record in DS1 + DS2:
-                self._header(record)
-            self._digests = physionet.verify(self.root, self.files)
-        return self._digests
-
-    def _header(self, record: str) -> Header:
-        header = read_header(self.root / f"{record}.hea")
-        if header.fs != FS or len(header.leads) != 2 or "MLII" not in header.leads:
-            raise DataError(
-                f"{header.path} is not of the MIT-BIH Arrhythmia Database: {header.fs:g} Hz, leads "
-                f"{', '.join(header.leads)}; expected {FS:g} Hz, MLII and one chest lead. "
-                f"Give the right root, or delete the file and fetch it again."
-            )
-        return header
-
-    def _read(self, record: str) -> Recording:
-        header = self._header(record)
-        path = self.root / f"{record}.atr"
-        samples, symbols = read_annotations(path, header.n_samples)
-        is_beat = np.isin(symbols, list(AAMI))
-        if not is_beat.any():
-            raise DataError(f"{path} has no beats. Delete it and fetch it again.")
-        return Recording(
-            record=record,
-            patient=next((p for p, shared in self.shared_patients.items() if record in shared), record),
-            signal=read_signal(header),
-            fs=header.fs,
-            leads=header.leads,
-            split="train" if record in DS1 else "test",
-            beats=Beats(samples[is_beat], np.array([AAMI[s] for s in symbols[is_beat]])),
-        )
+    def belongs(self, header: Header) -> bool:
+        """Whether a header is of this database."""
+        return header.fs == self.fs and len(header.leads) == 2 and "MLII" in header.leads

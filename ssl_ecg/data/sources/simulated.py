@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -67,9 +67,10 @@ class Simulated(Source):
         UserError: for a setting outside its range.
     """
 
-    classes: ClassVar[tuple[str, ...]] = CLASSES
+    classes: tuple[str, ...] = CLASSES
     task: ClassVar[Literal["beat", "record"]] = "record"
     simulated: ClassVar[bool] = True
+    leads: tuple[str, ...] = _LEADS
 
     def __init__(
         self,
@@ -93,21 +94,31 @@ class Simulated(Source):
         self.noise = float(noise)
         self.seed = int(seed)
 
-    def ensure(self) -> None:
+        self._block: tuple[int, list[Recording]] = (-1, [])
+
+    def ensure(self, limit: int | None = None) -> None:
         """Nothing to fetch."""
 
     def fingerprint(self) -> dict[str, object]:
         """Name the settings, and which version of the model they are settings of."""
-        return {"source": type(self).__name__, "model": MODEL, **vars(self)}
+        settings = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return {"source": type(self).__name__, "model": MODEL, **settings}
+
+    @property
+    def records(self) -> Sequence[str]:
+        """Names of all recordings, patient by patient."""
+        return [f"p{p:05d}r{r:03d}" for p in range(self.patients) for r in range(self.records_per_patient)]
 
     def __len__(self) -> int:
         return self.patients * self.records_per_patient
 
-    def recordings(self) -> Iterator[Recording]:
-        """Every recording, patient by patient."""
-        batch = max(1, int(_BATCH_SAMPLES / (self.duration * self.fs)))
-        for first in range(0, len(self), batch):
-            yield from self._draw(np.arange(first, min(first + batch, len(self))))
+    def read(self, number: int) -> Recording:
+        """One recording. Neighbours are drawn together and kept, so in order it is fastest."""
+        size = max(1, int(_BATCH_SAMPLES / (self.duration * self.fs)))
+        if self._block[0] != number // size:
+            first = number // size * size
+            self._block = number // size, self._draw(np.arange(first, min(first + size, len(self))))
+        return self._block[1][number % size]
 
     def _draw(self, numbers: NDArray[np.intp]) -> list[Recording]:
         """Simulate the records of these numbers together."""

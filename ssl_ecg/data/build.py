@@ -1,0 +1,218 @@
+"""From a source to its store: read once, in parallel, and gone on with after a kill."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ssl_ecg.data.convert import Chunk, convert
+from ssl_ecg.data.journal import Journal
+from ssl_ecg.data.progress import bar
+from ssl_ecg.data.source import Source
+from ssl_ecg.data.sources.prepared import Prepared
+from ssl_ecg.data.store import FORMAT, Store, default_cache
+from ssl_ecg.data.workers import in_order
+from ssl_ecg.errors import DataError, UserError
+from ssl_ecg.files import alone_in, write_text
+from ssl_ecg.preprocessing import Preprocessing
+
+_TASK_BYTES = 8_000_000  # of converted signals for a worker at a time: little to lose at a kill, little to wait for
+_WORTH_WORKERS = 5.0  # s: starting processes takes a few
+
+
+def build(
+    source: Source,
+    preprocessing: Preprocessing,
+    cache: str | Path | None = None,
+    *,
+    limit: int | None = None,
+    strict: bool | None = None,
+    workers: int = 1,
+    again: bool = False,
+    progress: str | None = None,
+) -> Store:
+    """Open the store of a source, reading the source only if that was not done before.
+
+    Killed at any moment, the same call goes on; the finished store is the same, byte for byte.
+
+    Args:
+        source: what to read.
+        preprocessing: how; only what `condition` depends on decides whether a store can be used again.
+        cache: folder of all stores; `default_cache()` if None.
+        limit: read the first so many recordings only, into a store of their own.
+        strict: whether a recording that cannot be used is an error; else it is left out and named in the store's
+            report. None does what the source's protocol needs.
+        workers: processes; 0 for one per core. They are started only if there is work for some seconds.
+        again: read the source although it was done before.
+        progress: title of a progress bar; None for none.
+
+    Returns:
+        The store.
+
+    Raises:
+        DataError: if the source's files are missing, no recording can be used (or one cannot, if strict), or the
+            store cannot be written; it says the remedy.
+        UserError: for a limit or a number of workers below what makes sense.
+    """
+    if limit is not None and limit < 1:
+        raise UserError(f"limit must be at least 1, not {limit}")
+    if workers < 0:
+        raise UserError(f"workers must be 0 (one per core) or more, not {workers}")
+    if isinstance(source, Prepared):
+        return source.open(preprocessing)
+    source.ensure(limit)
+    strict = source.protocol if strict is None else strict
+    text, target = _identity(source, preprocessing, cache, limit)
+    if (target / "store.json").exists() and not again:
+        return _opened(target, source, strict)
+    folder = target.parent
+    part = folder / f".{target.name}.part"
+    try:
+        part.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(
+            f"cannot write to the cache {folder} ({error.strerror}): set SSL_ECG_CACHE to a folder you may write to"
+        ) from None
+    with alone_in(part):
+        if (target / "store.json").exists() and not again:  # another process was faster
+            shutil.rmtree(part, ignore_errors=True)
+            return _opened(target, source, strict)
+        try:
+            _write(source, preprocessing, part, limit, strict, workers, progress)
+            _describe(part, text, source)
+            shutil.rmtree(target, ignore_errors=True)  # made anew, or left by a crash
+            os.replace(part, target)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise DataError(
+                    f"no space is left in {folder}: free some, or set SSL_ECG_CACHE (--cache) to a larger disk; "
+                    "what is done is kept, and the same command goes on"
+                ) from None
+            raise DataError(f"cannot write the store {part}: {error}") from None
+    return Store(target, source)
+
+
+def find(
+    source: Source, preprocessing: Preprocessing, cache: str | Path | None = None, limit: int | None = None
+) -> Path | None:
+    """The folder of the finished store, if there is one; `source.ensure` has to be called before."""
+    target = _identity(source, preprocessing, cache, limit)[1]
+    return target if (target / "store.json").exists() else None
+
+
+def _identity(
+    source: Source, preprocessing: Preprocessing, cache: str | Path | None, limit: int | None
+) -> tuple[str, Path]:
+    """What tells this store from others, as JSON, and where it is kept."""
+    meta: dict[str, Any] = {
+        "format": FORMAT,
+        "source": type(source).__name__,
+        "fingerprint": source.fingerprint(),
+        "preprocessing": preprocessing.conditioning(),
+    }
+    if limit is not None:
+        meta["limit"] = limit
+    text = json.dumps(meta, sort_keys=True, indent=1)
+    name = f"{type(source).__name__.lower()}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    return text, (Path(cache) if cache is not None else default_cache()) / name
+
+
+def _opened(target: Path, source: Source, strict: bool) -> Store:
+    store = Store(target, source)
+    if strict:
+        _refuse_dropped(store.report["dropped"])
+    return store
+
+
+def _refuse_dropped(dropped: list[dict[str, str]]) -> None:
+    if dropped:
+        raise DataError(
+            f"{len(dropped):,} recording(s) cannot be used. The first, {dropped[0]['record']}: {dropped[0]['reason']}"
+        )
+
+
+def _write(
+    source: Source,
+    preprocessing: Preprocessing,
+    part: Path,
+    limit: int | None,
+    strict: bool,
+    workers: int,
+    progress: str | None,
+) -> None:
+    """Convert what is not yet converted, and write the tables."""
+    names = source.records[:limit]
+    if not names:
+        raise DataError(f"{type(source).__name__} has no recordings: look at its root and settings")
+    if len(set(names)) < len(names):
+        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        raise DataError(f"two recordings are named {twice}: rename or remove one")
+    shared = (source, preprocessing, strict)
+    quiet = progress is None
+    with Journal(part) as journal, bar(progress or "", len(names), journal.done, quiet) as advance:
+        if journal.done and not quiet:
+            print(f"going on after {journal.done:,} of {len(names):,} recordings", file=sys.stderr)
+        for chunk in _chunks(shared, journal, len(names), workers):
+            journal.add(chunk)
+            advance(chunk.count)
+        report = journal.finish()
+        if strict:
+            _refuse_dropped(report["dropped"])
+        if not journal.kept:
+            first = report["dropped"][0]
+            raise DataError(
+                f"none of the {len(names):,} recordings can be used. The first, {first['record']}: {first['reason']}"
+            )
+    write_text(part / "report.json", json.dumps(report, indent=1))
+    journal.remove()
+
+
+def _chunks(shared: tuple[Source, Preprocessing, bool], journal: Journal, total: int, workers: int) -> Iterator[Chunk]:
+    """What is not yet converted, in order."""
+    # The first second's worth here: it tells how large a task should be, and whether processes are worth starting.
+    started, first = time.perf_counter(), journal.done
+    while journal.done < total and (journal.done == first or time.perf_counter() - started < 1):
+        yield convert(*shared, range(journal.done, journal.done + 1))
+    left = total - journal.done
+    seconds = left * (time.perf_counter() - started) / max(1, journal.done - first)
+    per_recording = journal.bytes / max(1, journal.kept)
+    _check_space(journal.folder, per_recording * left)
+    size = max(1, min(256, int(_TASK_BYTES / max(1, per_recording))))
+    tasks = (range(i, min(i + size, total)) for i in range(journal.done, total, size))
+    workers = workers or os.cpu_count() or 1
+    if workers > 1 and seconds > _WORTH_WORKERS:
+        yield from in_order(convert, shared, tasks, workers)
+    else:
+        yield from (convert(*shared, task) for task in tasks)
+
+
+def _check_space(folder: Path, needed: float) -> None:
+    """Refuse early what would fill the disk late."""
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise DataError(
+            f"the store needs about {needed / 1e9:.1f} GB more, and {folder.parent} has {free / 1e9:.1f} GB: "
+            "free some, or set SSL_ECG_CACHE (--cache) to a larger disk"
+        )
+
+
+def _describe(part: Path, identity: str, source: Source) -> None:
+    """Write store.json, last of all: what the store is, and what its labels mean where the source is not at hand."""
+    about = {
+        "cohort": source.cohort or type(source).__name__,
+        "simulated": source.simulated,
+        "task": source.task,
+        "multilabel": source.multilabel,
+        "classes": list(source.classes),
+        "meaning": {label: list(classes) for label, classes in source.meaning.items()},
+        "shared_patients": {patient: list(records) for patient, records in source.shared_patients.items()},
+    }
+    write_text(part / "store.json", json.dumps(json.loads(identity) | about, sort_keys=True, indent=1))

@@ -1,0 +1,138 @@
+"""From recordings to what a store holds of them. Runs in worker processes, so it imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg.data.quality import describe, silent_share
+from ssl_ecg.data.source import Recording, Source
+from ssl_ecg.errors import DataError
+from ssl_ecg.leads import canonical
+from ssl_ecg.preprocessing import Preprocessing
+
+_MAX = 32_000  # full scale in counts: a step is under 1/2,000 of a recording's largest deflection in 16 mV
+
+SEPARATOR = ";"
+"""Between the labels of a recording, in a store's table."""
+
+RECORDS = (
+    "record",
+    "patient",
+    "split",
+    "labels",
+    "length",
+    "scale",
+    "source_fs",
+    "age",
+    "sex",
+)
+BEATS = ("r_peak", "label")
+SPANS = ("start", "end", "label", "lead")
+
+
+@dataclass
+class Chunk:
+    """Some neighbouring recordings, converted.
+
+    Attributes:
+        count: how many recordings of the source it stands for, unusable ones included.
+        signals: of all leads of all recordings, one after the other.
+        records: a column per name in `RECORDS`.
+        beats: a column per name in `BEATS`, and "of", the number of the recording within the chunk.
+        spans: the same for `SPANS`.
+        dropped: names of the recordings that cannot be used, and why.
+        noted: names of those kept although something is odd, and what.
+    """
+
+    count: int = 0
+    signals: list[NDArray[np.int16]] = field(default_factory=list)
+    records: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in RECORDS})
+    beats: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in ("of", *BEATS)})
+    spans: dict[str, list[Any]] = field(default_factory=lambda: {name: [] for name in ("of", *SPANS)})
+    dropped: list[tuple[str, str]] = field(default_factory=list)
+    noted: list[tuple[str, str]] = field(default_factory=list)
+
+
+def convert(source: Source, preprocessing: Preprocessing, strict: bool, numbers: range) -> Chunk:
+    """Read and condition some recordings.
+
+    Args:
+        source: where they are.
+        preprocessing: how they are conditioned.
+        strict: whether one that cannot be used is an error, or is left out and named in `dropped`.
+        numbers: which they are, of `source.records`.
+
+    Raises:
+        DataError: if strict, naming the recording, what is wrong and the remedy.
+    """
+    chunk = Chunk(count=len(numbers))
+    names = source.records
+    for number in numbers:
+        name = names[number]
+        try:
+            recording = source.read(number)
+            x = preprocessing.condition(recording.signal, recording.fs, recording.leads)
+            note = _silence(recording, preprocessing)
+            _add(chunk, recording, x)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  (one foreign file in a million may do anything to a parser)
+            reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
+            if strict:
+                raise DataError(f"record {name}: {reason}") from None
+            chunk.dropped.append((name, reason))
+            continue
+        chunk.noted += [(name, text) for text in (*recording.notes, note) if text]
+    return chunk
+
+
+def _silence(recording: Recording, preprocessing: Preprocessing) -> str:
+    """What is silent in the leads that are wanted.
+
+    Raises:
+        DataError: if none of them has a signal for half of the time.
+    """
+    share = silent_share(recording.signal, recording.fs)
+    wanted = [i for i, lead in enumerate(recording.leads) if canonical(lead) in preprocessing.leads]
+    if wanted and (share[wanted] > 0.5).all():
+        raise DataError(
+            f"no wanted lead has a signal for half of the time ({describe(share, recording.leads)}): "
+            "an electrode was off, or the file is empty"
+        )
+    return describe(share[wanted], tuple(recording.leads[i] for i in wanted))
+
+
+def _add(chunk: Chunk, recording: Recording, x: NDArray[np.float32]) -> None:
+    if broken := [label for label in recording.labels if SEPARATOR in label]:
+        raise DataError(f"label {broken[0]!r} has a {SEPARATOR!r} in it, which separates labels")
+    scale = max(float(np.abs(x).max()) / _MAX, 1e-6)
+    of = len(chunk.signals)
+    chunk.signals.append(np.rint(x / scale).astype(np.int16))
+    row = (
+        recording.record,
+        recording.patient,
+        recording.split,
+        SEPARATOR.join(recording.labels),
+        x.shape[-1],
+        float(np.float32(scale)),
+        float(recording.fs),
+        None if recording.age is None else float(recording.age),
+        recording.sex,
+    )
+    for column, value in zip(RECORDS, row, strict=True):
+        chunk.records[column].append(value)
+    if recording.beats is not None:
+        _extend(chunk.beats, of, BEATS, (recording.beats.samples, recording.beats.labels))
+    if recording.spans is not None:
+        spans = recording.spans
+        _extend(chunk.spans, of, SPANS, (spans.start, spans.end, spans.labels, spans.leads))
+
+
+def _extend(table: dict[str, list[Any]], of: int, names: tuple[str, ...], columns: tuple[NDArray[Any], ...]) -> None:
+    table["of"] += [of] * len(columns[0])
+    for name, column in zip(names, columns, strict=True):
+        table[name] += column.tolist()

@@ -1,0 +1,152 @@
+"""A store in the making: what is converted stays, whenever the process is killed.
+
+Signals are appended to one file, and each chunk of recordings to a journal beside it, one line of JSON, once its
+signals are written. What a kill left half done is cut off again at the next start. Rows are only ever appended in
+the source's order, so the files do not depend on where the work was interrupted or on how many processes did it.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ssl_ecg.data.convert import BEATS, RECORDS, SPANS, Chunk
+
+_TYPES: dict[str, pa.DataType] = {
+    "length": pa.int64(),
+    "scale": pa.float32(),
+    "source_fs": pa.float64(),
+    "age": pa.float32(),
+    "of": pa.int64(),
+    "r_peak": pa.int64(),
+    "start": pa.int64(),
+    "end": pa.int64(),
+}  # all others are text
+_MANY_ALIKE = ("patient", "split", "labels", "sex", "label", "lead")  # written as numbers of distinct values
+
+SIGNALS = "signals.i16"
+
+
+class Journal:
+    """What is converted so far, in a folder; a context manager.
+
+    Args:
+        folder: of the store in the making.
+
+    Attributes:
+        done: number of recordings of the source that are dealt with.
+        kept: number of those that are in the store.
+        bytes: size of their signals.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lines = folder / "journal.jsonl"
+        self.done = self.kept = self.bytes = 0
+        end = 0
+        if self._lines.exists():
+            with open(self._lines, "rb") as lines, open(folder / SIGNALS, "rb") as signals:
+                for line in lines:
+                    try:
+                        entry = json.loads(line)
+                    except ValueError:  # half a line
+                        break
+                    if zlib.crc32(signals.read(entry["bytes"])) != entry["crc"]:
+                        break
+                    self._count(entry)
+                    end += len(line)
+        self._journal = open(self._lines, "ab")  # noqa: SIM115  (closed by __exit__)
+        self._signals = open(folder / SIGNALS, "ab")  # noqa: SIM115
+        self._journal.truncate(end)
+        self._signals.truncate(self.bytes)
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._journal.close()
+        self._signals.close()
+
+    def add(self, chunk: Chunk) -> None:
+        """Append a chunk: the signals first, so that what the journal tells of is there."""
+        crc = size = 0
+        for x in chunk.signals:
+            content = x.tobytes()
+            crc = zlib.crc32(content, crc)
+            size += self._signals.write(content)
+        self._signals.flush()
+        entry = {
+            "count": chunk.count,
+            "kept": len(chunk.signals),
+            "bytes": size,
+            "crc": crc,
+            "records": chunk.records,
+            "beats": chunk.beats,
+            "spans": chunk.spans,
+            "dropped": chunk.dropped,
+            "noted": chunk.noted,
+        }
+        self._journal.write(json.dumps(entry).encode() + b"\n")
+        self._journal.flush()
+        self._count(entry)
+
+    def finish(self) -> dict[str, list[dict[str, str]]]:
+        """Write the tables.
+
+        Returns:
+            The recordings that were left out and why ("dropped"), and what was odd with others ("noted").
+        """
+        self._journal.flush()
+        tables: dict[str, list[pa.RecordBatch]] = {"records": [], "beats": [], "spans": []}
+        report: dict[str, list[dict[str, str]]] = {"dropped": [], "noted": []}
+        offset = first = 0
+        with open(self._lines, "rb") as lines:
+            for line in lines:
+                entry = json.loads(line)
+                table = entry["records"]
+                per_sample = entry["bytes"] // 2 // max(1, sum(table["length"]))  # leads
+                before = np.concatenate([[0], np.cumsum(table["length"], dtype=np.int64)]) * per_sample
+                tables["records"].append(_batch(table, RECORDS, {"offset": offset + before[:-1]}))
+                offset += int(before[-1])
+                for name, columns in (("beats", BEATS), ("spans", SPANS)):
+                    record = first + np.array(entry[name]["of"], dtype=np.int32)
+                    tables[name].append(_batch(entry[name], columns, {"record": record.astype(np.int32)}))
+                first += entry["kept"]
+                report["dropped"] += [{"record": record, "reason": reason} for record, reason in entry["dropped"]]
+                report["noted"] += [{"record": record, "note": note} for record, note in entry["noted"]]
+        for name, batches in tables.items():
+            pq.write_table(_compact(pa.Table.from_batches(batches)), self.folder / f"{name}.parquet")
+        return report
+
+    def remove(self) -> None:
+        """Take the journal away, once the tables are written."""
+        self._lines.unlink()
+
+    def _count(self, entry: dict[str, Any]) -> None:
+        self.done += entry["count"]
+        self.kept += entry["kept"]
+        self.bytes += entry["bytes"]
+
+
+def _batch(columns: dict[str, list[Any]], names: tuple[str, ...], more: dict[str, Any]) -> pa.RecordBatch:
+    arrays = {name: pa.array(columns[name], _TYPES.get(name, pa.string())) for name in names}
+    return pa.RecordBatch.from_pydict({name: pa.array(values) for name, values in more.items()} | arrays)
+
+
+def _compact(table: pa.Table) -> pa.Table:
+    """Each column in one piece, repeated text as numbers of distinct values: a million rows load in a second."""
+    table = table.combine_chunks()
+    for i, name in enumerate(table.column_names):
+        if name in _MANY_ALIKE:
+            column = table.column(i).dictionary_encode().combine_chunks()
+            table = table.set_column(i, name, column)
+    return table

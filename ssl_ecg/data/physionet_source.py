@@ -1,0 +1,91 @@
+"""What every data set on PhysioNet shares: its files are fetched where they are missing, and checked when read."""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from ssl_ecg.data import physionet
+from ssl_ecg.data.source import Source
+from ssl_ecg.errors import DataError
+
+
+class PhysioNetSource(Source):
+    """A data set whose files lie on PhysioNet.
+
+    A subclass names the `database`, its `index` files, and the files of each recording.
+
+    Args:
+        root: folder of the database.
+        download: fetch what is missing in `root` from PhysioNet. If false, recordings whose files are missing
+            are left out and reported.
+
+    Attributes:
+        database: slug and version, such as "ptb-xl/1.0.3".
+        title: its name in messages.
+        index: files that say which recordings there are and whose; needed before anything else.
+    """
+
+    database: ClassVar[str]
+    title: ClassVar[str]
+    index: ClassVar[tuple[str, ...]] = ("RECORDS",)
+
+    def __init__(self, root: str, download: bool = True) -> None:
+        self.root = Path(root).expanduser()
+        self.download = download
+
+    @abstractmethod
+    def files(self, number: int) -> Sequence[str]:
+        """The files of one recording, relative to `root`."""
+
+    def ensure(self, limit: int | None = None) -> None:
+        """Fetch what is missing: first the index, then the files of the recordings.
+
+        Raises:
+            DataError: if the index or all recordings are missing and cannot be fetched; it says what to fetch
+                and where to put it.
+        """
+        self._fetch(self.index, len(self.index))
+        numbers = range(len(self.records))[:limit]
+        files = [file for number in numbers for file in self.files(number)]
+        self._fetch(files, len(files))
+
+    def fingerprint(self) -> dict[str, object]:
+        """Name, version, SHA-256 of the index, and the number of bytes of each kind of file."""
+        name, version = self.database.split("/")
+        sums = {file: physionet.sha256(self.root / file) for file in self.index}
+        return {"name": name, "version": version, "sha256": sums, "records": self._names_hash(), "bytes": self._bytes()}
+
+    def check_files(self, number: int) -> None:
+        """Compare the files of a recording with `SHA256SUMS.txt`, where `root` has one.
+
+        Raises:
+            DataError: if one is missing, or not the file PhysioNet published.
+        """
+        physionet.verify(self.root, self.files(number))
+
+    def _fetch(self, files: Sequence[str], total: int) -> None:
+        missing = [file for file in files if not (self.root / file).is_file()]
+        if missing and self.download:
+            physionet.download(self.database, missing, self.root)
+        elif missing and (self.protocol or len(missing) == total or missing[0] in self.index):
+            raise DataError(
+                f"{self.root} lacks {len(missing):,} of the {total:,} files needed of {self.title}: "
+                f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}.\n"
+                + physionet.remedy(self.database, self.root, missing[0])
+            )
+
+    def _names_hash(self) -> str:
+        return hashlib.sha256("\n".join(self.records).encode()).hexdigest()
+
+    def _bytes(self) -> int:
+        """Size of all files of all recordings: tells a fetched file from a missing or a truncated one."""
+        total = 0
+        for number in range(len(self.records)):
+            for file in self.files(number):
+                path = self.root / file
+                total += path.stat().st_size if path.is_file() else 0
+        return total

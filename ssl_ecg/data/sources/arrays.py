@@ -1,0 +1,174 @@
+"""Your own arrays: NumPy, HDF5, CSV or EDF files."""
+
+from __future__ import annotations
+
+import hashlib
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import asdict
+from functools import cached_property
+from itertools import accumulate
+from pathlib import Path
+from typing import Literal
+
+from ssl_ecg.data import array_files
+from ssl_ecg.data.own_files import OwnFiles
+from ssl_ecg.data.source import Recording
+from ssl_ecg.data.wfdb_io import TO_MV
+from ssl_ecg.errors import DataError, UserError
+
+_BLOCK, _BLOCKS = 1 << 16, 16  # of a large file this much is looked at, evenly spread
+
+
+class Arrays(OwnFiles):
+    """Signals in NumPy (`.npy`, `.npz`), HDF5 (`.h5`, `.hdf5`), CSV or EDF files: one, or all in a folder.
+
+    - NumPy and HDF5: an array (leads, time), one recording, or (recordings, leads, time). `.npy` and HDF5 are
+      read a recording at a time, however large the file; `.npz` has to be unpacked whole.
+    - CSV: one recording, a column a lead, separated by commas. Names above the columns are the leads.
+    - EDF: one recording; its rate, leads and units are the file's own.
+
+    A recording is called as its file without the suffix, such as `ward3/0017`, followed by its number where
+    there are many: `signals/0`, `signals/1`. Each is taken to be the only one of its patient, unless the table of
+    labels says otherwise: where people have several, give it a column `patient`, or they will be on both sides
+    of the split.
+
+    Args:
+        path: the file or the folder.
+        fs: sampling rate, Hz. Needed but for EDF, where it must be the file's own or not be given.
+        leads: name of each lead of an array, in order; of CSV with names and of EDF, the leads to take. Needed
+            for NumPy, HDF5, and CSV without names.
+        unit: what the numbers are in; EDF says so itself.
+        dataset: name of the array in an HDF5 or `.npz` file that has several.
+        labels: a CSV file with a column `record` and any of `patient`, `split` (train, val, test), `label`
+            (several separated by "|"), `age` and `sex`. Splits that are not given follow from the patient's name:
+            70 % train, 10 % val, 20 % test.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        fs: float | None = None,
+        leads: tuple[str, ...] | None = None,
+        unit: Literal["mV", "uV", "V"] = "mV",
+        dataset: str | None = None,
+        labels: str | None = None,
+    ) -> None:
+        if fs is not None and not fs > 0:
+            raise UserError(f"Arrays: fs must be positive, not {fs:g} Hz")
+        self.path = Path(path).expanduser()
+        self.fs = fs
+        self.given = leads or None
+        self.unit = unit
+        self.dataset = dataset
+        super().__init__(labels, leads)
+
+    def ensure(self, limit: int | None = None) -> None:
+        """See that there are recordings of the leads that are named, and that the table is of them."""
+        if not self._files:
+            where = "has no" if self.path.is_dir() else "is missing, or none of the"
+            raise DataError(f"{self.path} {where} files {', '.join(array_files.SUFFIXES)}. Give another path.")
+        for file in self._files:
+            self._check_settings(file)
+        if len(self._files) == 1:
+            self._count(self._files[0])  # else a file that does not fit is left out and reported
+        super().ensure(limit)
+
+    def fingerprint(self) -> dict[str, object]:
+        """The settings, and name, size and parts of the content of every file."""
+        content = hashlib.sha256()
+        for file in self._files:
+            content.update(f"{self._name(file)}\n".encode() + _glance(file))
+        return {
+            "name": "arrays",
+            "content": content.hexdigest(),
+            "settings": [self.fs, self.given and list(self.given), self.unit, self.dataset],
+            "labels": self._labels_digest(),
+        }
+
+    @cached_property
+    def records(self) -> Sequence[str]:
+        """Names of the recordings, file after file."""
+        names = []
+        for file, count in zip(self._files, self._counts, strict=True):
+            name = self._name(file)
+            names += [name] if count is None else [f"{name}/{row}" for row in range(count)]
+        return names
+
+    def read(self, number: int) -> Recording:
+        """One recording."""
+        index = bisect_right(self._ends, number)
+        file, fs, leads = self._files[index], self.fs, self.given
+        if file.suffix == ".edf":
+            signal, fs, leads = array_files.read_edf(file, leads)
+            if self.fs not in (None, fs):
+                raise DataError(f"{file} was sampled at {fs:g} Hz, not at {self.fs:g}. Leave fs out: EDF files say it.")
+        elif file.suffix == ".csv":
+            signal, leads = array_files.read_csv(file, leads)
+        else:
+            many = self._count(file) is not None
+            row = number - (self._ends[index - 1] if index else 0) if many else None
+            signal = array_files.read_stack(file, self.dataset, row)
+        if file.suffix != ".edf" and self.unit != "mV":
+            signal *= TO_MV[self.unit]
+        record = self.records[number]
+        assert fs is not None and leads is not None, "`ensure` has seen to that"
+        return Recording(record=record, signal=signal, fs=fs, leads=leads, **asdict(self._table.entry(record)))
+
+    @cached_property
+    def _files(self) -> list[Path]:
+        """In alphabetical order of their names."""
+        paths = self.path.rglob("*") if self.path.is_dir() else [self.path]
+        files = [path for path in paths if path.suffix in array_files.SUFFIXES and path.is_file()]
+        return sorted((file for file in files if file != self.labels), key=self._name)
+
+    @cached_property
+    def _counts(self) -> list[int | None]:
+        """How many recordings each file has, None where it is one: also a file that cannot be read, for its name."""
+        counts: list[int | None] = []
+        for file in self._files:
+            try:
+                counts.append(self._count(file))
+            except DataError:
+                counts.append(None)
+        return counts
+
+    @cached_property
+    def _ends(self) -> list[int]:
+        """Number of the first recording after each file's."""
+        return list(accumulate(1 if count is None else count for count in self._counts))
+
+    def _name(self, file: Path) -> str:
+        root = self.path if self.path.is_dir() else self.path.parent
+        return file.relative_to(root).with_suffix("").as_posix()
+
+    def _check_settings(self, file: Path) -> None:
+        if file.suffix == ".edf":
+            array_files.import_edfio(file)
+            return
+        if self.fs is None:
+            raise UserError(f"{file} does not say its sampling rate: give it with fs.")
+        if self.given is None and file.suffix in array_files.STACKS:
+            raise UserError(f"{file} does not say its leads: name them in the array's order, such as leads=[I, II].")
+
+    def _count(self, file: Path) -> int | None:
+        if file.suffix not in array_files.STACKS:
+            return None
+        shape, leads = array_files.stack_shape(file, self.dataset), self.given or ()
+        if len(shape) in (2, 3) and shape[-2] == len(leads):
+            return shape[0] if len(shape) == 3 else None
+        needed = f"(recordings, {len(leads)}, time) or ({len(leads)}, time) for the leads {', '.join(leads)}"
+        turned = len(shape) in (2, 3) and shape[-1] == len(leads)
+        remedy = "Swap its last two axes: np.swapaxes(x, -1, -2)." if turned else "Name its leads, or reshape it."
+        raise DataError(f"{file} has shape {shape}, not {needed}. {remedy}")
+
+
+def _glance(path: Path) -> bytes:
+    """SHA-256 of a file's size and, if it is large, of blocks of it."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with path.open("rb") as file:
+        for block in range(_BLOCKS):
+            file.seek(max(size - _BLOCK, 0) * block // (_BLOCKS - 1))
+            digest.update(file.read(_BLOCK))
+    return digest.digest()

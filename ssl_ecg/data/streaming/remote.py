@@ -1,0 +1,190 @@
+"""What litdata does for us: files to and from an object store, and blocks through its cache on disk."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib
+import itertools
+import logging
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+from typing import IO
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssl_ecg.errors import DataError, UserError
+
+
+def litdata() -> ModuleType:
+    """The module, if it is installed; quiet about what it would recommend.
+
+    Raises:
+        UserError: if it is not.
+    """
+    try:
+        module = importlib.import_module("litdata")
+    except ModuleNotFoundError as error:
+        raise UserError(f"streaming needs litdata ({error}): pip install 'ssl-ecg[stream]'") from None
+    logging.getLogger("litdata").setLevel(logging.ERROR)
+    return module
+
+
+def local_folder(url: str) -> Path | None:
+    """The folder of a URL, or None if it is in an object store. "local:" before it makes litdata copy from it."""
+    return None if "://" in url else Path(url.removeprefix("local:")).expanduser()
+
+
+@contextmanager
+def _naming(url: str) -> Iterator[None]:
+    """Errors of any client say which URL it was."""
+    try:
+        yield
+    except (DataError, UserError):
+        raise
+    except Exception as error:
+        raise DataError(
+            f"{url}: {str(error) or type(error).__name__}. Check the address and the credentials."
+        ) from error
+
+
+def put(path: Path, url: str) -> None:
+    """Move a file to `url`, a folder or s3://, gs:// or r2://, under its own name.
+
+    Raises:
+        DataError: if it cannot be written there.
+    """
+    folder = local_folder(url)
+    with _naming(url):
+        if folder is not None:
+            shutil.move(path, folder / path.name)
+            return
+        litdata()
+        from litdata.streaming.fs_provider import _get_fs_provider
+
+        _get_fs_provider(url).upload_file(str(path), f"{url}/{path.name}")
+        path.unlink()
+
+
+def get(url: str, name: str, into: Path) -> Path:
+    """Copy a file of `url` into a folder.
+
+    Returns:
+        Its path there.
+
+    Raises:
+        DataError: if it is not there or cannot be read.
+    """
+    folder = local_folder(url)
+    with _naming(f"{url}/{name}"):
+        if folder is not None:
+            return Path(shutil.copy(folder / name, into))
+        litdata()
+        from litdata.streaming.downloader import get_downloader
+
+        get_downloader(url, str(into), []).download_file(f"{url}/{name}", str(into / name))
+    if not (into / name).is_file():
+        raise DataError(f"{url}/{name} could not be fetched. Try again.")
+    return into / name
+
+
+def exists(url: str, name: str) -> bool:
+    """Whether `url` has a file.
+
+    Raises:
+        DataError: if that cannot be found out.
+    """
+    folder = local_folder(url)
+    if folder is not None:
+        return (folder / name).exists()
+    with _naming(url):
+        litdata()
+        from litdata.streaming.fs_provider import _get_fs_provider
+
+        return bool(_get_fs_provider(url).exists(f"{url}/{name}"))
+
+
+class Blocks:
+    """Blocks of a streamed store, fetched one at a time.
+
+    A plain local folder is read in place. From anywhere else blocks are copied to a cache on disk, of which each
+    process has one of its own: litdata would delete what another process is about to read.
+
+    Args:
+        url: where the blocks are.
+        cache: folder for the caches of all processes.
+        sizes: number of int16 samples in each block, shape (B,).
+        budget: bytes on disk that this process's cache may hold.
+    """
+
+    def __init__(self, url: str, cache: Path, sizes: Tensor, budget: int) -> None:
+        self.url, self.sizes, self.budget = url, sizes.tolist(), budget
+        self._in_place = local_folder(url) is not None and not url.startswith("local:")
+        if not self._in_place:
+            parent = cache / hashlib.sha256(url.encode()).hexdigest()[:16]
+            self._folder, self._lock = _own_folder(parent)
+        self._open()
+
+    def read(self, block: int) -> Tensor:
+        """One block: shape (its size,), int16.
+
+        Raises:
+            DataError: if it is missing, cannot be fetched or is not what the index says; it names the block.
+        """
+        try:
+            samples = torch.from_numpy(self._fetch(block))
+        except (OSError, RuntimeError, IndexError) as error:
+            raise DataError(f"block {block} of {self.url} cannot be read ({error}): export the store again") from None
+        if len(samples) != self.sizes[block]:
+            raise DataError(
+                f"block {block} of {self.url} has {len(samples)} samples, not {self.sizes[block]}: "
+                "export the store again, to an empty place"
+            )
+        return samples
+
+    def _fetch(self, block: int) -> NDArray[np.int16]:
+        samples: NDArray[np.int16]
+        try:
+            samples = self._dataset[block]
+        except (OSError, RuntimeError):
+            self._open()  # it may have passed; but litdata's thread ends for good with a download that fails
+            samples = self._dataset[block]
+        return samples
+
+    def _open(self) -> None:
+        where = {}
+        if not self._in_place:
+            self._tidy()
+            where = {"cache_dir": str(self._folder), "max_cache_size": self.budget}
+        with _naming(self.url):
+            self._dataset = litdata().StreamingDataset(self.url, **where)
+            self._dataset._on_demand_bytes = False  # else every epoch downloads everything again, two requests a block
+
+    def _tidy(self) -> None:
+        """Remove what a process that was killed has left: litdata counts it as used and waits for it to go."""
+        if 2 * sum(self.sizes) > self.budget:
+            shutil.rmtree(self._folder, ignore_errors=True)
+        for file in self._folder.rglob("*"):
+            if file.is_file() and not (file.suffix == ".bin" or file.name == "index.json"):
+                file.unlink()
+
+
+def _own_folder(parent: Path) -> tuple[Path, IO[str]]:
+    """A folder that no other process uses while the returned file is open; the same again after a restart."""
+    parent.mkdir(parents=True, exist_ok=True)
+    for number in itertools.count(int(os.environ.get("LOCAL_RANK", "0"))):
+        lock = open(parent / f"{number}.lock", "w")  # noqa: SIM115  it is open as long as the folder is used
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+        else:
+            return parent / str(number), lock
+    raise AssertionError("there is always a next number")
