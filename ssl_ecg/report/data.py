@@ -27,7 +27,9 @@ _STRIPS = 6  # at most, of as many classes
 _LONGEST = 10.0  # s of a strip
 _AROUND = 4.0  # s of a strip around a beat
 _ROWS = 30  # classes in the picture, at most
-_VARIES = re.compile(r"'[^']*'|\S*[\d/]\S*")  # what differs between messages of one kind: values, numbers, files
+_VARIES = re.compile(
+    r"'[^']*'|\S*[\d/]\S*|\S+\.\w+"
+)  # what differs between messages of one kind: values, numbers, files
 
 
 def summarise(store: Store) -> dict[str, Any]:
@@ -378,9 +380,10 @@ def _draw_ages(axes: Axes, store: Store) -> None:
 def _draw_histogram(
     axes: Axes, values: list[NDArray[np.float64]], names: list[str], bins: NDArray[np.floating[Any]]
 ) -> None:
-    axes.hist(
-        values, bins.tolist(), stacked=True, label=names, color=[colour(i + 3) for i in range(len(values))], linewidth=0
-    )
+    from matplotlib.ticker import MaxNLocator
+
+    colours = [colour(i + 3) for i in range(len(values))]
+    axes.hist(values, bins.tolist(), stacked=True, label=names, color=colours, linewidth=0)
     axes.set_ylabel("records")
     axes.yaxis.set_major_locator(MaxNLocator("auto", integer=True))
     axes.tick_params(labelsize=8)

@@ -88,6 +88,22 @@ def test_views_are_independent():
     assert 10 < (coins[0] ^ coins[1]).sum() < 40
 
 
+def test_views_of_several_tensors_take_turns():
+    x, partner = torch.zeros(2, 1, 3), torch.full((2, 1, 3), 7.0)
+    values = [view.max().item() for view in Views([Offset(1, p=1)], n=3)([x, partner], 100)]
+    assert values == [1, 8, 1]
+    kinds = Views([Offset(1, p=1)], n=4, others=[Offset(5, p=1)])((x, partner), 100)
+    assert [view.max().item() for view in kinds] == [1, 12, 1, 12]
+    plain = Views([])([x, partner], 100)
+    assert torch.equal(plain[1], partner)
+    assert plain[1].data_ptr() != partner.data_ptr(), "what is done to a view would reach the data"
+    alone, listed = (Views([GaussianNoise(p=1)])(given, 100, seeded()) for given in (x, [x]))
+    assert all(torch.equal(a, b) for a, b in zip(alone, listed, strict=True))
+    for wrong in ([], [x, partner, x], [x, partner[:1]]):
+        with pytest.raises(ValueError, match="2 views are made of 1 to 2 tensors of one shape"):
+            Views([])(wrong, 100)
+
+
 def test_views_of_two_kinds_take_turns():
     x = torch.zeros(2, 1, 3)
     values = [view.max().item() for view in Views([Offset(1, p=1)], n=3, others=[Offset(5, p=1)])(x, 100)]

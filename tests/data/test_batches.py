@@ -56,8 +56,7 @@ def test_an_epoch_sees_no_window_twice(store: Store) -> None:
 
 def test_ranks_share_an_epoch_without_overlap(store: Store) -> None:
     parts = [batches(store, rank=r, ranks=2) for r in range(2)]
-    order = parts[0]._order(0)
-    rows = [torch.cat([b._rows(step, order) for step in range(len(b))]) for b in parts]
+    rows = [torch.cat([b._rows(step, b._order(0)) for step in range(len(b))]) for b in parts]
     assert len(rows[0]) == len(rows[1])
     assert not set(rows[0].tolist()) & set(rows[1].tolist())
 
@@ -70,7 +69,7 @@ def test_a_batch_of_few_patients_has_just_those(store: Store) -> None:
         _, counts = np.unique(whose[rows.numpy()], return_counts=True)
         assert counts.tolist() == [6, 6]
         assert len(rows.unique()) == 12
-        numbers = b._load(rows).patient
+        numbers = b._load(rows, step).patient
         assert [len(set(whose[rows[numbers == n].numpy()])) for n in numbers.unique()] == [1, 1]
 
 

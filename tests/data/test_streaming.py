@@ -231,7 +231,7 @@ windows = WindowSet(store, p, Sliding(1.0).index(store, p.samples))
 step = first
 while step < last:
     batches = Batches(windows, 16, seed=1, rank=rank, ranks=2, first=step)
-    for x, patient in batches:
+    for x, patient, _ in batches:
         rows = batches._rows(step, batches._order(step // batches.steps))
         temporary = Path(out) / f"{rank}-{step}.tmp"
         torch.save((x, patient, rows), temporary)

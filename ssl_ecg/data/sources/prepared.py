@@ -84,6 +84,11 @@ class Prepared(Lazy, Source):
         """The source its patients are of."""
         return self._store.cohort
 
+    @property
+    def shared_patients(self) -> Mapping[str, tuple[str, ...]]:  # type: ignore[override]
+        """Patients whom the source's own protocol has on both sides of its split."""
+        return {patient: tuple(records) for patient, records in self._store.meta["shared_patients"].items()}
+
     def open(self, preprocessing: Preprocessing) -> Store:
         """The store itself.
 
@@ -127,7 +132,7 @@ class Prepared(Lazy, Source):
             beats=self._beats(number),
             spans=self._spans(number),
             age=float(row["age"]) if row["age"] == row["age"] else None,  # NaN where unknown
-            sex=row["sex"] if isinstance(row["sex"], str) else None,
+            sex=row["sex"] if row["sex"] in ("F", "M") else None,
         )
 
     @cached_property
@@ -163,7 +168,8 @@ class Prepared(Lazy, Source):
     def _at_our_rate(self, samples: pd.Series[int], number: int) -> NDArray[np.int64]:
         row = self._store.records.iloc[number]
         ours = np.rint(samples.to_numpy() * (self._store.fs / row["source_fs"])).astype(np.int64)
-        return np.minimum(ours, row["length"] - 1)
+        inside: NDArray[np.int64] = np.minimum(ours, row["length"] - 1)
+        return inside
 
 
 def _settings(of: Mapping[str, object], names: Sequence[str]) -> str:

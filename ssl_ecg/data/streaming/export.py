@@ -48,7 +48,7 @@ def export(
     if block < 2 * len(store.leads) * store.fs:
         raise UserError(f"a block of {block} bytes holds less than a second of {len(store.leads)} leads: give more")
     url = url.rstrip("/")
-    tables = sorted(path for path in store.path.iterdir() if path.name != "signals.i16")
+    tables = sorted([*store.path.glob("*.parquet"), store.path / "report.json", store.path / "store.json"])
     mark = {
         "format": FORMAT,
         "block": block // 2,
