@@ -399,6 +399,11 @@ def start(cache: Path, *words: object) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*map(str, command)], env=os.environ | {"PYTHONPATH": paths}, **quiet)
 
 
+def converted(cache: Path) -> int:
+    """How far a store in the making has come, in bytes of its journal."""
+    return sum(path.stat().st_size for path in cache.glob(".*.part/journal.jsonl"))
+
+
 def children(pid: int) -> set[int]:
     """Processes that a process has started, and they in turn."""
     parent = {}
@@ -426,24 +431,25 @@ def test_killed_ten_times_it_ends_with_the_same_bytes(
 ) -> None:
     cache, rng = tmp_path / "killed", np.random.default_rng(workers)
     words = ["--count", count, "--pause", pause, "--workers", workers]
-    caught = 0  # kills that landed while recordings were converted
-    orphans: set[int] = set()
+    caught, orphans = 0, set[int]()
     for wait in rng.uniform(0, longest, 10):
+        before = converted(cache)
         process = start(cache, *words)
-        while process.poll() is None and not list(cache.glob(".*.part/journal.jsonl")):
+        while process.poll() is None and converted(cache) <= before:  # it has yet to begin
             time.sleep(0.01)
-        if caught:  # what the last one left is there at once: let this one begin
-            time.sleep(1)
         time.sleep(wait)
         orphans |= children(process.pid)
         caught += process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.wait()
-    assert caught >= 5
+    assert caught >= 8
     until = time.monotonic() + 20
     while any(map(alive, orphans)) and time.monotonic() < until:
         time.sleep(0.1)
-    assert not [pid for pid in orphans if alive(pid)]
+    left = [pid for pid in orphans if alive(pid)]
+    for pid in left:
+        os.kill(pid, signal.SIGKILL)
+    assert not left
     assert bool(orphans) == (workers > 1)
 
     assert start(cache, *words).wait() == 0

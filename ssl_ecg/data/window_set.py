@@ -44,7 +44,7 @@ class WindowSet:
         """Some windows, normalised: those of numbers `rows` (B,), as a tensor (B, C, T)."""
         chosen = self.index[rows]
         x = self.store.gather(chosen.record, chosen.start, self.preprocessing.samples)
-        return self.preprocessing.normalise_windows(x)
+        return self.preprocessing.normalise_windows(x, inplace=True)
 
     @property
     def label(self) -> NDArray[np.int64]:

@@ -27,6 +27,7 @@ _STRIPS = 6  # at most, of as many classes
 _LONGEST = 10.0  # s of a strip
 _AROUND = 4.0  # s of a strip around a beat
 _ROWS = 30  # classes in the picture, at most
+_KINDS = 10  # of reasons and notes in the terminal, at most
 _VARIES = re.compile(
     r"'[^']*'|\S*[\d/]\S*|\S+\.\w+"
 )  # what differs between messages of one kind: values, numbers, files
@@ -112,10 +113,12 @@ def print_summary(summary: Mapping[str, Any]) -> None:
         what = f"{len(both):,} patient(s) on two sides of the split, which would leak: {_some(both)}"
         console.print(Text(f"{'LEAK':<12}{what}", style="bold red"))
     for name, verb, style in (("dropped", "left out", "red"), ("noted", "kept, though", "yellow")):
-        for kind in summary[name]:
+        for kind in summary[name][:_KINDS]:
             n, records = len(kind["records"]), _some(kind["records"])
             what = f"{n:,} record{'s' if n > 1 else ''} {verb}: {kind['example']}"
-            console.print(Text(f"{name:<12}{what}" + f" [{records}]", style=style))
+            console.print(Text(f"{name:<12}{what} [{records}]", style=style))
+        if more := summary[name][_KINDS:]:
+            console.print(Text(f"{name:<12}and {len(more):,} more kinds: see summary.json", style=style))
 
 
 def data_figure(store: Store, summary: Mapping[str, Any]) -> Figure:

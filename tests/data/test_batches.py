@@ -32,8 +32,8 @@ def sliding(store: Store) -> WindowSet:
     return WindowSet(store, P, Sliding(1.0).index(store, P.samples))
 
 
-def batches(store: Store, patients: int = 0, **kwargs: int) -> Batches:
-    return Batches(sliding(store), 12, patients, seed=3, **kwargs)
+def batches(store: Store, patients: int = 0, rank: int = 0, ranks: int = 1, first: int = 0) -> Batches:
+    return Batches(sliding(store), 12, patients, 3, rank, ranks, first)
 
 
 @pytest.mark.parametrize("patients", [0, 2])

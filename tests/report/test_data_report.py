@@ -136,6 +136,14 @@ def test_reasons_that_differ_in_names_and_numbers_are_one_kind(tmp_path: Path, c
     assert "1 record kept, though: lead II is flat [s]" in said
 
 
+def test_of_many_kinds_the_terminal_shows_ten(tmp_path: Path, capsys: Any) -> None:
+    store = made(tmp_path, recording("a", notes=tuple(f"odd {'very ' * i}" for i in range(13))))
+    assert len(summarise(store)["noted"]) == 13
+    said = printed(store, capsys).splitlines()
+    assert len([line for line in said if line.startswith("noted")]) == 11
+    assert "and 3 more kinds: see summary.json" in said[-1]
+
+
 def test_the_summary_is_json_and_written_once(tmp_path: Path) -> None:
     store = several(tmp_path)
     summary = summarise(store)
