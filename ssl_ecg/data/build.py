@@ -25,6 +25,7 @@ from ssl_ecg.files import alone_in, write_text
 from ssl_ecg.preprocessing import Preprocessing
 
 _TASK_BYTES = 8_000_000  # of converted signals for a worker at a time: little to lose at a kill, little to wait for
+_AT_FIRST = 1.0  # s: of work in this process, to learn what a recording takes
 _WORTH_WORKERS = 5.0  # s: starting processes takes a few
 
 
@@ -179,7 +180,7 @@ def _chunks(shared: tuple[Source, Preprocessing, bool], journal: Journal, total:
     """What is not yet converted, in order."""
     # The first second's worth here: it tells how large a task should be, and whether processes are worth starting.
     started, first = time.perf_counter(), journal.done
-    while journal.done < total and (journal.done == first or time.perf_counter() - started < 1):
+    while journal.done < total and (journal.done == first or time.perf_counter() - started < _AT_FIRST):
         yield convert(*shared, range(journal.done, journal.done + 1))
     left = total - journal.done
     seconds = left * (time.perf_counter() - started) / max(1, journal.done - first)
