@@ -57,14 +57,15 @@ class Noise(Source):
     def __init__(self, patients: int = 12) -> None:
         self.patients = patients
 
-    def ensure(self): pass
+    def ensure(self, limit=None): pass
     def fingerprint(self): return {"patients": self.patients}
-    def __len__(self): return self.patients
 
-    def recordings(self):
-        for i in range(self.patients):
-            x = np.random.default_rng(i).normal(size=(1, 1000)).astype(np.float32)
-            yield Recording(f"r{i}", f"p{i}", x, 250.0, ("MLII",), labels=("AB"[i % 2],))
+    @property
+    def records(self): return [f"r{i}" for i in range(self.patients)]
+
+    def read(self, i):
+        x = np.random.default_rng(i).normal(size=(1, 1000)).astype(np.float32)
+        return Recording(f"r{i}", f"p{i}", x, 250.0, ("MLII",), labels=("AB"[i % 2],))
 '''
 
 
