@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from augmentations.base import Augmentation
+from augmentations.base import Augmentation, check_batch
 from augmentations.compose import Compose, indented
 from augmentations.ranges import check_count
 
@@ -61,6 +61,8 @@ class Views:
                 that `check` refuses.
         """
         both, sources = self._both, [x] if isinstance(x, Tensor) else list(x)
+        for source in sources:
+            check_batch(source)
         if not 1 <= len(sources) <= self.n or len({source.shape for source in sources}) > 1:
             shapes = [tuple(source.shape) for source in sources]
             raise ValueError(f"Views: {self.n} views are made of 1 to {self.n} tensors of one shape, not of {shapes}")

@@ -204,6 +204,6 @@ def test_a_patient_on_both_sides_is_refused(here: Path, simulated: Path, monkeyp
     store = build(source, encoder.preprocessing, here / "cache")
     train, test = probe.labelled_sides(store, source, encoder)
     assert not set(train.patient) & set(test.patient)
-    store.records.loc[store.records["split"] == "test", "patient"] = "p00000"  # plant one
+    store.patient[torch.from_numpy((store.records["split"] == "test").to_numpy())] = 0  # plant one
     with pytest.raises(DataError, match="in both train and test, which would leak: p00000"):
         probe.labelled_sides(store, source, encoder)
