@@ -38,7 +38,7 @@ class Side:
 def probe(targets, x, patients, classes=CLASSES):
     held_out = np.unique(patients, return_inverse=True)[1] >= 100
     sides = {name: Side(x[m], targets[m], patients[m]) for name, m in {"train": ~held_out, "val": held_out}.items()}
-    store = SimpleNamespace(meta={"classes": classes})
+    store = SimpleNamespace(classes=classes)
     data = SimpleNamespace(store=store, seed=0, probe_train=sides["train"], probe_val=sides["val"])
     return OnlineProbe(data, multilabel=True)
 
