@@ -71,7 +71,9 @@ class PretrainedEncoder(nn.Module):
         return super().train(False)
 
     def saw(self, source: str, patients: Iterable[str]) -> list[str]:
-        """Which of these patients the encoder was pretrained on."""
+        """Which of these patients the encoder was pretrained on, or may have been where they had other names."""
+        if source in self.card.get("covers", []):
+            return list(patients)
         seen = set(self.card.get("patients", []))
         return [patient for patient in patients if patient_hash(source, patient) in seen]
 

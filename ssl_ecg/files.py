@@ -68,13 +68,18 @@ def alone_in(folder: Path) -> Iterator[None]:
     except ImportError:  # Windows
         yield
         return
-    try:
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise DataError(f"The folder {folder} cannot be read ({error.strerror}).") from error
-    try:
+    while True:
+        try:
+            handle = os.open(folder, os.O_RDONLY)
+        except OSError as error:
+            raise DataError(f"The folder {folder} cannot be read ({error.strerror}).") from error
         with suppress(OSError):  # file systems without locks
             fcntl.flock(handle, fcntl.LOCK_EX)
+        if folder.exists() and folder.stat().st_ino == os.fstat(handle).st_ino:
+            break
+        os.close(handle)  # whoever was in it renamed it meanwhile
+        folder.mkdir(parents=True, exist_ok=True)
+    try:
         yield
     finally:
         os.close(handle)

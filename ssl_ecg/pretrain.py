@@ -18,7 +18,7 @@ from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.positives import Positives
 from ssl_ecg.data.sources import Source
 from ssl_ecg.data.store import Store
-from ssl_ecg.data.windows import Windows
+from ssl_ecg.data.windows import Windows, report_short
 from ssl_ecg.methods import Method
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.card import model_card
@@ -95,6 +95,7 @@ def pretrain(
         show(run)
         return run
     store = build(data, preprocessing, cache, progress=f"preparing {type(data).__name__}")
+    report_short(store, preprocessing.samples)
     module = ECGDataModule(
         store, preprocessing, windows, probe_windows, batch_size, patients_per_batch, hold_out, seed, positives
     )
@@ -125,6 +126,7 @@ def pretrain(
         "simulated": store.simulated,
         "epochs": trainer.max_epochs,
         "seed": seed,
+        "covers": store.meta["covers"],
         "patients": [patient_hash(store.cohort, patient) for patient in module.patients],
     }
     encoder = method.encoder.cpu()
@@ -161,11 +163,11 @@ def show(run: Run) -> None:
         print("Too few labelled patients were held out to probe the embeddings.")
     data = run.config()["data"]
     source = data.get("class_path", "").rpartition(".")[2] or "Simulated"
-    root = data.get("init_args", {}).get("root")
+    place = {name: value for name, value in data.get("init_args", {}).items() if name in ("root", "path", "rate")}
     print(f"run         {run.folder}")
     print(f"checkpoint  {run.checkpoint}")
     print(f"figure      {run.folder / 'training.png'}")
-    where = f" --data.root {root}" if root else ""
+    where = "".join(f" --data.{name} {value}" for name, value in place.items())
     print(f"next        python -m ssl_ecg.probe {run.folder} --data {source}{where}")
 
 

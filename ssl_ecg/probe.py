@@ -20,7 +20,7 @@ from ssl_ecg.data.sources import Source
 from ssl_ecg.data.splits import check_disjoint
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import labelled
+from ssl_ecg.data.windows import labelled, report_short
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import DataError
 from ssl_ecg.evaluation.baselines import pca_features
@@ -90,6 +90,7 @@ def probe(
     folder = Path(out) if out else Path(checkpoint) / f"probe-{name.lower()}"
     ensure_writable(folder)
     store = build(data, encoder.preprocessing, cache, workers=0, progress=f"preparing {name}")
+    report_short(store, encoder.preprocessing.samples)
     train, test = labelled_sides(store, data, encoder)
     validation = validation_of(train) if data.multilabel else None
     judged = unseen_by(encoder, store.cohort, train, validation)

@@ -44,6 +44,8 @@ def test_it_comes_back_and_embeds(checkpoint: Path) -> None:
     assert z.shape == (encoder.dim,) == (128,)
     assert (checkpoint / "README.md").read_text() == "# card"
     assert encoder.saw("Toy", ["p0", "p1"]) == ["p1"]
+    encoder.card["covers"] = ["Other"]  # as CinC 2021 has the recordings of PTB-XL, under other names
+    assert encoder.saw("Other", ["p0", "p1"]) == ["p0", "p1"]
     np.testing.assert_array_equal(z, load_encoder(checkpoint.parent)(signal(), fs=500, leads=["I", "II"]))  # a run
 
 

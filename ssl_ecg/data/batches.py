@@ -70,7 +70,7 @@ class Batches:
                 f"{len(windows)} windows do not fill one batch of {batch_size * ranks}: "
                 "lower batch_size or give more data"
             )
-        self._patient = windows.store.patient[windows.index.record]
+        self._patient = windows.store.person[windows.index.record]
         if patients:
             self._group_by_patient()
 

@@ -9,7 +9,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,8 @@ def build(
     if workers < 0:
         raise UserError(f"workers must be 0 (one per core) or more, not {workers}")
     if isinstance(source, Prepared):
+        if limit is not None or again:
+            raise UserError("what is prepared already can be neither limited nor made again: give the source itself")
         return source.open(preprocessing)
     source.ensure(limit)
     strict = source.protocol if strict is None else strict
@@ -75,7 +78,7 @@ def build(
     if (target / "store.json").exists() and not again:
         return _opened(target, source, strict)
     folder = target.parent
-    part = folder / f".{target.name}.part"
+    part = folder / f".{target.name}{'.again' if again else ''}.part"
     try:
         part.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -87,10 +90,11 @@ def build(
             shutil.rmtree(part, ignore_errors=True)
             return _opened(target, source, strict)
         try:
-            _write(source, preprocessing, part, limit, strict, workers, progress)
-            _describe(part, text, source)
-            shutil.rmtree(target, ignore_errors=True)  # made anew, or left by a crash
-            os.replace(part, target)
+            if not (part / "store.json").exists():
+                _write(source, preprocessing, part, limit, strict, workers, progress)
+                _describe(part, text, source)
+            Journal.remove(part)
+            _take_place(part, target)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise DataError(
@@ -99,6 +103,16 @@ def build(
                 ) from None
             raise DataError(f"cannot write the store {part}: {error}") from None
     return Store(target, source)
+
+
+def _take_place(part: Path, target: Path) -> None:
+    """Rename a finished store; what was there before stays until the new one is in its place."""
+    before = part.with_suffix(".old")
+    shutil.rmtree(before, ignore_errors=True)
+    if target.exists():  # it is made anew, or a crash of an older version left it
+        os.replace(target, before)
+    os.replace(part, target)
+    shutil.rmtree(before, ignore_errors=True)
 
 
 def find(
@@ -154,26 +168,41 @@ def _write(
     if not names:
         raise DataError(f"{type(source).__name__} has no recordings: look at its root and settings")
     if len(set(names)) < len(names):
-        twice = next(name for i, name in enumerate(names) if name in names[:i])
+        twice = next(name for name, count in Counter(names).items() if count > 1)
         raise DataError(f"two recordings are named {twice}: rename or remove one")
     shared = (source, preprocessing, strict)
     quiet = progress is None
+    for left in part.glob(".*.tmp"):  # by a kill
+        left.unlink()
+    if strict and Journal.has_dropped(part):
+        Journal.remove(part)  # it may have been mended since
     with Journal(part) as journal, bar(progress or "", len(names), journal.done, quiet) as advance:
         if journal.done and not quiet:
             print(f"going on after {journal.done:,} of {len(names):,} recordings", file=sys.stderr)
         for chunk in _chunks(shared, journal, len(names), workers):
+            _same_records(chunk, names[journal.done :][: chunk.count])
             journal.add(chunk)
             advance(chunk.count)
         report = journal.finish()
-        if strict:
-            _refuse_dropped(report["dropped"])
         if not journal.kept:
+            Journal.remove(part)  # nothing is lost, and the next try reads the files again
             first = report["dropped"][0]
             raise DataError(
                 f"none of the {len(names):,} recordings can be used. The first, {first['record']}: {first['reason']}"
             )
     write_text(part / "report.json", json.dumps(report, indent=1))
-    journal.remove()
+
+
+def _same_records(chunk: Chunk, names: Sequence[str]) -> None:
+    """See that another process found the same recordings under the same numbers.
+
+    Raises:
+        DataError: if files came or went meanwhile.
+    """
+    if sorted([*chunk.records["record"], *(name for name, _ in chunk.dropped)]) != sorted(names):
+        raise DataError(
+            f"the recordings are not those listed at the start ({names[0]}, ...): were files added or removed?"
+        )
 
 
 def _chunks(shared: tuple[Source, Preprocessing, bool], journal: Journal, total: int, workers: int) -> Iterator[Chunk]:
@@ -186,7 +215,7 @@ def _chunks(shared: tuple[Source, Preprocessing, bool], journal: Journal, total:
     seconds = left * (time.perf_counter() - started) / max(1, journal.done - first)
     per_recording = journal.bytes / max(1, journal.kept)
     _check_space(journal.folder, per_recording * left)
-    size = max(1, min(256, int(_TASK_BYTES / max(1, per_recording))))
+    size = max(1, min(256, int(_TASK_BYTES / per_recording))) if journal.kept else 1
     tasks = (range(i, min(i + size, total)) for i in range(journal.done, total, size))
     workers = workers or os.cpu_count() or 1
     if workers > 1 and seconds > _WORTH_WORKERS:
@@ -209,6 +238,7 @@ def _describe(part: Path, identity: str, source: Source) -> None:
     """Write store.json, last of all: what the store is, and what its labels mean where the source is not at hand."""
     about = {
         "cohort": source.cohort or type(source).__name__,
+        "covers": list(source.covers),
         "simulated": source.simulated,
         "task": source.task,
         "multilabel": source.multilabel,

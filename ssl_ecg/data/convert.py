@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.data.quality import describe, silent_share
 from ssl_ecg.data.source import Recording, Source
-from ssl_ecg.errors import DataError
+from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.leads import canonical
 from ssl_ecg.preprocessing import Preprocessing
 
@@ -68,6 +68,7 @@ def convert(source: Source, preprocessing: Preprocessing, strict: bool, numbers:
 
     Raises:
         DataError: if strict, naming the recording, what is wrong and the remedy.
+        UserError: if reading fails for a reason that is none of the recording's.
     """
     chunk = Chunk(count=len(numbers))
     names = source.records
@@ -80,7 +81,13 @@ def convert(source: Source, preprocessing: Preprocessing, strict: bool, numbers:
             _add(chunk, recording, x)
         except MemoryError:
             raise
-        except Exception as error:  # noqa: BLE001  (one foreign file in a million may do anything to a parser)
+        except OSError as error:  # a disk or a network that fails now is no fault of the recording
+            raise UserError(
+                f"record {name} cannot be read ({error}); what is done is kept, and the same command goes on"
+            ) from None
+        except Exception as error:  # (one foreign file in a million may do anything to a parser)
+            if isinstance(error, UserError) and not isinstance(error, DataError):
+                raise  # such as a package that is not installed
             reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"
             if strict:
                 raise DataError(f"record {name}: {reason}") from None
@@ -109,9 +116,10 @@ def _silence(recording: Recording, preprocessing: Preprocessing) -> str:
 def _add(chunk: Chunk, recording: Recording, x: NDArray[np.float32]) -> None:
     if broken := [label for label in recording.labels if SEPARATOR in label]:
         raise DataError(f"label {broken[0]!r} has a {SEPARATOR!r} in it, which separates labels")
+    for name, marks in (("beats", recording.beats), ("spans", recording.spans)):
+        if marks is not None and len({len(getattr(marks, field)) for field in marks.__slots__}) > 1:
+            raise DataError(f"the columns of its {name} differ in length")
     scale = max(float(np.abs(x).max()) / _MAX, 1e-6)
-    of = len(chunk.signals)
-    chunk.signals.append(np.rint(x / scale).astype(np.int16))
     row = (
         recording.record,
         recording.patient,
@@ -123,6 +131,10 @@ def _add(chunk: Chunk, recording: Recording, x: NDArray[np.float32]) -> None:
         None if recording.age is None else float(recording.age),
         recording.sex,
     )
+    counts = np.rint(x / scale).astype(np.int16)
+    of = len(chunk.signals)
+    # Nothing fails from here on: a recording is added as a whole.
+    chunk.signals.append(counts)
     for column, value in zip(RECORDS, row, strict=True):
         chunk.records[column].append(value)
     if recording.beats is not None:

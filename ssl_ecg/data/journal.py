@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ssl_ecg.data.convert import BEATS, RECORDS, SPANS, Chunk
+from ssl_ecg.errors import DataError
 
 _TYPES: dict[str, pa.DataType] = {
     "length": pa.int64(),
@@ -32,6 +33,7 @@ _TYPES: dict[str, pa.DataType] = {
 _MANY_ALIKE = ("patient", "split", "labels", "sex", "label", "lead")  # written as numbers of distinct values
 
 SIGNALS = "signals.i16"
+_NAME = "journal.jsonl"
 
 
 class Journal:
@@ -48,15 +50,17 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lines = folder / "journal.jsonl"
+        self._lines = folder / _NAME
         self.done = self.kept = self.bytes = 0
         end = 0
-        if self._lines.exists():
+        if self._lines.exists() and (folder / SIGNALS).exists():
             with open(self._lines, "rb") as lines, open(folder / SIGNALS, "rb") as signals:
                 for line in lines:
+                    if not line.endswith(b"\n"):  # half a line
+                        break
                     try:
                         entry = json.loads(line)
-                    except ValueError:  # half a line
+                    except ValueError:
                         break
                     if zlib.crc32(signals.read(entry["bytes"])) != entry["crc"]:
                         break
@@ -104,6 +108,9 @@ class Journal:
 
         Returns:
             The recordings that were left out and why ("dropped"), and what was odd with others ("noted").
+
+        Raises:
+            DataError: if another process wrote here too, where files cannot be locked.
         """
         self._journal.flush()
         tables: dict[str, list[pa.RecordBatch]] = {"records": [], "beats": [], "spans": []}
@@ -123,13 +130,22 @@ class Journal:
                 first += entry["kept"]
                 report["dropped"] += [{"record": record, "reason": reason} for record, reason in entry["dropped"]]
                 report["noted"] += [{"record": record, "note": note} for record, note in entry["noted"]]
+        if first != self.kept or 2 * offset != self.bytes or self.bytes != (self.folder / SIGNALS).stat().st_size:
+            raise DataError(f"another process wrote into {self.folder} at the same time: run it again, alone")
         for name, batches in tables.items():
             pq.write_table(_compact(pa.Table.from_batches(batches)), self.folder / f"{name}.parquet")
         return report
 
-    def remove(self) -> None:
-        """Take the journal away, once the tables are written."""
-        self._lines.unlink()
+    @staticmethod
+    def has_dropped(folder: Path) -> bool:
+        """Whether a journal in this folder has left out a recording."""
+        with Journal(folder) as journal:
+            return journal.kept < journal.done
+
+    @staticmethod
+    def remove(folder: Path) -> None:
+        """Take the journal away: the tables are written, or all is to be read again."""
+        (folder / _NAME).unlink(missing_ok=True)
 
     def _count(self, entry: dict[str, Any]) -> None:
         self.done += entry["count"]

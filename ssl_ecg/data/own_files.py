@@ -47,3 +47,8 @@ class OwnFiles(Lazy, Source):
             except DataError as error:  # as a rule the first can be read
                 problems.append(error)
         raise problems[0]
+
+
+def cohort_of(source: Source, place: Path) -> str:
+    """Under what name the patients of a folder or file are known: numbers such as 0001 are in many of them."""
+    return f"{type(source).__name__}:{place.resolve().name}"

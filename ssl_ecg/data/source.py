@@ -51,7 +51,8 @@ class Recording:
 
     Attributes:
         record: name, unique within the source.
-        patient: whose it is; a patient is never on both sides of a split.
+        patient: whose it is; a patient is never on both sides of a split. A name that begins with "?" stands for
+            people who are not told apart: they are on one side together, and nobody takes them for one person.
         signal: shape (C, T), float32, in mV.
         fs: sampling rate, Hz.
         leads: name of each channel, length C, as the data set spells it.
@@ -94,6 +95,8 @@ class Source(ABC):
         leads: the leads all of its recordings have; what is prepared where nothing else is asked for.
         cohort: where its patients come from, the name of another source if they are that one's; "" if they are
             its own. An encoder pretrained on one source is so known to have seen patients of another.
+        covers: other sources whose recordings are among this one's under other names, so that an encoder pretrained
+            on it may have seen any of their patients.
         shared_patients: patients whom the data set's own protocol has on both sides of its split, with their
             records. Every other patient on both sides is a leak, and refused.
     """
@@ -104,7 +107,8 @@ class Source(ABC):
     simulated: ClassVar[bool] = False
     protocol: ClassVar[bool] = False
     leads: tuple[str, ...] = ("II",)
-    cohort: ClassVar[str] = ""
+    cohort: str = ""
+    covers: ClassVar[tuple[str, ...]] = ()
     shared_patients: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @property

@@ -46,9 +46,9 @@ def hold_out_patients(
     table = np.array(counts if len(counts) else [np.ones(len(names))], dtype=np.float64)
     table = table / table.sum(1, keepdims=True)  # share of each class that each patient holds: (classes, patients)
     rng = np.random.default_rng(seed)
-    draws = np.stack([rng.permutation(len(names))[:count] for _ in range(_DRAWS)])
+    draws = [rng.permutation(len(names))[:count].astype(np.int32) for _ in range(_DRAWS)]
     # log-odds: a class wholly on one side is the worst that can happen
-    share = np.clip(table[:, draws].sum(-1), 1e-3, 1 - 1e-3)
+    share = np.clip(np.stack([table[:, drawn].sum(-1) for drawn in draws], axis=1), 1e-3, 1 - 1e-3)
     target = count / len(names)
     cost = np.abs(np.log(share / (1 - share)) - np.log(target / (1 - target))).sum(0)
     return set(names[draws[int(cost.argmin())]].tolist())

@@ -60,6 +60,7 @@ class Store:
         fs: sampling rate, Hz.
         patients: names of all patients, sorted.
         patient: number of each recording's patient among them, shape (R,), int64.
+        person: the same, but a number of its own for each recording of people who are not told apart.
         source: name of the class it was prepared from.
         cohort: under what name its patients are known; see `Source`.
         classes: the K class names of the task.
@@ -101,6 +102,10 @@ class Store:
         order = np.argsort(names)
         self.patients: NDArray[np.str_] = names[order]
         self.patient: Tensor = torch.from_numpy(np.argsort(order)[self.records["patient"].cat.codes.to_numpy()])
+        # People who are not told apart share a side of a split, but are not one person.
+        unknown = torch.from_numpy(np.char.startswith(self.patients, "?"))[self.patient]
+        alone = len(self.patients) + torch.arange(len(self.patient))
+        self.person: Tensor = torch.where(unknown, alone, self.patient)
         self.offset = torch.from_numpy(self.records["offset"].to_numpy(np.int64, copy=True))
         self.length = torch.from_numpy(self.records["length"].to_numpy(np.int64, copy=True))
         self.scale = torch.from_numpy(self.records["scale"].to_numpy(np.float32, copy=True))

@@ -94,7 +94,7 @@ def _is_plain_16_bit(header: Header) -> bool:
     )
 
 
-def _plain_16_bit(header: Header) -> tuple[NDArray[np.float32], list[int]]:
+def _plain_16_bit(header: Header) -> tuple[NDArray[np.float32], list[int | None]]:
     """Signals and checksums of the format that nearly all large data sets have, without a detour."""
     first, n = header.channels[0], len(header.channels)
     file = header.path.parent / first.file
@@ -107,12 +107,15 @@ def _plain_16_bit(header: Header) -> tuple[NDArray[np.float32], list[int]]:
     return signal, [int(total) % 65536 for total in counts.sum(axis=1, dtype=np.int64)]
 
 
-def _any_format(header: Header) -> tuple[NDArray[np.float32], list[int]]:
+def _any_format(header: Header) -> tuple[NDArray[np.float32], list[int | None]]:
     import wfdb
 
     raw = wfdb.rdrecord(str(header.path.with_suffix("")), physical=False, return_res=32)
     digital = np.ascontiguousarray(raw.d_signal.T)
-    sums = [int(total) % 65536 for total in digital.sum(axis=1, dtype=np.int64)]
+    sums = [
+        int(total) % 65536 if channel.per_frame == 1 and not channel.skew else channel.checksum
+        for channel, total in zip(header.channels, digital.sum(axis=1, dtype=np.int64), strict=True)
+    ]  # wfdb has averaged the frames or shifted the channel: nothing is left to compare
     raw.d_signal = digital.T  # one channel after the other in memory: twice as fast
     return np.ascontiguousarray(raw.dac(return_res=32).T, dtype=np.float32), sums
 

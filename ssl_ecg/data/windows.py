@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -175,6 +176,16 @@ def labelled(store: Store) -> Windows:
     """The windows that carry the classes of a store's task."""
     kinds: dict[str, type[Windows]] = {"beat": BeatCentred, "record": Whole, "rhythm": ByRhythm}
     return kinds[store.task]()
+
+
+def report_short(store: Store, samples: int) -> None:
+    """Say on stderr how many recordings no window of so many samples fits into: they are left out."""
+    if short := int((store.length < samples).sum()):
+        print(
+            f"{short:,} of {len(store.length):,} recordings are shorter than a window of {samples / store.fs:g} s "
+            "and are left out",
+            file=sys.stderr,
+        )
 
 
 def _unlabelled(store: Store, record: Tensor, start: Tensor) -> WindowIndex:

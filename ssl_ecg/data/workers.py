@@ -43,7 +43,7 @@ def in_order(
         running: deque[Future[R]] = deque()
         try:
             for task in tasks:
-                with _without_main():  # the first call starts the processes
+                with _without_main(shared):  # the first call starts the processes
                     running.append(pool.submit(_call, function, task))
                 if len(running) >= ahead * workers:
                     yield running.popleft().result()
@@ -77,8 +77,14 @@ def _call(function: Callable[..., R], task: object) -> R:
 
 
 @contextmanager
-def _without_main() -> Iterator[None]:
-    """Keep processes that start from importing the command's module again, and with it all of torch."""
+def _without_main(shared: tuple[Any, ...]) -> Iterator[None]:
+    """Keep processes that start from importing the command's module again, and with it all of torch.
+
+    Not where what they need is a class of that very module, as in a user's own script.
+    """
+    if any(type(item).__module__ == "__main__" for item in shared):
+        yield
+        return
     main = sys.modules["__main__"]
     sys.modules["__main__"] = ModuleType("__main__")
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.report.style import colour, marker, new_figure, save, tidy
-from ssl_ecg.report.tables import write_json
+from ssl_ecg.report.tables import plain, write_json
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,16 +76,16 @@ def summarise(store: Store) -> dict[str, Any]:
 
 
 def write_summary(store: Store, summary: Mapping[str, Any]) -> None:
-    """Write `summary.json` and `summary.png` into the store's folder, unless they are there.
+    """Write `summary.json` and `summary.png` into the store's folder, unless they are there and say the same.
 
     Raises:
         UserError: if they cannot be written.
     """
     picture, document = store.path / "summary.png", store.path / "summary.json"
-    if not picture.exists():
-        save(data_figure(store, summary), picture, dpi=110)
-    if not document.exists():
-        write_json(summary, document)
+    if picture.exists() and document.exists() and json.loads(document.read_text()) == plain(summary):
+        return  # another task of the same data has other classes
+    save(data_figure(store, summary), picture, dpi=110)
+    write_json(summary, document)
 
 
 def print_summary(summary: Mapping[str, Any]) -> None:

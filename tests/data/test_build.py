@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from toy import Toy
 
 from ssl_ecg.data import build as building
 from ssl_ecg.data.build import build, find
 from ssl_ecg.data.convert import convert
 from ssl_ecg.data.journal import Journal
+from ssl_ecg.data.positives import SamePatient
 from ssl_ecg.data.source import Recording, Spans
 from ssl_ecg.data.sources import Prepared, Simulated
-from ssl_ecg.data.windows import ByRhythm, labelled
+from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import ByRhythm, Sliding, labelled
 from ssl_ecg.data.workers import in_order
-from ssl_ecg.errors import DataError
+from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.preprocessing import Preprocessing
 
 P = Preprocessing(leads=("II", "V1"), window=3.0)
@@ -74,6 +78,92 @@ def test_what_is_done_is_not_done_again(
     assert read == list(range(12))
     assert content(store.path) == undisturbed
     assert find(Toy(broken=4), P, tmp_path) == store.path
+
+
+@pytest.mark.parametrize("damage", ["no newline", "no signals"])
+def test_a_kill_at_an_awkward_moment(damage: str, undisturbed: dict[str, bytes], tmp_path: Path) -> None:
+    with Journal(tmp_path) as journal:
+        for number in range(4):
+            journal.add(convert(Toy(broken=4), P, False, range(number, number + 1)))
+    if damage == "no newline":
+        lines = (tmp_path / "journal.jsonl").read_bytes()
+        (tmp_path / "journal.jsonl").write_bytes(lines[:-1])
+    else:
+        (tmp_path / "signals.i16").unlink()
+    with Journal(tmp_path) as journal:
+        assert journal.done == (3 if damage == "no newline" else 0)
+        for number in range(journal.done, 12):
+            journal.add(convert(Toy(broken=4), P, False, range(number, number + 1)))
+        journal.finish()
+    assert (tmp_path / "signals.i16").read_bytes() == undisturbed["signals.i16"]
+
+
+def test_a_store_that_only_lacked_its_name_is_not_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = build(Toy(), P, tmp_path).path
+    whole.rename(tmp_path / f".{whole.name}.part")
+    monkeypatch.setattr(Toy, "read", lambda self, number: pytest.fail("read"))
+    assert build(Toy(), P, tmp_path).path == whole
+
+
+class Failing(Toy):
+    """A network that is gone, a package that is missing, files that are all damaged: until that is mended."""
+
+    error: Exception | None = None
+
+    def read(self, number: int) -> Recording:
+        if number and self.error is not None:
+            raise self.error
+        return super().read(number)
+
+
+@pytest.mark.parametrize("error", [OSError(5, "Input/output error"), UserError("h5py is not installed")])
+def test_what_is_no_fault_of_the_recording_is_not_held_against_it(
+    error: Exception, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Failing, "error", error)
+    with pytest.raises(UserError, match=r"Input/output error|h5py is not installed"):
+        build(Failing(), P, tmp_path)
+    monkeypatch.setattr(Failing, "error", None)
+    store = build(Failing(), P, tmp_path)
+    assert len(store.records) == 12 and not store.report["dropped"]
+
+
+def test_files_that_are_mended_are_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Failing, "error", DataError("damaged"))
+    with pytest.raises(DataError, match="record r1: damaged"):
+        build(Failing(), P, tmp_path, strict=True)
+    assert len(build(Failing(), P, tmp_path).records) == 1
+    monkeypatch.setattr(Failing, "error", None)
+    assert len(build(Failing(), P, tmp_path).records) == 1  # the store is there
+    assert len(build(Failing(), P, tmp_path, again=True).records) == 12
+    assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".")] == []
+
+
+def test_if_files_come_or_go_meanwhile_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = iter([["r0", "r1"], *[["r1", "r0"]] * 9])
+    monkeypatch.setattr(Toy, "records", property(lambda self: next(names)))
+    monkeypatch.setattr(Toy, "read", lambda self, number, read=Toy.read: read(self, 1 - number))
+    with pytest.raises(DataError, match="were files added or removed"):
+        build(Toy(), P, tmp_path)
+
+
+class Strangers(Toy):
+    """Nobody is told apart."""
+
+    def read(self, number: int) -> Recording:
+        return replace(super().read(number), patient="?crowd")
+
+
+def test_people_who_are_not_told_apart_are_not_one_person(tmp_path: Path) -> None:
+    store = build(Strangers(), P, tmp_path)
+    assert store.patient.unique().tolist() == [0]
+    assert len(store.person.unique()) == 12
+    windows = WindowSet(store, P, Sliding(1.0).index(store, P.samples))
+    partners = SamePatient().partners(windows)
+    assert partners is not None
+    rows = torch.arange(len(windows))
+    drawn = partners.draw(rows, seed=0, step=0)
+    assert torch.equal(windows.index.record[drawn], windows.index.record[rows])
 
 
 def test_signals_that_do_not_match_the_journal_are_made_anew(undisturbed: dict[str, bytes], tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def windows_of(patient: list[int], record: list[int], start: list[int]) -> Windo
     """Windows of records (each window's record and start) whose patients are given; their signals are not needed."""
     index = WindowIndex(*(torch.tensor(values, dtype=torch.int64) for values in (record, start, record, record)))
     length = torch.full((len(patient),), max(start) + 1)
-    there = SimpleNamespace(fs=FS, length=length, patient=torch.tensor(patient), scattered=True)
+    there = SimpleNamespace(fs=FS, length=length, person=torch.tensor(patient), scattered=True)
     return WindowSet(cast("Store", there), P, index)
 
 
@@ -59,7 +59,7 @@ def allowed(positives: Positives, windows: WindowSet, i: int) -> set[int]:
     same = {j for j in others if record[j] == record[i]}
     if isinstance(positives, SameRecord):
         return {j for j in same if abs(start[j] - start[i]) <= positives.within * FS} or {i}
-    patient = windows.store.patient[windows.index.record].tolist()
+    patient = windows.store.person[windows.index.record].tolist()
     return {j for j in others if patient[j] == patient[i] and record[j] != record[i]} or same or {i}
 
 
@@ -125,7 +125,7 @@ def test_a_million_windows_of_many_patients_are_drawn_from() -> None:
     record = np.arange(n) // 2
     windows = windows_of((np.arange(n // 2) // 3).tolist(), record.tolist(), (np.arange(n) % 2).tolist())
     rows = torch.arange(n)
-    whose = windows.store.patient[windows.index.record]
+    whose = windows.store.person[windows.index.record]
     partners = SamePatient().partners(windows)
     assert partners is not None
     drawn = partners.draw(rows, 0, 0)

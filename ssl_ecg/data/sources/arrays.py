@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from ssl_ecg.data import array_files
-from ssl_ecg.data.own_files import OwnFiles
+from ssl_ecg.data.own_files import OwnFiles, cohort_of
 from ssl_ecg.data.source import Recording
 from ssl_ecg.data.wfdb_io import TO_MV
 from ssl_ecg.errors import DataError, UserError
@@ -62,6 +62,7 @@ class Arrays(OwnFiles):
         self.unit = unit
         self.dataset = dataset
         super().__init__(labels, leads)
+        self.cohort = cohort_of(self, self.path)
 
     def ensure(self, limit: int | None = None) -> None:
         """See that there are recordings of the leads that are named, and that the table is of them."""
@@ -120,7 +121,8 @@ class Arrays(OwnFiles):
         """In alphabetical order of their names."""
         paths = self.path.rglob("*") if self.path.is_dir() else [self.path]
         files = [path for path in paths if path.suffix in array_files.SUFFIXES and path.is_file()]
-        return sorted((file for file in files if file != self.labels), key=self._name)
+        labels = self.labels.resolve() if self.labels else None
+        return sorted((file for file in files if file.resolve() != labels), key=self._name)
 
     @cached_property
     def _counts(self) -> list[int | None]:

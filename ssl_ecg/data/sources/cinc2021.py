@@ -55,7 +55,7 @@ class CinC2021(Lazy, PhysioNetSource):
 
     Headers do not say whose a recording is. In Chapman-Shaoxing and Ningbo each is of another person, and splits
     follow from its name (`hashed_split`). The other six have several recordings of some of their patients: each
-    of these databases counts as one patient, called by its name and always in training, so that nobody is on
+    of these databases counts as one group ("?" and its name) and always in training, so that nobody is on
     both sides. An encoder pretrained on them has seen all patients of PTB-XL and of the other originals.
 
     Read from the official layout (`training/<database>/g1/<record>.hea` and `.mat`) or from any folder with
@@ -81,6 +81,8 @@ class CinC2021(Lazy, PhysioNetSource):
     task = "record"
     multilabel = True
     leads = STANDARD_12
+
+    covers = ("PTBXL",)  # as HR00001 and so on
 
     def __init__(
         self, root: str = "data/challenge-2021", databases: tuple[Database, ...] | None = None, download: bool = True
@@ -135,7 +137,7 @@ class CinC2021(Lazy, PhysioNetSource):
         alone = database in _ONE_EACH
         return Recording(
             record=name,
-            patient=name if alone else str(database),
+            patient=name if alone else f"?{database}",
             signal=read_signal(header),
             fs=header.fs,
             leads=header.leads,

@@ -156,7 +156,7 @@ class Prepared(Lazy, Source):
         spans = self._rows("spans", number)
         if spans.empty:
             return None
-        start, end = (self._at_our_rate(spans[name], number) for name in ("start", "end"))
+        start, end = (self._at_our_rate(spans[name], number, last) for name, last in (("start", 1), ("end", 0)))
         labels, leads = (spans[name].to_numpy().astype(str) for name in ("label", "lead"))
         return Spans(start, end, labels, leads)
 
@@ -165,10 +165,10 @@ class Prepared(Lazy, Source):
         rows: pd.DataFrame = getattr(self._store, table)
         return rows.iloc[slice(*np.searchsorted(rows["record"], [number, number + 1]))]
 
-    def _at_our_rate(self, samples: pd.Series[int], number: int) -> NDArray[np.int64]:
+    def _at_our_rate(self, samples: pd.Series[int], number: int, last: int = 1) -> NDArray[np.int64]:
         row = self._store.records.iloc[number]
         ours = np.rint(samples.to_numpy() * (self._store.fs / row["source_fs"])).astype(np.int64)
-        inside: NDArray[np.int64] = np.minimum(ours, row["length"] - 1)
+        inside: NDArray[np.int64] = np.minimum(ours, row["length"] - last)
         return inside
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
-from ssl_ecg.data.own_files import OwnFiles
+from ssl_ecg.data.own_files import OwnFiles, cohort_of
 from ssl_ecg.data.source import Recording
 from ssl_ecg.data.wfdb_io import read_header, read_signal
 from ssl_ecg.errors import DataError
@@ -37,6 +37,7 @@ class WFDBFolder(OwnFiles):
     def __init__(self, root: str, labels: str | None = None, leads: tuple[str, ...] | None = None) -> None:
         self.root = Path(root).expanduser()
         super().__init__(labels, leads)
+        self.cohort = cohort_of(self, self.root)
 
     def ensure(self, limit: int | None = None) -> None:
         """See that there are records, and that the table is of them."""
