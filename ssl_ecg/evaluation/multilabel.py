@@ -140,7 +140,8 @@ def fit_multilabel_probe(
         coefficients=coefficients,
         intercept=intercept,
         converged=bool(fit.converged.all()),
-        thresholds=np.array(thresholds),
+        # A class that nobody had in training is never predicted, whoever has it in the validation split.
+        thresholds=np.where(targets[learned].any(axis=0), thresholds, 0.5),
     )
 
 

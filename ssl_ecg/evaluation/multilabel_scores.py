@@ -137,9 +137,9 @@ def best_threshold(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]
         scores: more means likelier, shape (n,).
 
     Returns:
-        0.5 if no sample is positive, or all score alike.
+        0.5 if no sample is positive.
     """
-    if not positive.any() or scores.min() == scores.max():
+    if not positive.any():
         return 0.5
     ascending = np.sort(scores)
     steps = np.unique(scores[positive])  # between two of them, only false alarms are added

@@ -163,6 +163,16 @@ def test_thresholds_are_those_of_the_best_f1_of_what_was_held_out():
     assert rare.thresholds.tolist() == [0.5, 0.5, 0.5]  # nothing was held out
 
 
+def test_a_class_that_nobody_had_in_training_is_never_predicted():
+    x, targets, patients = records()
+    validation = np.isin(patients, np.unique(patients)[:75])
+    targets = targets.copy()
+    targets[~validation, 1] = False
+    probe = fit_multilabel_probe({"x": x}, targets, patients, validation=validation, cs=[1.0])
+    assert targets[validation, 1].any()
+    assert not (probe.predict_proba({"x": x})[:, 1] >= probe.thresholds[1]).any()
+
+
 def test_few_informative_features_are_not_drowned_by_many():
     rng = np.random.default_rng(0)
     targets, patients = rng.integers(0, 2, (400, 2)).astype(bool), rng.integers(0, 40, 400)
