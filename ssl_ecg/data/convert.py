@@ -85,7 +85,7 @@ def convert(source: Source, preprocessing: Preprocessing, strict: bool, numbers:
             raise UserError(
                 f"record {name} cannot be read ({error}); what is done is kept, and the same command goes on"
             ) from None
-        except Exception as error:  # (one foreign file in a million may do anything to a parser)
+        except Exception as error:  # one foreign file in a million may do anything to a parser
             if isinstance(error, UserError) and not isinstance(error, DataError):
                 raise  # such as a package that is not installed
             reason = str(error) if isinstance(error, DataError) else f"{type(error).__name__}: {error}"

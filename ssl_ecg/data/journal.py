@@ -126,7 +126,7 @@ class Journal:
                 offset += int(before[-1])
                 for name, columns in (("beats", BEATS), ("spans", SPANS)):
                     record = first + np.array(entry[name]["of"], dtype=np.int32)
-                    tables[name].append(_batch(entry[name], columns, {"record": record.astype(np.int32)}))
+                    tables[name].append(_batch(entry[name], columns, {"record": record}))
                 first += entry["kept"]
                 report["dropped"] += [{"record": record, "reason": reason} for record, reason in entry["dropped"]]
                 report["noted"] += [{"record": record, "note": note} for record, note in entry["noted"]]
