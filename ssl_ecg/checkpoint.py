@@ -41,6 +41,13 @@ def patient_hash(source: str, patient: str) -> str:
     return hashlib.sha256(f"{source}:{patient}".encode()).hexdigest()[:16]
 
 
+def golden_signal(window: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A signal to store with a checkpoint: noise with the spectrum of a window (C, T), nobody's ECG."""
+    spectrum = np.abs(np.fft.rfft(window, axis=-1))
+    phase = np.exp(2j * np.pi * np.random.default_rng(0).random(spectrum.shape))
+    return np.fft.irfft(spectrum * phase, n=window.shape[-1]).astype(np.float32)
+
+
 class PretrainedEncoder(nn.Module):
     """A frozen encoder that takes raw recordings.
 
@@ -48,6 +55,7 @@ class PretrainedEncoder(nn.Module):
         encoder: maps windows to embeddings.
         preprocessing: what the encoder was trained with, applied to every signal.
         card: how it was pretrained (`config.json`'s "pretraining").
+        weights: SHA-256 of the file its weights came from, if it came from one.
 
     Example:
         >>> encoder = load_encoder("runs/simclr-mitbih")        # doctest: +SKIP
@@ -55,11 +63,14 @@ class PretrainedEncoder(nn.Module):
         (256,)
     """
 
-    def __init__(self, encoder: Encoder, preprocessing: Preprocessing, card: dict[str, Any] | None = None) -> None:
+    def __init__(
+        self, encoder: Encoder, preprocessing: Preprocessing, card: dict[str, Any] | None = None, weights: str = ""
+    ) -> None:
         super().__init__()
         self.encoder = encoder.eval().requires_grad_(False)
         self.preprocessing = preprocessing
         self.card = card or {}
+        self.weights = weights
 
     @property
     def dim(self) -> int:
@@ -224,7 +235,7 @@ def load_encoder(path: str | Path) -> PretrainedEncoder:
         raise
     except Exception as error:  # noqa: BLE001  (safetensors and torch each raise several kinds of their own)
         raise CheckpointError(f"{folder} cannot be loaded: {error}") from None
-    pretrained = PretrainedEncoder(encoder, preprocessing, config.get("pretraining"))
+    pretrained = PretrainedEncoder(encoder, preprocessing, config.get("pretraining"), found)
     _check_golden(pretrained, golden, config, folder)
     return pretrained
 

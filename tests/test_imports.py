@@ -22,6 +22,7 @@ LAYERS = [
     {"methods", "checkpoint"},
     {"evaluation"},
     {"training"},
+    {"protocol"},
     {"report", "deploy", "hub", "run"},
 ]
 

@@ -21,6 +21,8 @@ from ssl_ecg.data.windows import BeatCentred, PeakCentred
 from ssl_ecg.errors import DataError
 from ssl_ecg.evaluation.rhythm import rr_features
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.protocol import guard
+from ssl_ecg.protocol.study import rhythm_of
 
 
 @pytest.fixture(scope="module")
@@ -79,30 +81,30 @@ def test_with_few_unseen_patients_all_judge_and_it_is_said() -> None:
     side = SimpleNamespace(patient=np.array(["a", "a", *"bcdefg"]))
     encoder = SimpleNamespace(saw=lambda name, patients: [p for p in patients if p in seen])
     seen = ["a", "b"]
-    assert probe.unseen_by(encoder, "Any", side).tolist() == [False] * 3 + [True] * 5
-    assert probe._validated(probe.unseen_by(encoder, "Any", side), side).startswith("inductive: judged by 5")
+    assert guard.unseen_by(encoder, "Any", side).tolist() == [False] * 3 + [True] * 5
+    assert probe._validated(guard.unseen_by(encoder, "Any", side), side).startswith("inductive: judged by 5")
     seen = ["a", "b", "c"]
-    assert probe.unseen_by(encoder, "Any", side) is None
+    assert guard.unseen_by(encoder, "Any", side) is None
     assert "transductive" in probe._validated(None, side)
 
 
 def test_where_there_is_a_validation_split_its_unseen_patients_judge() -> None:
     side = SimpleNamespace(patient=np.array([*"aabcdefghij"]), split=np.array(["train"] * 4 + ["val"] * 7))
     encoder = SimpleNamespace(saw=lambda name, patients: [p for p in patients if p in seen])
-    validation = probe.validation_of(side)
+    validation = guard.validation_of(side)
     assert validation is not None
     seen = ["a", "b", "d"]
-    assert probe.unseen_by(encoder, "Any", side, validation).tolist() == [False] * 5 + [True] * 6
-    assert probe.unseen_by(encoder, "Any", side).tolist() == [False] * 3 + [True] + [False] + [True] * 6
+    assert guard.unseen_by(encoder, "Any", side, validation).tolist() == [False] * 5 + [True] * 6
+    assert guard.unseen_by(encoder, "Any", side).tolist() == [False] * 3 + [True] + [False] + [True] * 6
     seen = ["d", "e", "f"]
-    assert probe.unseen_by(encoder, "Any", side, validation) is None
-    assert probe.validation_of(SimpleNamespace(split=np.array(["train", "train"]))) is None
+    assert guard.unseen_by(encoder, "Any", side, validation) is None
+    assert guard.validation_of(SimpleNamespace(split=np.array(["train", "train"]))) is None
 
 
 def test_test_patients_seen_in_pretraining_are_said(simulated: Path) -> None:
     encoder = load_encoder(simulated)
-    assert probe._setting(["p00001"], MITBIH()) == "transductive: 1 test patient(s) were in pretraining"
-    assert "records 201, 202" in probe._setting(["201"], MITBIH())
+    assert guard.setting_of(["p00001"], MITBIH()) == "transductive: 1 test patient(s) were in pretraining"
+    assert "records 201, 202" in guard.setting_of(["201"], MITBIH())
     assert encoder.saw("Simulated", ["p00000"]) == ["p00000"]
     assert encoder.saw("MITBIH", ["p00000"]) == []
 
@@ -161,7 +163,7 @@ def test_windows_rhythm_and_labels_belong_to_the_same_beat(mitdb: Path, here: Pa
     source = MITBIH(str(mitdb))
     store = build(source, p, here / "cache")
     everything = WindowSet(store, p, BeatCentred().index(store, p.samples))
-    rhythm = probe.rhythm_of(store)
+    rhythm = rhythm_of(store)
     recording = next(r for r in source.recordings() if r.record == "208")
     assert recording.beats is not None
     mine = everything.where(everything.record == "208")
@@ -202,8 +204,8 @@ def test_a_patient_on_both_sides_is_refused(here: Path, simulated: Path, monkeyp
     source = Simulated(patients=80, records_per_patient=3)
     encoder = load_encoder(simulated)
     store = build(source, encoder.preprocessing, here / "cache")
-    train, test = probe.labelled_sides(store, source, encoder)
+    train, test = guard.labelled_sides(store, source, encoder)
     assert not set(train.patient) & set(test.patient)
     store.patient[torch.from_numpy((store.records["split"] == "test").to_numpy())] = 0  # plant one
     with pytest.raises(DataError, match="in both train and test, which would leak: p00000"):
-        probe.labelled_sides(store, source, encoder)
+        guard.labelled_sides(store, source, encoder)

@@ -27,7 +27,8 @@ def detect_r_peaks(signal: NDArray[np.floating], fs: float) -> NDArray[np.int64]
     sos = scipy.signal.butter(2, (5.0, min(20.0, 0.45 * fs)), "bandpass", fs=fs, output="sos")
     band = scipy.signal.sosfiltfilt(sos, signal, axis=-1)
     energy = np.square(np.gradient(band, axis=-1)).sum(0)
-    energy = np.sqrt(scipy.ndimage.uniform_filter1d(energy, max(1, round(0.1 * fs))))
+    mean = scipy.ndimage.uniform_filter1d(energy, max(1, round(0.1 * fs)))
+    energy = np.sqrt(np.maximum(mean, 0))  # where it is flat, a running mean rounds to below 0
     # The typical height of a beat: the median of the largest value in each 2 s, over the half minute around.
     per = max(1, round(2 * fs))
     tops = np.array([part.max() for part in np.array_split(energy, max(1, len(energy) // per))])

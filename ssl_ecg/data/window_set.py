@@ -40,11 +40,18 @@ class WindowSet:
         """Normalised windows, in order: tensors (B, C, T)."""
         yield from map(self.load, torch.arange(len(self)).split(batch_size))
 
+    def conditioned(self, batch_size: int = 1024) -> Iterator[Tensor]:
+        """The same, but not normalised window by window: in mV, where neither the source nor the record was scaled."""
+        for rows in torch.arange(len(self)).split(batch_size):
+            yield self._gathered(rows)
+
     def load(self, rows: Tensor) -> Tensor:
         """Some windows, normalised: those of numbers `rows` (B,), as a tensor (B, C, T)."""
+        return self.preprocessing.normalise_windows(self._gathered(rows), inplace=True)
+
+    def _gathered(self, rows: Tensor) -> Tensor:
         chosen = self.index[rows]
-        x = self.store.gather(chosen.record, chosen.start, self.preprocessing.samples)
-        return self.preprocessing.normalise_windows(x, inplace=True)
+        return self.store.gather(chosen.record, chosen.start, self.preprocessing.samples)
 
     @property
     def label(self) -> NDArray[np.int64]:

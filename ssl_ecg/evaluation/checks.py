@@ -98,3 +98,17 @@ def check_features(features: NDArray[np.floating[Any]], name: str) -> NDArray[np
     if bad.any():
         raise UserError(f"{bad.sum()} of {len(x)} rows of {name} features are not finite (first: row {bad.argmax()})")
     return x
+
+
+def check_windows(windows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """The windows as float32, shape (n, C, T).
+
+    Raises:
+        UserError: for another shape, no channels or samples, or values that are not finite.
+    """
+    x = np.asarray(windows, dtype=np.float32)
+    if x.ndim != 3 or 0 in x.shape[1:]:
+        raise UserError(f"expected windows of shape (n, C, T), got {x.shape}")
+    if bad := int((~np.isfinite(x).all(axis=(1, 2))).sum()):
+        raise UserError(f"{bad} of {len(x)} windows hold values that are not finite")
+    return x

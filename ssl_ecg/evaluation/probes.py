@@ -111,7 +111,7 @@ class Design:
         rows: the samples whose mean and standard deviation count, shape (n,), bool; all by default.
 
     Attributes:
-        x: rotated features, shape (n, d).
+        x: rotated features, shape (n, d), or fewer columns where a block has more of them than there are samples.
         sizes: columns of each block, in order.
         mean: of each feature, shape (d,).
         scale: standard deviation of each feature, 1 where it is constant, shape (d,).
@@ -129,14 +129,15 @@ class Design:
         x = torch.from_numpy((raw - self.mean) / self.scale).to(weight.device)
         self._centre = (weight * x).sum(dim=0)
         x = x - self._centre
-        moments = [(block * weight).T @ block for block in x.split(list(self.sizes.values()), dim=1)]
-        self._rotation = torch.block_diag(*(torch.linalg.eigh(m.double())[1].to(x) for m in moments))
+        rotations = [_principal_axes(block, weight) for block in x.split(list(self.sizes.values()), dim=1)]
+        self._kept = {name: axes.shape[1] for name, axes in zip(self.sizes, rotations, strict=True)}
+        self._rotation = torch.block_diag(*rotations)
         self.x = x @ self._rotation
 
     def penalties(self, weightings: Sequence[Weights]) -> Tensor:
         """Penalty of every feature, shape (d, number of weightings): a block's weight divides it, squared."""
         columns = [
-            [weights[name] ** -2 for name in self.sizes for _ in range(self.sizes[name])] for weights in weightings
+            [weights[name] ** -2 for name, kept in self._kept.items() for _ in range(kept)] for weights in weightings
         ]
         return torch.tensor(columns).to(self.x).T
 
@@ -149,6 +150,18 @@ class Design:
         coefficients = self._rotation.double() @ solution[:-1].double()
         intercept = solution[-1].double() - self._centre.double() @ coefficients
         return coefficients.float().cpu().numpy(), intercept.float().cpu().numpy()
+
+
+def _principal_axes(x: Tensor, weight: Tensor) -> Tensor:
+    """Orthonormal axes along which weighted features (n, d) are uncorrelated, shape (d, min(n, d)).
+
+    Of more features than samples, only what the samples span is kept: a penalised solution lies nowhere else.
+    """
+    if x.shape[1] <= x.shape[0]:
+        axes: Tensor = torch.linalg.eigh(((x * weight).T @ x).double())[1]
+        return axes.to(x)
+    basis = torch.linalg.qr(x.T.double())[0].to(x)
+    return basis @ _principal_axes(x @ basis, weight)
 
 
 def best(table: Sequence[Setting]) -> Setting:

@@ -3,20 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from ssl_ecg.errors import UserError
 
-from ssl_ecg.encoders import Encoder
+
+@dataclass(frozen=True)
+class Crops:
+    """Several shorter cuts of one window, whose embeddings are averaged.
+
+    An encoder pretrained on crops of a window has seen nothing as long as the window; the mean over evenly spaced
+    crops is what SimCLR calls multi-crop evaluation.
+
+    Args:
+        number: of crops, evenly spaced from the window's start to its end; they may overlap.
+        samples: length of each.
+
+    Raises:
+        UserError: for less than one crop or one sample.
+    """
+
+    number: int
+    samples: int
+
+    def __post_init__(self) -> None:
+        if self.number < 1 or self.samples < 1:
+            raise UserError(f"expected at least one crop of one sample, got {self.number} of {self.samples}")
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """Cut windows (B, C, T): shape (B number, C, samples), those of one window side by side.
+
+        Raises:
+            UserError: if a crop is longer than a window.
+        """
+        if self.samples > x.shape[-1]:
+            raise UserError(f"a crop of {self.samples} samples is longer than the window of {x.shape[-1]}")
+        starts = torch.linspace(0, x.shape[-1] - self.samples, self.number).round().long().tolist()
+        return torch.stack([x[..., start : start + self.samples] for start in starts], dim=1).flatten(0, 1)
 
 
 @torch.inference_mode()
-def embed(encoder: Encoder, windows: Iterable[Tensor]) -> Tensor:
+def embed(encoder: nn.Module, windows: Iterable[Tensor], crops: Crops | None = None) -> Tensor:
     """Embed batches of normalised windows, in evaluation mode, leaving the encoder's mode as it was.
 
     Args:
-        encoder: maps (B, C, T) to (B, D).
+        encoder: maps (B, C, T) to (B, D); an encoder, or one with a head.
         windows: batches (B, C, T).
+        crops: average over these crops of each window; the whole window by default.
 
     Returns:
         Shape (n, D), float32, on the CPU.
@@ -25,6 +60,13 @@ def embed(encoder: Encoder, windows: Iterable[Tensor]) -> Tensor:
     device = next(encoder.parameters()).device
     encoder.eval()
     try:
-        return torch.cat([encoder(x.to(device)).float().cpu() for x in windows])
+        return torch.cat([_embedded(encoder, x.to(device), crops).float().cpu() for x in windows])
     finally:
         encoder.train(training)
+
+
+def _embedded(encoder: Encoder, x: Tensor, crops: Crops | None) -> Tensor:
+    if crops is None:
+        z: Tensor = encoder(x)
+        return z
+    return encoder(crops(x)).unflatten(0, (-1, crops.number)).mean(dim=1)

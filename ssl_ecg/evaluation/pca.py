@@ -1,0 +1,91 @@
+"""Principal components of the raw signal: the features of a linear model without labels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from ssl_ecg.errors import UserError
+
+
+@dataclass(frozen=True, slots=True)
+class PrincipalComponents:
+    """Fitted principal components of windows.
+
+    Attributes:
+        mean: shape (C, T).
+        axes: shape (C T, k), in order of variance; the largest entry of each is positive.
+    """
+
+    mean: Tensor
+    axes: Tensor
+
+    def __call__(self, windows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Project windows (n, C, T), shape (n, k).
+
+        Raises:
+            UserError: for windows of another shape than those of the fit, or values that are not finite.
+        """
+        projected: NDArray[np.float32] = ((_flat(windows, self.mean.shape) - self.mean.flatten()) @ self.axes).numpy()
+        return projected
+
+    def residual(self, windows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+        """Mean squared error of each window redrawn from its components, as by a linear autoencoder, shape (n,).
+
+        Raises:
+            UserError: as for a projection.
+        """
+        x = _flat(windows, self.mean.shape) - self.mean.flatten()
+        lost: NDArray[np.float32] = (x - x @ self.axes @ self.axes.T).square().mean(dim=1).numpy()
+        return lost
+
+
+def fit_pca(train: NDArray[np.floating[Any]], n_components: int = 64, seed: int = 0) -> PrincipalComponents:
+    """Principal components of windows.
+
+    They come from randomised subspace iteration (Halko, Martinsson & Tropp, "Finding structure with randomness",
+    SIAM Review 2011), which stays fast where a window has 12 x 1000 values; components whose variances are nearly
+    equal may be mixed.
+
+    Args:
+        train: windows, shape (n, C, T).
+        n_components: at most min(n, C T) are made.
+        seed: of the iteration's start.
+
+    Raises:
+        UserError: for fewer than two windows, or values that are not finite.
+    """
+    if train.ndim != 3:
+        raise UserError(f"expected windows (n, C, T), got {train.shape}")
+    if len(train) < 2 or n_components < 1:
+        raise UserError(f"{len(train)} training windows do not make {n_components} components")
+    x = _flat(train, train.shape[1:])
+    mean = x.mean(dim=0)
+    return PrincipalComponents(mean.view(train.shape[1:]), _principal_axes(x - mean, n_components, seed))
+
+
+def _flat(windows: NDArray[np.floating[Any]], shape: tuple[int, ...]) -> Tensor:
+    if windows.shape[1:] != tuple(shape):
+        raise UserError(f"expected windows (n, C, T) of the C and T of the fit, {tuple(shape)}, got {windows.shape}")
+    x = torch.from_numpy(np.asarray(windows, dtype=np.float32)).flatten(1)
+    if bad := int((~x.isfinite().all(dim=1)).sum()):
+        raise UserError(f"{bad} of {len(x)} windows hold values that are not finite")
+    return x
+
+
+def _principal_axes(x: Tensor, n_components: int, seed: int) -> Tensor:
+    """Leading right singular vectors of x (n, d), shape (d, n_components)."""
+    n_components = min(n_components, *x.shape)
+    width = min(n_components + 16, *x.shape)
+    basis = torch.randn(x.shape[1], width, generator=torch.Generator().manual_seed(seed))
+    for _ in range(6):
+        basis = torch.linalg.qr(x.T @ (x @ basis))[0]
+    turn = torch.linalg.svd(x @ basis, full_matrices=False)[2].T
+    axes: Tensor = (basis @ turn)[:, :n_components]
+    largest = axes.gather(0, axes.abs().argmax(dim=0, keepdim=True))
+    return axes * largest.sign()

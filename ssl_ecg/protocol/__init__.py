@@ -1,0 +1,11 @@
+"""Who is fitted on, who is scored, and beside what: the same for every evaluation.
+
+study = open_study("runs/simclr-mitbih", MITBIH("data/mitdb"))
+for system in systems(study):                      # pretrained, untrained, raw PCA, RR alone, hand features, ...
+    train, test = system.features(study.train), system.features(study.test)
+"""
+
+from ssl_ecg.protocol.study import Study, open_study
+from ssl_ecg.protocol.systems import System, systems
+
+__all__ = ["Study", "System", "open_study", "systems"]

@@ -1,0 +1,73 @@
+"""The guard against leaks: who is on which side, whom the encoder has seen, and what that makes of a result."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg.checkpoint import PretrainedEncoder
+from ssl_ecg.data.source import Source
+from ssl_ecg.data.splits import check_disjoint
+from ssl_ecg.data.store import Store
+from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import labelled
+from ssl_ecg.errors import DataError
+
+_JUDGES = 5  # patients, at least, to judge settings by: as many as there are folds
+
+
+def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tuple[WindowSet, WindowSet]:
+    """The labelled windows to fit on (train and val patients) and to score on (test patients).
+
+    Where a window may belong to several classes, one that belongs to none is not labelled.
+
+    Raises:
+        DataError: if a side is empty, or a patient is on both without the protocol saying so.
+    """
+    index = labelled(store).index(store, encoder.preprocessing.samples)
+    everything = WindowSet(store, encoder.preprocessing, index)
+    everything = everything.where(np.asarray(everything.targets.any(axis=1)))
+    test = everything.split == "test"
+    sides = everything.where(~test), everything.where(test)
+    for side, what in zip(sides, ("train", "test"), strict=True):
+        if not len(side):
+            raise DataError(f"{type(data).__name__} has no labelled windows in its {what} split")
+    check_disjoint(
+        sides[0].patient.tolist(), sides[1].patient.tolist(), "train and test", frozenset(data.shared_patients)
+    )
+    return sides
+
+
+def validation_of(train: WindowSet) -> NDArray[np.bool_] | None:
+    """Which train windows are of the data set's validation split, shape (n,); None if it has no such split."""
+    mine = train.split == "val"
+    return mine if mine.any() else None
+
+
+def unseen_by(
+    encoder: PretrainedEncoder, cohort: str, train: WindowSet, validation: NDArray[np.bool_] | None = None
+) -> NDArray[np.bool_] | None:
+    """Which train windows are of patients the encoder has not seen, shape (n,); None for under five such patients.
+
+    Where there is a validation split, only its patients can judge, and only they count.
+    """
+    who = train.patient if validation is None else train.patient[validation]
+    patients = sorted(set(who.tolist()))
+    unseen = sorted(set(patients) - set(encoder.saw(cohort, patients)))
+    return np.isin(train.patient, unseen) if len(unseen) >= _JUDGES else None
+
+
+def setting_of(seen: list[str], data: Source) -> str:
+    """What pretraining on some of the test patients, unlabelled, makes of a result: inductive or transductive.
+
+    Args:
+        seen: the test patients who were in pretraining.
+        data: whose they are.
+    """
+    shared = [patient for patient in seen if patient in data.shared_patients]
+    if not seen:
+        return "inductive: no test patient was in pretraining"
+    if len(shared) == len(seen):
+        records = ", ".join(record for patient in shared for record in data.shared_patients[patient])
+        return f"inductive, but for the one subject of records {records} whom the protocol has on both sides"
+    return f"transductive: {len(seen)} test patient(s) were in pretraining"
