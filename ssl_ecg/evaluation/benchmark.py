@@ -41,10 +41,14 @@ class Labels:
     patients: NDArray[np.str_]
     records: NDArray[np.str_]
 
+    def where(self, mask: NDArray[np.bool_]) -> Labels:
+        """Those of a mask of shape (n,)."""
+        return Labels(self.y[mask], self.patients[mask], self.records[mask])
+
     def without(self, records: Sequence[str]) -> tuple[Labels, NDArray[np.bool_]]:
         """The samples of all other recordings, and which they are."""
         keep = ~np.isin(self.records, list(records))
-        return Labels(self.y[keep], self.patients[keep], self.records[keep]), keep
+        return self.where(keep), keep
 
 
 @dataclass(frozen=True)
@@ -87,6 +91,7 @@ class Benchmark:
     Attributes:
         multilabel: whether a sample may belong to several classes.
         too_few: classes that are not scored then, because too few test patients have or lack them.
+        resampled: scores on every resample of the test patients, of each system that was scored.
     """
 
     def __init__(
@@ -111,7 +116,7 @@ class Benchmark:
         self._bootstrap = self._bootstrap_of(test)
         rest, self._keep = test.without(self.exclude)
         self._rest = self._bootstrap_of(rest) if self.exclude else None
-        self._resampled: dict[str, Resampled] = {}
+        self.resampled: dict[str, Resampled] = {}
 
     def fit(self, system: str, train: Mapping[str, Features], judged: NDArray[np.bool_] | None = None) -> Result:
         """Fit one system's probe; everything is chosen inside the train patients.
@@ -136,7 +141,7 @@ class Benchmark:
         """
         p = fitted.probe.predict_proba(test)
         mine = self._bootstrap.resample(p, fitted.probe.decision)
-        self._resampled[fitted.system] = mine
+        self.resampled[fitted.system] = mine
         excluded = {}
         if self._rest is not None:
             excluded = self._rest.resample(p[self._keep], fitted.probe.decision).intervals()
@@ -145,11 +150,26 @@ class Benchmark:
             fitted.probe,
             p,
             mine.intervals(),
-            {other: difference(mine, self._resampled[other]) for other in versus},
+            {other: difference(mine, self.resampled[other]) for other in versus},
             excluded,
         )
 
     def _bootstrap_of(self, test: Labels) -> Bootstrap:
-        if self.multilabel:
-            return MultilabelBootstrap(test.y, test.patients, self.classes, **self._draws)
-        return PatientBootstrap(test.y, test.patients, self.classes, subsets=self._subsets, **self._draws)
+        return bootstrap_of(test, self.classes, subsets=self._subsets, **self._draws)
+
+
+def bootstrap_of(
+    labels: Labels, classes: Sequence[str], *, subsets: Sequence[Sequence[str]] = (), n_resamples: int, seed: int
+) -> Bootstrap:
+    """The bootstrap over patients that fits the labels.
+
+    Args:
+        labels: of the test side.
+        classes: the K class names.
+        subsets: groups of classes to also average the F1 over, where classes exclude each other.
+        n_resamples: B.
+        seed: of the draws.
+    """
+    if labels.y.ndim == 2:
+        return MultilabelBootstrap(labels.y, labels.patients, classes, n_resamples=n_resamples, seed=seed)
+    return PatientBootstrap(labels.y, labels.patients, classes, subsets=subsets, n_resamples=n_resamples, seed=seed)

@@ -16,17 +16,20 @@ from ssl_ecg.errors import DataError
 _JUDGES = 5  # patients, at least, to judge settings by: as many as there are folds
 
 
+def labelled_windows(store: Store, encoder: PretrainedEncoder) -> WindowSet:
+    """All labelled windows of a store: a window that belongs to none of the classes is not labelled."""
+    index = labelled(store).index(store, encoder.preprocessing.samples)
+    everything = WindowSet(store, encoder.preprocessing, index)
+    return everything.where(np.asarray(everything.targets.any(axis=1)))
+
+
 def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tuple[WindowSet, WindowSet]:
     """The labelled windows to fit on (train and val patients) and to score on (test patients).
-
-    Where a window may belong to several classes, one that belongs to none is not labelled.
 
     Raises:
         DataError: if a side is empty, or a patient is on both without the protocol saying so.
     """
-    index = labelled(store).index(store, encoder.preprocessing.samples)
-    everything = WindowSet(store, encoder.preprocessing, index)
-    everything = everything.where(np.asarray(everything.targets.any(axis=1)))
+    everything = labelled_windows(store, encoder)
     test = everything.split == "test"
     sides = everything.where(~test), everything.where(test)
     for side, what in zip(sides, ("train", "test"), strict=True):

@@ -31,9 +31,11 @@ class System(ABC):
 
     Attributes:
         name: what it is called in every table.
+        fitted: whether it fits anything: if not, features of a window are the same whoever is trained on.
     """
 
     name: str
+    fitted: bool = False
 
     @abstractmethod
     def features(self, windows: WindowSet) -> Features:
@@ -66,6 +68,7 @@ class RawPCA(System):
     """
 
     name = "raw PCA"
+    fitted = True
 
     def __init__(self, train: WindowSet, components: int = 64) -> None:
         self._train, self._components = train, components
@@ -127,6 +130,7 @@ class MiniRocketFeatures(System):
     """
 
     name = "MiniRocket"
+    fitted = True
 
     def __init__(self, train: WindowSet, seed: int = 0) -> None:
         self._train, self._seed = train, seed

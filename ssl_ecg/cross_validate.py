@@ -1,0 +1,115 @@
+"""`python -m ssl_ecg.cross_validate`: the linear probe by folds of patients over a whole labelled data set."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg import cli
+from ssl_ecg.data.sources import Source
+from ssl_ecg.evaluation.cross_validation import CrossValidation, FoldedResult
+from ssl_ecg.files import ensure_writable
+from ssl_ecg.protocol import System, open_study, systems
+from ssl_ecg.protocol.guard import labelled_windows
+from ssl_ecg.report.cross_validation import write_report
+
+Features = NDArray[np.float32]
+
+
+def cross_validate(
+    checkpoint: str,
+    data: Source,
+    *,
+    folds: int = 5,
+    resamples: int = 1000,
+    components: int = 64,
+    seed: int = 0,
+    cache: str | None = None,
+    out: str | None = None,
+    config: dict[str, Any] | None = None,
+) -> list[FoldedResult]:
+    """Fit and score a linear probe of the frozen embeddings fold by fold, over all patients of a data set.
+
+    Where one test fold is too small to tell systems apart, such as a subset of PTB-XL. The data set's own split is not
+    looked at: its patients are dealt into folds, each is scored once by a probe of the others, which chooses its
+    penalty by cross-validation inside them. Patients who were in pretraining, without their labels, are counted and
+    said: the result is transductive for them. Beside it stand the systems of `python -m ssl_ecg.probe`.
+    Prints a table and writes it as JSON and CSV, with a chart.
+
+    Examples:
+        python -m ssl_ecg.cross_validate runs/simclr-ptbxl --data PTBXL --data.root data/ptb-xl
+
+    Args:
+        checkpoint: a run's folder or a checkpoint's.
+        data: the labelled data set.
+        folds: how many.
+        resamples: bootstrap resamples of each fold's patients for the 95 % intervals.
+        components: of the PCA of the raw signal.
+        seed: of the untrained encoder's weights and of the bootstrap.
+        cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
+        out: folder of the results; cross-validate-DATA beside the checkpoint by default.
+        config: all settings as plain values, kept with the results; the command line gives it.
+
+    Returns:
+        One result per system.
+
+    Raises:
+        UserError: for a checkpoint, data or a folder that cannot be used.
+    """
+    name = type(data).__name__
+    folder = Path(out) if out else Path(checkpoint) / f"cross-validate-{name.lower()}"
+    ensure_writable(folder)
+    study = open_study(checkpoint, data, cache)
+    everything = labelled_windows(study.store, study.encoder)
+    validation = CrossValidation(study.labels(everything), data.classes, n_folds=folds, resamples=resamples, seed=seed)
+    made: dict[str, Features] = {}
+
+    def of_fold(system: System, fit_on: NDArray[np.bool_], score_on: NDArray[np.bool_]) -> tuple[Features, Features]:
+        if not system.fitted:
+            if system.name not in made:
+                made[system.name] = system.features(everything)
+            return made[system.name][fit_on], made[system.name][score_on]
+        sides = everything.where(fit_on), everything.where(score_on)
+        of_side = replace(study, train=sides[0], test=sides[1])
+        again = next(s for s in systems(of_side, components=components, seed=seed) if s.name == system.name)
+        return again.features(sides[0]), again.features(sides[1])
+
+    results: list[FoldedResult] = []
+    # The baselines first: the pretrained encoder is compared with them.
+    for system in reversed(systems(study, components=components, seed=seed)):
+        print(f"fitting {system.name} ...", file=sys.stderr, flush=True)
+
+        def extract(
+            fit_on: NDArray[np.bool_], score_on: NDArray[np.bool_], system: System = system
+        ) -> tuple[Mapping[str, Features], Mapping[str, Features]]:
+            first, second = of_fold(system, fit_on, score_on)
+            return {system.name: first}, {system.name: second}
+
+        results.append(validation.run(system.name, extract, results if system.name == "pretrained" else []))
+    results.reverse()
+    everybody = sorted(set(everything.patient.tolist()))
+    seen = study.encoder.saw(study.store.cohort, everybody)
+    setting = (
+        f"transductive: {len(seen)} of the {len(everybody)} patients were in pretraining, without their labels"
+        if seen
+        else "inductive: no patient was in pretraining"
+    )
+    write_report(folder, results, validation, setting=setting, checkpoint=checkpoint, data=data, config=config)
+    return results
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line."""
+    with cli.reporting_errors():
+        parsed = cli.parse(cross_validate, argv)
+        cross_validate(**parsed.instantiate())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,32 @@
+"""The cross-validated probe on simulated ECG: everybody is scored, and who was in pretraining is said."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from checkpoints import fresh_checkpoint
+
+from ssl_ecg import cross_validate
+from ssl_ecg.preprocessing import Preprocessing
+
+P = Preprocessing(leads=("I", "II"), window=5.0)
+
+
+def test_all_patients_are_scored_beside_the_baselines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checkpoint = fresh_checkpoint(tmp_path, P, (("Simulated", "p00003"), ("Simulated", "p00004")))
+    arguments = ["--data=Simulated", "--data.patients=60", "--data.records_per_patient=2", "--folds=3"]
+    cross_validate.main([str(checkpoint), *arguments, f"--cache={tmp_path}/cache", "--resamples=50"])
+    folder = checkpoint / "cross-validate-simulated"
+    results = json.loads((folder / "results.json").read_text())
+    assert (results["samples"], results["patients"], results["folds"]) == (120, 60, 3)
+    assert results["setting"].startswith("transductive: 2 of the 60 patients were in pretraining")
+    assert results["setting"] in capsys.readouterr().out
+    systems = results["systems"]
+    assert {"pretrained", "untrained", "raw PCA", "hand features"} <= set(systems)
+    assert set(systems["pretrained"]["versus"]) == set(systems) - {"pretrained"}
+    assert systems["hand features"]["scores"]["macro_auroc"]["value"] > 0.7
+    assert set(pd.read_csv(folder / "results.csv")["system"]) == set(systems)
+    assert (folder / "scores.png").stat().st_size > 5000
