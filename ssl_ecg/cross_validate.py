@@ -15,8 +15,9 @@ from ssl_ecg import cli
 from ssl_ecg.data.sources import Source
 from ssl_ecg.evaluation.cross_validation import CrossValidation, FoldedResult
 from ssl_ecg.files import ensure_writable
-from ssl_ecg.protocol import System, open_study, systems
+from ssl_ecg.protocol import System, check_names, open_study, systems
 from ssl_ecg.protocol.guard import labelled_windows
+from ssl_ecg.protocol.systems import PRETRAINED
 from ssl_ecg.report.cross_validation import write_report
 
 Features = NDArray[np.float32]
@@ -27,6 +28,7 @@ def cross_validate(
     data: Source,
     *,
     folds: int = 5,
+    beside: list[str] | None = None,
     resamples: int = 1000,
     components: int = 64,
     seed: int = 0,
@@ -49,6 +51,7 @@ def cross_validate(
         checkpoint: a run's folder or a checkpoint's.
         data: the labelled data set.
         folds: how many.
+        beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket; all by default.
         resamples: bootstrap resamples of each fold's patients for the 95 % intervals.
         components: of the PCA of the raw signal.
         seed: of the untrained encoder's weights and of the bootstrap.
@@ -65,6 +68,7 @@ def cross_validate(
     name = type(data).__name__
     folder = Path(out) if out else Path(checkpoint) / f"cross-validate-{name.lower()}"
     ensure_writable(folder)
+    check_names(beside)
     study = open_study(checkpoint, data, cache)
     everything = labelled_windows(study.store, study.encoder)
     validation = CrossValidation(study.labels(everything), data.classes, n_folds=folds, resamples=resamples, seed=seed)
@@ -77,12 +81,14 @@ def cross_validate(
             return made[system.name][fit_on], made[system.name][score_on]
         sides = everything.where(fit_on), everything.where(score_on)
         of_side = replace(study, train=sides[0], test=sides[1])
-        again = next(s for s in systems(of_side, components=components, seed=seed) if s.name == system.name)
+        again = next(
+            s for s in systems(of_side, components=components, seed=seed, beside=beside) if s.name == system.name
+        )
         return again.features(sides[0]), again.features(sides[1])
 
     results: list[FoldedResult] = []
     # The baselines first: the pretrained encoder is compared with them.
-    for system in reversed(systems(study, components=components, seed=seed)):
+    for system in reversed(systems(study, components=components, seed=seed, beside=beside)):
         print(f"fitting {system.name} ...", file=sys.stderr, flush=True)
 
         def extract(
@@ -91,7 +97,7 @@ def cross_validate(
             first, second = of_fold(system, fit_on, score_on)
             return {system.name: first}, {system.name: second}
 
-        results.append(validation.run(system.name, extract, results if system.name == "pretrained" else []))
+        results.append(validation.run(system.name, extract, results if system.name == PRETRAINED else []))
     results.reverse()
     everybody = sorted(set(everything.patient.tolist()))
     seen = study.encoder.saw(study.store.cohort, everybody)

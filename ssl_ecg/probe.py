@@ -15,14 +15,13 @@ from ssl_ecg.data.sources import Source
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.evaluation.benchmark import Benchmark, Result
 from ssl_ecg.files import ensure_writable
-from ssl_ecg.protocol import System, open_study, systems
-from ssl_ecg.protocol.systems import Rhythm
+from ssl_ecg.protocol import System, check_names, open_study, systems
+from ssl_ecg.protocol.systems import PRETRAINED, Rhythm
 from ssl_ecg.report.probe import write_report
 
 # F is nearly one patient's in MIT-BIH, so the field also averages over the other three.
 _SUBSETS: dict[tuple[str, ...], list[tuple[str, ...]]] = {("N", "S", "V", "F"): [("N", "S", "V")]}
 
-PRETRAINED = "pretrained"
 RR = " + RR"
 
 Features = NDArray[np.float32]
@@ -33,6 +32,7 @@ def probe(
     data: Source,
     *,
     validate: bool = False,
+    beside: list[str] | None = None,
     resamples: int = 1000,
     components: int = 64,
     seed: int = 0,
@@ -62,6 +62,7 @@ def probe(
         data: the labelled data set.
         validate: stop at the cross-validated scores of the train patients, the same ones for all systems. For
             choosing between checkpoints and settings: the test set is not touched.
+        beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket; all by default.
         resamples: bootstrap resamples of the test patients for the 95 % intervals.
         components: of the PCA of the raw signal.
         seed: of the untrained encoder's weights and of the bootstrap.
@@ -78,6 +79,7 @@ def probe(
     name = type(data).__name__
     folder = Path(out) if out else Path(checkpoint) / f"probe-{name.lower()}"
     ensure_writable(folder)
+    check_names(beside)
     study = open_study(checkpoint, data, cache)
     train, test = study.train, study.test
     benchmark = Benchmark(
@@ -93,7 +95,7 @@ def probe(
     results: list[Result] = []
     tests: dict[str, dict[str, Features]] = {}
     # The baselines first: the pretrained encoder is compared with them.
-    for title, extract in reversed(variants(systems(study, components=components, seed=seed))):
+    for title, extract in reversed(variants(systems(study, components=components, seed=seed, beside=beside))):
         pretrained = title.startswith(PRETRAINED)
         blocks = extract(train)
         print(f"fitting {title} ...", file=sys.stderr, flush=True)

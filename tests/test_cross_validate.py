@@ -30,3 +30,27 @@ def test_all_patients_are_scored_beside_the_baselines(tmp_path: Path, capsys: py
     assert systems["hand features"]["scores"]["macro_auroc"]["value"] > 0.7
     assert set(pd.read_csv(folder / "results.csv")["system"]) == set(systems)
     assert (folder / "scores.png").stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ("untraned", "nothing called untraned can stand beside; there is untrained, raw PCA, RR alone, hand features"),
+        ("RR alone", "the classes of Simulated are not those of beats"),
+    ],
+)
+def test_what_cannot_stand_beside_is_said(
+    tmp_path: Path, beside: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    checkpoint = fresh_checkpoint(tmp_path, P)
+    with pytest.raises(SystemExit):
+        cross_validate.main([str(checkpoint), "--data=Simulated", f"--beside={beside}", f"--cache={tmp_path}/cache"])
+    assert message in capsys.readouterr().err
+
+
+def test_only_what_is_wanted_stands_beside(tmp_path: Path) -> None:
+    checkpoint = fresh_checkpoint(tmp_path, P)
+    arguments = ["--data=Simulated", "--data.patients=40", "--folds=2", "--beside=raw PCA", "--resamples=20"]
+    cross_validate.main([str(checkpoint), *arguments, f"--cache={tmp_path}/cache"])
+    results = json.loads((checkpoint / "cross-validate-simulated" / "results.json").read_text())
+    assert list(results["systems"]) == ["pretrained", "raw PCA"]

@@ -116,6 +116,9 @@ def test_what_is_no_checkpoint_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert "is no checkpoint" in capsys.readouterr().err
 
 
+BESIDE = "--beside=untrained,raw PCA,RR alone"
+
+
 @pytest.fixture(scope="module")
 def mitbih_run(mitdb: Path, here: Path) -> Path:
     recipe = Path(__file__).parents[1] / "experiments" / "recipes" / "simclr_mitbih.yaml"
@@ -137,7 +140,7 @@ def mitbih_run(mitdb: Path, here: Path) -> Path:
 
 @pytest.mark.slow
 def test_beats_of_mit_bih_are_probed_by_the_protocol(mitbih_run: Path, mitdb: Path, here: Path) -> None:
-    probe.main([str(mitbih_run), "--data=MITBIH", f"--data.root={mitdb}", f"--cache={here}/cache"])
+    probe.main([str(mitbih_run), "--data=MITBIH", f"--data.root={mitdb}", f"--cache={here}/cache", BESIDE])
     results = json.loads((mitbih_run / "probe-mitbih" / "results.json").read_text())
     systems = results["systems"]
     pairs = [f"{name}{more}" for name in ("pretrained", "untrained", "raw PCA") for more in (" + RR", "")]

@@ -72,6 +72,16 @@ def minirocket_available() -> bool:
     return find_spec("aeon") is not None
 
 
+def require_minirocket() -> None:
+    """Refuse to go on without aeon.
+
+    Raises:
+        UserError: with the remedy, if it is not installed.
+    """
+    if not minirocket_available():
+        raise UserError("MiniRocket needs the package aeon: pip install 'ssl-ecg[baselines]'")
+
+
 def fit_minirocket(train: Windows, n_kernels: int = 10_000, seed: int = 0, components: int | None = None) -> MiniRocket:
     """Fit MiniRocket on training windows.
 
@@ -86,8 +96,7 @@ def fit_minirocket(train: Windows, n_kernels: int = 10_000, seed: int = 0, compo
     Raises:
         UserError: without aeon, for windows that are too short or not finite, or fewer than two.
     """
-    if not minirocket_available():
-        raise UserError("MiniRocket needs the package aeon: pip install 'ssl-ecg[baselines]'")
+    require_minirocket()
     x = check_windows(train)
     if len(x) < 2 or x.shape[-1] < 9:
         raise UserError(f"MiniRocket needs two windows or more of at least 9 samples, got shape {x.shape}")

@@ -6,6 +6,6 @@ for system in systems(study):                      # pretrained, untrained, raw 
 """
 
 from ssl_ecg.protocol.study import Study, open_study
-from ssl_ecg.protocol.systems import System, systems
+from ssl_ecg.protocol.systems import System, check_names, systems
 
-__all__ = ["Study", "System", "open_study", "systems"]
+__all__ = ["Study", "System", "check_names", "open_study", "systems"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
@@ -13,13 +14,16 @@ from numpy.typing import NDArray
 from ssl_ecg.data.progress import track
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.encoders import Encoder
+from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.hand import beat_features, record_features
-from ssl_ecg.evaluation.minirocket import MiniRocket, fit_minirocket, minirocket_available
+from ssl_ecg.evaluation.minirocket import MiniRocket, fit_minirocket, minirocket_available, require_minirocket
 from ssl_ecg.evaluation.pca import PrincipalComponents, fit_pca
 from ssl_ecg.protocol.study import Study
 from ssl_ecg.training.embedding import embed
 
 Features = NDArray[np.float32]
+
+PRETRAINED, UNTRAINED = "pretrained", "untrained"
 
 _BATCH = 1024
 _FIT_ON = 20_000  # windows, evenly spaced: more do not move 64 principal components
@@ -146,7 +150,7 @@ class MiniRocketFeatures(System):
         return np.concatenate([self._fitted.transform(x.numpy()) for x in batches])
 
 
-def systems(study: Study, *, components: int = 64, seed: int = 0) -> list[System]:
+def systems(study: Study, *, components: int = 64, seed: int = 0, beside: Sequence[str] | None = None) -> list[System]:
     """Every system a study can be run with, the pretrained encoder first.
 
     MiniRocket is there if aeon is installed, RR where beats have classes.
@@ -155,18 +159,35 @@ def systems(study: Study, *, components: int = 64, seed: int = 0) -> list[System
         study: the encoder and the data set.
         components: of the raw signal's PCA.
         seed: of the untrained encoder's weights and MiniRocket's kernels.
+        beside: names of those that are wanted beside the pretrained encoder; all by default.
+
+    Raises:
+        UserError: for a name of what this study cannot be run with.
     """
-    found: list[System] = [
-        Frozen("pretrained", study.encoder.encoder),
-        Frozen("untrained", untrained(study.encoder.encoder, seed)),
-        RawPCA(study.train, components),
-    ]
+    check_names(beside)
+    found: list[System] = [Frozen(UNTRAINED, untrained(study.encoder.encoder, seed)), RawPCA(study.train, components)]
     if study.rhythm is not None:
         found.append(Rhythm(study.rhythm))
     found.append(HandFeatures(study.data.task == "beat"))
     if minirocket_available():
         found.append(MiniRocketFeatures(study.train, seed))
-    return found
+    if missing := set(beside or ()) - {system.name for system in found}:
+        raise UserError(f"{', '.join(missing)} cannot stand beside: the classes of {study.name} are not those of beats")
+    wanted = [system for system in found if beside is None or system.name in beside]
+    return [Frozen(PRETRAINED, study.encoder.encoder), *wanted]
+
+
+def check_names(beside: Sequence[str] | None) -> None:
+    """Refuse names of systems that are none, or not installed, before any work is done.
+
+    Raises:
+        UserError: naming them and what there is.
+    """
+    known = [UNTRAINED, RawPCA.name, Rhythm.name, HandFeatures.name, MiniRocketFeatures.name]
+    if unknown := [name for name in beside or () if name not in known]:
+        raise UserError(f"nothing called {', '.join(unknown)} can stand beside; there is {', '.join(known)}")
+    if beside and MiniRocketFeatures.name in beside:
+        require_minirocket()
 
 
 def untrained(encoder: Encoder, seed: int) -> Encoder:
