@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ssl_ecg import cli
+from ssl_ecg.cli.line import chosen, command_line
 from ssl_ecg.cli.settings import closest, find_class, known, settings_of
 from ssl_ecg.data.sources import Prepared, Source
 from ssl_ecg.preprocessing import Preprocessing
@@ -120,33 +120,15 @@ def _next(
     data: Source, preprocessing: Preprocessing, place: str | None, cache: str | None, config: Mapping[str, Any]
 ) -> str:
     """The command that pretrains on just this store; `place` is its own, where no source would lead to it."""
-    given = config.get("data", {}).get("init_args", {})
-    name, settings = type(data).__name__, settings_of(type(data))
-    own = {option: value for option, value in given.items() if value != _plain(settings[option].default)}
-    if place is not None:
-        name, own = "Prepared", {"path": place}
+    source = config.get("data", {"class_path": f"{type(data).__module__}.{type(data).__qualname__}"})
+    options = {"data": "Prepared", "data.path": place} if place else chosen("data", Source, source)
     usual = Preprocessing()
     how = {option: value for option, value in vars(preprocessing).items() if value != getattr(usual, option)}
     how = {"fs": preprocessing.fs, "leads": preprocessing.leads} | how
-    options = {"data": name} | {f"data.{option}": value for option, value in own.items()}
     options |= {f"preprocessing.{option}": value for option, value in how.items()}
     if cache is not None and place is None:
         options["cache"] = cache
-    words = [word for option, value in options.items() for word in (f"--{option}", _written(value))]
-    return shlex.join(["python", "-m", "ssl_ecg.pretrain", *words])
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
-
-
-def _written(value: object) -> str:
-    """A value as the command line takes it."""
-    if isinstance(value, list | tuple):
-        return ",".join(map(str, value))
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return command_line("pretrain", **options)
 
 
 def _in_full(argv: Sequence[str], source: str | None) -> list[str]:

@@ -7,17 +7,15 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import yaml
-from numpy.typing import NDArray
 
 from ssl_ecg import cli
-from ssl_ecg.checkpoint import patient_hash, save_encoder
+from ssl_ecg.checkpoint import golden_signal, patient_hash, save_encoder
+from ssl_ecg.cli.line import chosen, command_line
 from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.positives import Positives
 from ssl_ecg.data.sources import Source
-from ssl_ecg.data.store import Store
 from ssl_ecg.data.windows import Windows, report_short
 from ssl_ecg.methods import Method
 from ssl_ecg.preprocessing import Preprocessing
@@ -141,7 +139,7 @@ def pretrain(
         encoder,
         preprocessing,
         pretraining,
-        _golden(store, module),
+        golden_signal(next(module.train.conditioned(1))[0].cpu().numpy()),
         model_card(pretraining, preprocessing.to_dict(), described, scores),
     )
     show(run)
@@ -161,14 +159,11 @@ def show(run: Run) -> None:
         )
     else:
         print("Too few labelled patients were held out to probe the embeddings.")
-    data = run.config()["data"]
-    source = data.get("class_path", "").rpartition(".")[2] or "Simulated"
-    place = {name: value for name, value in data.get("init_args", {}).items() if name in ("root", "path", "rate")}
     print(f"run         {run.folder}")
     print(f"checkpoint  {run.checkpoint}")
     print(f"figure      {run.folder / 'training.png'}")
-    where = "".join(f" --data.{name} {value}" for name, value in place.items())
-    print(f"next        python -m ssl_ecg.probe {run.folder} --data {source}{where}")
+    again = chosen("data", Source, run.config()["data"])
+    print(f"next        {command_line('probe', str(run.folder), **again)}")
 
 
 def _announce(run: Run, module: ECGDataModule, method: Method) -> None:
@@ -189,15 +184,6 @@ def _announce(run: Run, module: ECGDataModule, method: Method) -> None:
         ),
         file=sys.stderr,
     )
-
-
-def _golden(store: Store, module: ECGDataModule) -> NDArray[np.float32]:
-    """The signal stored with the checkpoint: noise with the spectrum of a training window, nobody's ECG."""
-    first = module.train.index
-    x = store.gather(first.record[:1], first.start[:1], module.preprocessing.samples)[0].cpu().numpy()
-    spectrum = np.abs(np.fft.rfft(x, axis=-1))
-    phase = np.exp(2j * np.pi * np.random.default_rng(0).random(spectrum.shape))
-    return np.fft.irfft(spectrum * phase, n=x.shape[-1]).astype(np.float32)
 
 
 def main(argv: list[str] | None = None) -> None:

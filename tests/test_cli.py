@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import shlex
 import subprocess
 import sys
 import textwrap
@@ -669,3 +670,32 @@ def test_end_to_end(argv: str, code: int, out: str, err: str, folder: Path) -> N
     )
     assert (done.returncode, done.stderr) == (code, f"error: {err}\n" if err else "")
     assert done.stdout.startswith(out)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"root": "my data/ptb xl", "labels": "form", "rate": 500},
+        {"root": "x", "leads": ["I", "II"], "download": False},
+    ],
+)
+def test_a_line_to_try_next_is_read_as_it_was_meant(settings: dict[str, Any]) -> None:
+    from ssl_ecg.cli.line import chosen, command_line
+    from ssl_ecg.cli.settings import settings_of
+    from ssl_ecg.data.sources import PTBXL, Source
+    from ssl_ecg.probe import probe
+
+    given = {name: value for name, value in settings.items() if name in settings_of(PTBXL)}
+    first = cli.parse(probe, ["run", "--data=PTBXL", *(f"--data.{k}={_line(v)}" for k, v in given.items())])
+    line = command_line("probe", "runs/a b", **chosen("data", Source, first.config["data"]))
+    words = shlex.split(line)
+    assert words[:4] == ["python", "-m", "ssl_ecg.probe", "runs/a b"]
+    assert words[4:6] == ["--data", "PTBXL"]
+    assert len(words) == 6 + 2 * len(given)  # what is at its default is not said
+    again = cli.parse(probe, words[3:])
+    assert again.config["data"] == first.config["data"]
+
+
+def _line(value: object) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value).lower() if value is False else str(value)

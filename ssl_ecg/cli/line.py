@@ -1,0 +1,49 @@
+"""A command to try next, as it is typed."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+from ssl_ecg.cli.settings import find_class, known, settings_of
+
+
+def command_line(command: str, *arguments: str, **options: object) -> str:
+    """A whole line for the shell, such as `python -m ssl_ecg.probe runs/x --data MITBIH`.
+
+    Args:
+        command: name of the module in ssl_ecg.
+        *arguments: those without a name.
+        **options: by name, dotted names too; values as Python has them.
+    """
+    words = [word for name, value in options.items() for word in (f"--{name}", _written(value))]
+    return shlex.join(["python", "-m", f"ssl_ecg.{command}", *arguments, *words])
+
+
+def chosen(option: str, base: type, config: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that choose a class again: its name, and the settings that are not its defaults.
+
+    Args:
+        option: what it is called on the line, such as "data".
+        base: what it is a subclass of.
+        config: its "class_path" and "init_args", as in a resolved configuration.
+    """
+    found = find_class(config["class_path"], base, option)
+    name = next((short for short, one in known(base).items() if one is found), config["class_path"])
+    settings = settings_of(found)
+    given = config.get("init_args", {}).items()
+    return {option: name} | {f"{option}.{k}": v for k, v in given if v != _plain(settings[k].default)}
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _written(value: object) -> str:
+    """A value as the command line takes it."""
+    if isinstance(value, list | tuple):
+        return ",".join(map(str, value))
+    if value is None or isinstance(value, bool):
+        return str(value).lower()
+    return f"{value:g}" if isinstance(value, float) else str(value)
