@@ -147,7 +147,9 @@ def _write_parquet(embeddings: Embeddings, path: Path) -> None:
         return pa.table(columns)
 
     schema = some(slice(0, 1)).schema.with_metadata({_KEY: json.dumps(dict(embeddings.about))})
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+    # Embeddings do not get smaller, but looking for repetitions in them takes as long as computing them.
+    words = ["record", "patient", "split", "labels"]
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=words) as writer:
         for start in range(0, len(embeddings), _ROWS):  # a block at a time: what is embedded may not fit in memory
             writer.write_table(some(slice(start, start + _ROWS)).replace_schema_metadata(schema.metadata))
 

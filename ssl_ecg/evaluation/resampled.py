@@ -1,4 +1,4 @@
-"""AUROC and average precision of one class on every resample of the patients, without ranking anything again.
+"""How one class is ranked on every resample of the patients, without ranking anything again.
 
 `drawn` says how often each patient is in each resample. Scores do not change, only how often each sample counts; so
 the samples are ranked once, counted per patient and place, and the counts multiplied with `drawn`. All counts are
@@ -6,6 +6,8 @@ whole or half numbers, which makes the AUROC exact whichever way it is summed.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,8 +55,6 @@ def resampled_ranking(
 ) -> tuple[Array, Array]:
     """AUROC and average precision of one class when each patient counts as often as it was drawn.
 
-    Only the distinct scores of positives matter, and how many negatives lie between them.
-
     Args:
         positive: which samples belong to the class, shape (n,).
         scores: more means likelier, shape (n,).
@@ -64,11 +64,56 @@ def resampled_ranking(
     Returns:
         Both of shape (B,); NaN where a resample has no positives or no negatives.
     """
+    auroc, precision = _over_steps(positive, scores, patient, drawn, _areas)
+    return auroc, precision
+
+
+def resampled_detection(
+    positive: NDArray[np.bool_], scores: Array, patient: NDArray[np.int64], drawn: Array, specificity: float = 0.95
+) -> tuple[Array, Array, Array]:
+    """AUROC, average precision and the sensitivity at a specificity, when each patient counts as often as drawn.
+
+    The sensitivity is that of the lowest threshold at which the negatives of the same resample have the specificity:
+    a point of its ROC curve, not what a threshold that was set beforehand achieves.
+
+    Args:
+        positive: which samples belong to the class, shape (n,).
+        scores: more means likelier, shape (n,).
+        patient: whose each sample is, 0 to R - 1, shape (n,).
+        drawn: how often each patient is in each resample, shape (B, R).
+        specificity: least share of negatives that score below the threshold.
+
+    Returns:
+        All of shape (B,); NaN where a resample has no positives or no negatives.
+    """
+
+    def measured(mine: Array, below: Array, not_above: Array, negatives: Array) -> Array:
+        total = mine.sum(axis=0)
+        found = (mine * (below >= specificity * negatives - 1e-6)).sum(axis=0)  # counts: 1e-6 is rounding
+        sensitivity = np.where((total > 0) & (negatives > 0), found / np.maximum(total, 1), np.nan)
+        return np.concatenate([_areas(mine, below, not_above, negatives), sensitivity[None]])
+
+    auroc, precision, sensitivity = _over_steps(positive, scores, patient, drawn, measured, results=3)
+    return auroc, precision, sensitivity
+
+
+def _over_steps(
+    positive: NDArray[np.bool_],
+    scores: Array,
+    patient: NDArray[np.int64],
+    drawn: Array,
+    measured: Callable[[Array, Array, Array, Array], Array],
+    results: int = 2,
+) -> Array:
+    """What is measured from the counts of `_areas`, shape (results, B).
+
+    Only the distinct scores of positives matter, and how many negatives lie between them.
+    """
     from scipy.sparse import csr_array
 
     steps = np.unique(scores[positive])
     if not len(steps) or positive.all():
-        return np.full(len(drawn), np.nan), np.full(len(drawn), np.nan)
+        return np.full((results, len(drawn)), np.nan)
     # Place 2 i + 1 holds what scores as the i-th step, place 2 i what scores below it and above the one before.
     place = np.searchsorted(steps, scores, side="left") + np.searchsorted(steps, scores, side="right")
 
@@ -84,9 +129,8 @@ def resampled_ranking(
         times = np.ascontiguousarray(some.T, dtype=np.float32)
         up_to = np.cumsum(negatives @ times, axis=0, dtype=np.float64)
         mine = (positives @ times).astype(np.float64)
-        found.append(_areas(mine, below=up_to[:-1:2], not_above=up_to[1::2], negatives=up_to[-1]))
-    auroc, precision = np.concatenate(found, axis=1)
-    return auroc, precision
+        found.append(measured(mine, up_to[:-1:2], up_to[1::2], up_to[-1]))
+    return np.concatenate(found, axis=1)
 
 
 def _areas(mine: Array, below: Array, not_above: Array, negatives: Array) -> Array:

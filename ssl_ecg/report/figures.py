@@ -13,6 +13,7 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.checks import check_labels
 from ssl_ecg.evaluation.scores import confusion_matrix
 from ssl_ecg.evaluation.statistics import Interval
+from ssl_ecg.report.dots import dot_rows, row_height
 from ssl_ecg.report.style import colour, marker, new_figure, save, tidy
 
 if TYPE_CHECKING:
@@ -83,27 +84,11 @@ def class_dots(
         raise UserError(f"expected the AUROC of each class of some systems, got {list(systems)}, lacking {lacking}")
     first = next(iter(systems.values()))
     shown = sorted(positives, key=lambda name: -first[f"auroc_{name}"].value)
-    room = 0.12 + 0.13 * len(systems)  # of a class, inches
-    figure = new_figure(7, 1.3 + room * len(shown))
+    figure = new_figure(7, 1.3 + row_height(len(systems)) * len(shown))
     axes = figure.add_subplot()
-    rows = np.arange(len(shown))
-    for number, (system, found) in enumerate(systems.items()):
-        at = rows + (number - (len(systems) - 1) / 2) * 0.75 / max(len(systems), 1)
-        scores = [found[f"auroc_{name}"] for name in shown]
-        look: dict[str, Any] = {"color": colour(number), "zorder": 3 + len(systems) - number}
-        axes.hlines(at, [s.low for s in scores], [s.high for s in scores], linewidth=1.6, alpha=0.6, **look)
-        axes.plot(
-            [s.value for s in scores], at, linestyle="", marker=marker(number), markersize=4.5, label=system, **look
-        )
-    for edge in rows[:-1] + 0.5:
-        axes.axhline(edge, color="#eeeeee", linewidth=0.8, zorder=0)
-    axes.set_yticks(rows, [f"{name} ({positives[name]:,})" for name in shown])
-    axes.set_ylim(len(shown) - 0.5, -0.5)
+    rows = [f"{name} ({positives[name]:,})" for name in shown]
+    dot_rows(axes, rows, {system: [found[f"auroc_{name}"] for name in shown] for system, found in systems.items()})
     axes.set_xlabel("AUROC and 95 % interval over patients")
-    axes.grid(axis="x", color="#dddddd", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.tick_params(axis="y", length=0)
-    tidy(axes, ("top", "right", "left"))
     figure.legend(loc="outside upper center", ncols=len(systems), frameon=False, fontsize=9)
     if title:
         axes.set_title(title, fontsize=10)
