@@ -85,8 +85,16 @@ class PretrainedEncoder(nn.Module):
         """Which of these patients the encoder was pretrained on, or may have been where they had other names."""
         if source in self.card.get("covers", []):
             return list(patients)
-        seen = set(self.card.get("patients", []))
-        return [patient for patient in patients if patient_hash(source, patient) in seen]
+        return self._among(self.card.get("patients", []), source, patients)
+
+    def taught_by(self, source: str, patients: Iterable[str]) -> list[str]:
+        """Which of these patients it was fine-tuned on, with their labels."""
+        return self._among(self.card.get("taught_by", []), source, patients)
+
+    @staticmethod
+    def _among(hashes: Iterable[str], source: str, patients: Iterable[str]) -> list[str]:
+        known = set(hashes)
+        return [patient for patient in patients if patient_hash(source, patient) in known]
 
     @torch.inference_mode()
     def forward(

@@ -16,7 +16,7 @@ from ssl_ecg.data.sources import Source
 from ssl_ecg.evaluation.cross_validation import CrossValidation, FoldedResult
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.protocol import System, check_names, open_study, systems
-from ssl_ecg.protocol.guard import labelled_windows
+from ssl_ecg.protocol.guard import check_untaught, labelled_windows
 from ssl_ecg.protocol.systems import PRETRAINED
 from ssl_ecg.report.cross_validation import write_report
 
@@ -71,6 +71,7 @@ def cross_validate(
     check_names(beside)
     study = open_study(checkpoint, data, cache)
     everything = labelled_windows(study.store, study.encoder)
+    check_untaught(study.encoder, study.store.cohort, everything, data)
     validation = CrossValidation(study.labels(everything), data.classes, n_folds=folds, resamples=resamples, seed=seed)
     made: dict[str, Features] = {}
 

@@ -19,7 +19,7 @@ from ssl_ecg.data.sources import Source
 from ssl_ecg.data.windows import Windows, report_short
 from ssl_ecg.methods import Method
 from ssl_ecg.preprocessing import Preprocessing
-from ssl_ecg.report.card import model_card
+from ssl_ecg.report.card import describe, model_card
 from ssl_ecg.run import Run
 from ssl_ecg.training.fit import fit
 from ssl_ecg.training.online_probe import OnlineProbe
@@ -128,11 +128,6 @@ def pretrain(
         "patients": [patient_hash(store.cohort, patient) for patient in module.patients],
     }
     encoder = method.encoder.cpu()
-    described = {
-        "class": type(encoder).__name__,
-        "parameters": sum(p.numel() for p in encoder.parameters()),
-        "dim": encoder.dim,
-    }
     run.write_results({"simulated": store.simulated, "held_out": module.held_out, "scores": scores, **history[-1]})
     save_encoder(
         run.checkpoint,
@@ -140,7 +135,7 @@ def pretrain(
         preprocessing,
         pretraining,
         golden_signal(next(module.train.conditioned(1))[0].cpu().numpy()),
-        model_card(pretraining, preprocessing.to_dict(), described, scores),
+        model_card(pretraining, preprocessing.to_dict(), describe(encoder), scores),
     )
     show(run)
     return run

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import struct
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
+from wandb_file import wandb_records
 
 from ssl_ecg import load_encoder, pretrain
 from ssl_ecg.data.sources import Simulated
@@ -100,26 +99,6 @@ def test_other_settings_in_the_same_folder_are_refused(
     assert "was started with other settings" in err
     assert "seed: was 0, now 5" in err
     assert "method.temperature: was 0.1, now 0.2" in err
-
-
-def wandb_records(path: Path) -> Iterator[Any]:
-    """What an offline run holds: a LevelDB log (blocks of 32 KiB; checksum, length, type, data) of protobufs."""
-    from wandb.proto import wandb_internal_pb2
-
-    data, at, parts = path.read_bytes(), 7, b""
-    while at + 7 <= len(data):
-        left = 32768 - at % 32768
-        if left < 7:  # too little for a header: padding
-            at += left
-            continue
-        length, kind = struct.unpack("<HB", data[at + 4 : at + 7])
-        parts += data[at + 7 : at + 7 + length]
-        at += 7 + length
-        if kind in (1, 4):  # whole, or the last part
-            record = wandb_internal_pb2.Record()
-            record.ParseFromString(parts)
-            yield record
-            parts = b""
 
 
 def test_the_offline_wandb_run_holds_metrics_configuration_and_figure(run: Path) -> None:

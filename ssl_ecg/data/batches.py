@@ -21,11 +21,13 @@ class Batch(NamedTuple):
         x: normalised windows, shape (B, C, T), float32.
         patient: number of the patient each is from, shape (B,), int64.
         partner: a window like each to make the second view of, shape (B, C, T), float32; None for the same window.
+        row: number of each among the windows that are drawn from, shape (B,), int64, on the CPU; to look up labels.
     """
 
     x: Tensor
     patient: Tensor
     partner: Tensor | None = None
+    row: Tensor | None = None
 
 
 class Batches:
@@ -128,6 +130,7 @@ class Batches:
     def _load(self, rows: Tensor, step: int) -> Batch:
         x = self.windows.load(rows)
         patient = self._patient[rows].to(x.device)
-        if self.partners is None:
-            return Batch(x, patient)
-        return Batch(x, patient, self.windows.load(self.partners.draw(rows, self.seed, step, self.rank)))
+        partner = None
+        if self.partners is not None:
+            partner = self.windows.load(self.partners.draw(rows, self.seed, step, self.rank))
+        return Batch(x, patient, partner, rows)

@@ -6,7 +6,7 @@ import numpy as np
 from pytorch_lightning import LightningDataModule
 
 from ssl_ecg.data.batches import Batches
-from ssl_ecg.data.positives import Positives, SameWindow
+from ssl_ecg.data.positives import Partners, Positives, SameWindow
 from ssl_ecg.data.splits import check_disjoint, hold_out_patients
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.window_set import WindowSet
@@ -15,7 +15,54 @@ from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
 
 
-class ECGDataModule(LightningDataModule):
+class TrainingWindows(LightningDataModule):
+    """Windows to train on, in shuffled batches.
+
+    Args:
+        train: the windows.
+        batch_size: windows per rank and step.
+        patients_per_batch: see `Batches`; 0 mixes all.
+        seed: of the shuffling.
+        partners: of the windows; None where each is its own.
+
+    Attributes:
+        train: the windows.
+        partners: of the windows.
+    """
+
+    def __init__(
+        self,
+        train: WindowSet,
+        batch_size: int,
+        patients_per_batch: int = 0,
+        seed: int = 0,
+        partners: Partners | None = None,
+    ) -> None:
+        super().__init__()
+        self.train, self.partners = train, partners
+        self.batch_size, self.patients_per_batch, self.seed = batch_size, patients_per_batch, seed
+
+    def batches(self, rank: int = 0, ranks: int = 1, first: int = 0) -> Batches:
+        """One process's training batches from a step on, to the end of its epoch."""
+        return Batches(
+            self.train,
+            self.batch_size,
+            self.patients_per_batch,
+            self.seed,
+            rank,
+            ranks,
+            first,
+            self.partners,
+        )
+
+    def train_dataloader(self) -> Batches:
+        """Batches that go on at the trainer's step, and lie on its device where the store fits there."""
+        assert self.trainer is not None
+        self.train.store.to(self.trainer.strategy.root_device)
+        return self.batches(self.trainer.global_rank, self.trainer.world_size, self.trainer.global_step)
+
+
+class ECGDataModule(TrainingWindows):
     """Windows of the train split, in shuffled batches.
 
     The patients of the val split are held out for the online probe; where a data set has no such split,
@@ -57,9 +104,6 @@ class ECGDataModule(LightningDataModule):
         seed: int = 0,
         positives: Positives | None = None,
     ) -> None:
-        super().__init__()
-        self.store, self.preprocessing = store, preprocessing
-        self.batch_size, self.patients_per_batch, self.seed = batch_size, patients_per_batch, seed
         patient = store.patient.numpy()
         in_train, in_val = ((store.records["split"] == name).to_numpy() for name in ("train", "val"))
 
@@ -71,32 +115,17 @@ class ECGDataModule(LightningDataModule):
             in_train = in_train & ~in_val
         if not in_train.any():
             raise DataError("no recording of the train split is left to pretrain on: lower hold_out")
-        self.patients: list[str] = store.patients[np.unique(patient[in_train])].tolist()
-        self.held_out: list[str] = store.patients[np.unique(patient[in_val])].tolist()
-        check_disjoint(self.patients, self.held_out, "pretraining and held-out patients")
+        patients = store.patients[np.unique(patient[in_train])].tolist()
+        held_out = store.patients[np.unique(patient[in_val])].tolist()
+        check_disjoint(patients, held_out, "pretraining and held-out patients")
 
         everything = WindowSet(store, preprocessing, windows.index(store, preprocessing.samples))
+        train = everything.where(in_train[everything.index.record.numpy()])
+        partners = (positives or SameWindow()).partners(train)
+        super().__init__(train, batch_size, patients_per_batch, seed, partners)
+        self.store, self.preprocessing = store, preprocessing
+        self.patients: list[str] = patients
+        self.held_out: list[str] = held_out
         labelled = labelled.where(np.asarray(labelled.targets.any(axis=1)))
-        self.train = everything.where(in_train[everything.index.record.numpy()])
-        self.partners = (positives or SameWindow()).partners(self.train)
         self.probe_train = labelled.where(in_train[labelled.index.record.numpy()])
         self.probe_val = labelled.where(in_val[labelled.index.record.numpy()])
-
-    def batches(self, rank: int = 0, ranks: int = 1, first: int = 0) -> Batches:
-        """One process's training batches from a step on, to the end of its epoch."""
-        return Batches(
-            self.train,
-            self.batch_size,
-            self.patients_per_batch,
-            self.seed,
-            rank,
-            ranks,
-            first,
-            self.partners,
-        )
-
-    def train_dataloader(self) -> Batches:
-        """Batches that go on at the trainer's step, and lie on its device where the store fits there."""
-        assert self.trainer is not None
-        self.store.to(self.trainer.strategy.root_device)
-        return self.batches(self.trainer.global_rank, self.trainer.world_size, self.trainer.global_step)

@@ -43,3 +43,10 @@ class Encoder(nn.Module, ABC):
         Returns:
             Shape (B, D).
         """
+
+    def layers(self) -> list[nn.Module]:
+        """Its layers from the signal to the embedding, which layer-wise learning rates count by.
+
+        The direct submodules, in the order they were made; an encoder whose depth lies within one of them says better.
+        """
+        return list(self.children())

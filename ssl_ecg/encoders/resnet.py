@@ -68,6 +68,10 @@ class ResNet1d(Encoder):
         x = self.blocks(self.stem(x))
         return torch.cat([x.mean(-1), x.amax(-1)], dim=1)
 
+    def layers(self) -> list[nn.Module]:
+        """The stem, then every residual block."""
+        return [self.stem, *self.blocks]
+
 
 class _Block(nn.Module):
     """Two convolutions and a short cut: (B, C_in, T) -> (B, C_out, ceil(T / stride))."""

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 _CERTAIN = 1e4  # the logit of what no sample, or no other sample, of a problem is
+_IN_CACHE = 2**18  # logits: what a processor works on without going back to memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ class Regressions(ABC):
         z = self._logits(v)
         value = self._objective(z, v, ridge)
         diagonal = self._hessian_diagonal(z) + ridge
-        memory = _Memory(diagonal.clamp_min(1e-6 * float(diagonal.max())))
+        memory = _Memory(diagonal.clamp_min(1e-6 * diagonal.amax(dim=(0, 1))))
         enough = torch.as_tensor(tolerance, dtype=torch.float64, device=v.device).expand(v.shape[-1])
         step = gradient = torch.zeros_like(v)
         converged = torch.zeros(v.shape[-1], dtype=torch.bool, device=v.device)
@@ -101,7 +102,7 @@ class Regressions(ABC):
         problem, iteration = self, 0
         for iteration in range(1, max_iterations + 1):
             previous = gradient
-            gradient = problem._transposed(problem.mean(z) * problem.weights) - problem.pull + ridge * v
+            gradient = problem._expected(z) - problem.pull + ridge * v
             if iteration > 1:
                 memory.add(step, gradient - previous)
             direction = -memory.times(gradient)
@@ -128,7 +129,9 @@ class Regressions(ABC):
                 length = torch.where(short, length / 2, length)
             converged = converged | short
             step = step.masked_fill(short, 0)
-            v, z, value = v + step, torch.where(short, z, trial_z), torch.where(short, value, trial)
+            if bool(short.any()):
+                trial_z = torch.where(short, z, trial_z)
+            v, z, value = v + step, trial_z, torch.where(short, value, trial)
         found.put(v, z, converged)
         return Fit(found.v, found.z, found.converged, iteration)
 
@@ -149,12 +152,21 @@ class Regressions(ABC):
 
     def _objective(self, z: Tensor, v: Tensor, ridge: Tensor) -> Tensor:
         """Shape (P,), float64: near the solution, float32 sums over samples would drown the decrease."""
-        data = (self.log_partition(z) * self.weights[:, 0]).sum(dim=0, dtype=torch.float64)
+        data = sum(
+            (self.log_partition(z[rows]) * self.weights[rows, 0]).sum(dim=0, dtype=torch.float64) for rows in _parts(z)
+        )
         return data - _dot(self.pull, v) + 0.5 * _dot(ridge * v, v)
+
+    def _expected(self, z: Tensor) -> Tensor:
+        """What the logits give for `pull`: the gradient of A, summed over the samples with x."""
+        total = torch.zeros_like(self.pull).flatten(1)
+        for rows in _parts(z):
+            total.addmm_(self.x[rows].T, (self.mean(z[rows]) * self.weights[rows]).flatten(1))
+        return total.view_as(self.pull)
 
     def _hessian_diagonal(self, z: Tensor) -> Tensor:
         total = torch.zeros_like(self.pull)
-        for rows in torch.arange(len(z), device=z.device).split(8192):
+        for rows in _parts(z):
             p = self.mean(z[rows])
             total += (self.x[rows].square().T @ (p * (1 - p) * self.weights[rows]).flatten(1)).view_as(total)
         return total
@@ -277,6 +289,12 @@ class _Memory:
         for (step, change, rho), alpha in zip(self.pairs, reversed(alphas), strict=True):
             r = r + (alpha - rho * _dot(change, r)).to(r) * step
         return r
+
+
+def _parts(z: Tensor) -> list[slice]:
+    """The samples of logits (n, K, P) in parts that fit into a processor's cache; all at once elsewhere."""
+    size = max(256, _IN_CACHE // z[0].numel()) if z.device.type == "cpu" else len(z)
+    return [slice(i, i + size) for i in range(0, len(z), size)]
 
 
 def _dot(a: Tensor, b: Tensor) -> Tensor:

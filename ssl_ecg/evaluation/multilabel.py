@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -29,8 +29,10 @@ from ssl_ecg.evaluation.probes import (
     weightings,
 )
 
-# Shares of a class's entropy. The search is precise enough for a macro AUROC to .001, also where the penalty is weak.
-_SEARCH, _FINAL = 1e-5, 1e-9
+# Shares of a class's entropy. The search is precise enough for a macro AUROC to .0005, also where the penalty is weak.
+_SEARCH, _FINAL = 1e-7, 1e-9
+
+_LOGITS = 50_000_000  # held at a time: some GB with what the solver keeps beside them
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ class MultilabelProbe(AffineProbe):
 
     def predict_proba(self, blocks: Blocks) -> NDArray[np.float64]:
         """Probability of each class, shape (n, K)."""
-        return _probability(self.logits(blocks))
+        return probability(self.logits(blocks))
 
 
 def fit_multilabel_probe(
@@ -103,7 +105,10 @@ def fit_multilabel_probe(
     n = len(next(iter(arrays.values())))
     targets = check_targets(targets, n, targets.shape[-1])
     learned = np.ones(n, dtype=np.bool_) if validation is None else ~validation
-    _check_sides(targets, patients, learned)
+    check_sides(patients, learned, n)
+    some = targets[learned]
+    if not (some.any(axis=0) & ~some.all(axis=0)).any():
+        raise UserError("a probe needs a class that some of the samples it learns from have and others lack")
     options = weightings(list(arrays), block_weights)
     cs = ascending(cs)
 
@@ -127,8 +132,8 @@ def fit_multilabel_probe(
     solution = fit.coefficients[:, 0]
     solution[-1] += problem.offset[0]
     if validation is not None:  # what it was not fitted on, the probe itself can say
-        held_out = _by_fold(design.x, solution.to(design.x)[:, None], np.where(learned, -1, 0))
-    thresholds = [best_threshold(*of) for of in zip(targets[counted].T, _probability(held_out[counted]).T, strict=True)]
+        held_out = held_out_logits(design.x, solution.to(design.x)[:, None], np.where(learned, -1, 0))
+    thresholds = [best_threshold(*of) for of in zip(targets[counted].T, probability(held_out[counted]).T, strict=True)]
     coefficients, intercept = design.turned_back(solution)
     return MultilabelProbe(
         chosen=chosen,
@@ -153,48 +158,69 @@ def _held_out(
     cs: Sequence[float],
     options: Sequence[Weights],
 ) -> tuple[list[Setting], Setting, NDArray[np.float64], tuple[int, ...]]:
-    """Score every setting: all classes, folds and weightings are solved together, from each C on to the next.
+    """Score every setting: all classes, folds and settings are solved together.
 
     Returns:
         The settings; the best of them; its logits of each sample by the model its fold was held out of, shape (n, K);
         and the classes that had no say.
     """
-    k = targets.shape[1]
     n_folds = int(fold.max()) + 1
-    train = torch.from_numpy(fold[:, None] != np.arange(n_folds)).to(design.x)
-    rows = train.any(dim=1)  # a validation split takes no part in the products
-    shape = (len(options), n_folds, k)
-    weights = (train / train.sum(dim=0))[rows][:, None, :, None].expand(-1, *shape).flatten(1)
-    problem = BinaryRegressions(design.x[rows], targets[rows].repeat(1, len(options) * n_folds), weights)
-    penalties = design.penalties(options).repeat_interleave(n_folds * k, dim=1)
-    samples = train.sum(dim=0)[:, None].expand(shape).flatten()
+    settings = [Setting(c, weights, float("nan")) for weights in options for c in cs]
+    train = torch.from_numpy(fold[:, None] != np.arange(n_folds)).to(design.x.device)
+    strengths = torch.tensor([setting.c for setting in settings]).to(design.x)
+    found = solve_grid(design.x, targets, train, design.penalties([s.weights for s in settings]) / strengths)
     truth = targets.cpu().numpy()
-    settings: dict[int, list[Setting]] = {i: [] for i in range(len(options))}
-    start: Tensor | None = None
+    table: list[Setting] = []
     chosen: tuple[Setting, NDArray[np.float64]] | None = None
     areas = np.empty(0)
-    for c in cs:
-        fit = problem.solve(penalties / (c * samples), start, tolerance=_SEARCH * problem.entropy)
-        start = fit.coefficients
-        found = torch.cat([start[:-1, 0], start[-1:, 0] + problem.offset]).unflatten(1, shape)
-        for i, weighting in enumerate(options):
-            logits = _by_fold(design.x, found[:, i], fold)
-            areas = held_out_auroc(truth, logits, fold, judged)
-            if np.isnan(areas).all():
-                raise UserError(
-                    "C cannot be chosen on held-out patients: no class has samples both to learn from and to judge "
-                    "by; give more patients, or a single C"
-                )
-            setting = Setting(c, weighting, float(np.nanmean(areas)))
-            settings[i].append(setting)
-            if chosen is None or best([chosen[0], setting]) is setting:
-                chosen = setting, logits
+    for i, setting in enumerate(settings):
+        logits = held_out_logits(design.x, found[:, i], fold)
+        areas = held_out_auroc(truth, logits, fold, judged)
+        if np.isnan(areas).all():
+            raise UserError(
+                "C cannot be chosen on held-out patients: no class has samples both to learn from and to judge "
+                "by; give more patients, or a single C"
+            )
+        table.append(replace(setting, macro_auroc=float(np.nanmean(areas))))
+        if chosen is None or best([chosen[0], table[-1]]) is table[-1]:
+            chosen = table[-1], logits
     assert chosen is not None
-    unscored = tuple(int(i) for i in np.flatnonzero(np.isnan(areas)))
-    return [setting for row in settings.values() for setting in row], *chosen, unscored
+    return table, *chosen, tuple(int(i) for i in np.flatnonzero(np.isnan(areas)))
 
 
-def _by_fold(x: Tensor, solutions: Tensor, fold: NDArray[np.int64]) -> NDArray[np.float64]:
+def solve_grid(x: Tensor, targets: Tensor, train: Tensor, penalties: Tensor) -> Tensor:
+    """Fit every class on every training set with every penalty: all of them problems of one solver.
+
+    Args:
+        x: features, shape (n, d).
+        targets: which of the K classes each sample belongs to, bool, shape (n, K).
+        train: the samples of each of F training sets, bool, shape (n, F); what is in none takes no part.
+        penalties: of each feature under each of S settings, as scikit-learn counts them: block weights over C, shape
+            (d, S).
+
+    Returns:
+        Coefficients, the last row the intercepts, shape (d + 1, S, F, K), as precise as the search needs.
+    """
+    rows = train.any(dim=1)
+    x, targets, train = x[rows], targets[rows], train[rows].to(x)
+    samples = train.sum(dim=0)
+    (n, k), n_sets = targets.shape, train.shape[1]
+    at_once = max(1, _LOGITS // (n * n_sets * k))
+    parts = []
+    for some in penalties.split(at_once, dim=1):
+        shape = (some.shape[1], n_sets, k)
+        weights = train / samples
+        if n_sets > 1:  # else one column serves all problems
+            weights = weights[:, None, :, None].expand(-1, *shape).flatten(1)
+        problem = BinaryRegressions(x, targets.repeat(1, shape[0] * n_sets), weights)
+        ridge = (some[:, :, None] / samples)[..., None].expand(-1, *shape).flatten(1)
+        found = problem.solve(ridge, tolerance=_SEARCH * problem.entropy).coefficients[:, 0]
+        found[-1] += problem.offset[0]
+        parts.append(found.unflatten(1, shape))
+    return torch.cat(parts, dim=1)
+
+
+def held_out_logits(x: Tensor, solutions: Tensor, fold: NDArray[np.int64]) -> NDArray[np.float64]:
     """Logits of each sample by the solution (d + 1, folds, K) its fold was held out of, shape (n, K); 0 without one."""
     logits = np.zeros((len(x), solutions.shape[2]))
     for f in range(solutions.shape[1]):
@@ -203,18 +229,26 @@ def _by_fold(x: Tensor, solutions: Tensor, fold: NDArray[np.int64]) -> NDArray[n
     return logits
 
 
-def _probability(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+def probability(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What logits say, element by element, without overflow."""
     p: NDArray[np.float64] = torch.from_numpy(logits).sigmoid().numpy()
     return p
 
 
-def _check_sides(targets: NDArray[np.bool_], patients: NDArray[Any], learned: NDArray[np.bool_]) -> None:
-    names, patient = check_patients(patients, len(targets))
+def check_sides(patients: NDArray[Any], learned: NDArray[np.bool_], n: int) -> None:
+    """Refuse a patient whom a probe would both learn from and be judged by.
+
+    Args:
+        patients: whose each of n samples is, shape (n,).
+        learned: which samples it learns from, shape (n,); the others are the validation split.
+        n: how many samples there are.
+
+    Raises:
+        UserError: naming such a patient, or for arrays of another shape.
+    """
+    names, patient = check_patients(patients, n)
     if learned.shape != patient.shape:
         raise UserError(f"expected a validation mask of shape {patient.shape}, got {learned.shape}")
     both = np.intersect1d(patient[learned], patient[~learned])
     if len(both):
         raise UserError(f"{len(both)} patient(s) are on both sides of the validation split, such as {names[both[0]]}")
-    some = targets[learned]
-    if not (some.any(axis=0) & ~some.all(axis=0)).any():
-        raise UserError("a probe needs a class that some of the samples it learns from have and others lack")

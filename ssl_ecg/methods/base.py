@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, nn
 
 from augmentations import Views
 from ssl_ecg.data.batches import Batch
@@ -17,16 +17,15 @@ from ssl_ecg.encoders import Encoder
 from ssl_ecg.optimisers import AdamW, Optimiser
 
 
-class Method(LightningModule, ABC):
-    """A self-supervised objective on augmented views of ECG windows.
+class Trained(LightningModule):
+    """An encoder that some objective trains, by an optimiser and its schedule over the whole run.
 
-    A subclass gives `loss(views)`; everything else is here. All randomness of a step follows from the seed,
-    the step and the rank, so that a resumed run goes on exactly as it would have.
+    All randomness of a step follows from the seed, the step and the rank, so that a resumed run goes on exactly as it
+    would have.
 
     Args:
-        encoder: what is pretrained, and afterwards exported.
-        views: the augmentations that make the views.
-        optimiser: how it is trained.
+        encoder: what is trained.
+        optimiser: how.
 
     Attributes:
         fs: sampling rate of the windows, Hz; set before training.
@@ -38,11 +37,35 @@ class Method(LightningModule, ABC):
     seed: int = 0
     steps: int = 1
 
-    def __init__(self, encoder: Encoder, views: Views, optimiser: Optimiser | None = None) -> None:
+    def __init__(self, encoder: Encoder, optimiser: Optimiser | None = None) -> None:
         super().__init__()
         self.encoder = encoder
-        self.views = views
         self.optimiser = optimiser if optimiser is not None else AdamW()
+
+    def shares(self) -> dict[nn.Parameter, float]:
+        """Shares of the learning rate, for parameters that do not have all of it."""
+        return {}
+
+    def configure_optimizers(self) -> Any:  # noqa: ANN401  (Lightning's own return type is a wide union)
+        """Optimiser and per-step schedule over the whole run."""
+        optimiser, schedule = self.optimiser.configure(self, self.steps, self.shares())
+        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+
+class Method(Trained, ABC):
+    """A self-supervised objective on augmented views of ECG windows.
+
+    A subclass gives `loss(views)`; everything else is here.
+
+    Args:
+        encoder: what is pretrained, and afterwards exported.
+        views: the augmentations that make the views.
+        optimiser: how it is trained.
+    """
+
+    def __init__(self, encoder: Encoder, views: Views, optimiser: Optimiser | None = None) -> None:
+        super().__init__(encoder, optimiser)
+        self.views = views
 
     def check(self) -> None:
         """Refuse, before any work, what the views cannot do at the sampling rate.
@@ -74,11 +97,6 @@ class Method(LightningModule, ABC):
         loss = self.loss(self.make_views(batch.x, self.global_step, batch.partner), batch.patient)
         self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.x))
         return loss
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401  (Lightning's own return type is a wide union)
-        """Optimiser and per-step schedule over the whole run."""
-        optimiser, schedule = self.optimiser.configure(self, self.steps)
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 def in_fp32(criterion: Callable[..., Tensor], *z: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -37,24 +38,31 @@ class Optimiser(ABC):
         """The optimiser over parameter groups."""
 
     def configure(
-        self, module: nn.Module, steps: int
+        self, module: nn.Module, steps: int, shares: Mapping[nn.Parameter, float] | None = None
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
         """Optimiser and per-step schedule for a module's trainable parameters.
 
         Args:
             module: whose parameters to train.
             steps: in the whole run.
+            shares: of the learning rate, for parameters that do not have all of it.
         """
-        optimiser = self.build(self.groups(module))
+        optimiser = self.build(self.groups(module, shares))
         return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: self.factor(step, steps))
 
-    def groups(self, module: nn.Module) -> list[dict[str, Any]]:
-        """Two parameter groups: what decays (matrices and kernels) and what does not (biases, norms)."""
-        trainable = [p for p in module.parameters() if p.requires_grad]
-        return [
-            {"params": [p for p in trainable if p.ndim > 1], "weight_decay": self.weight_decay},
-            {"params": [p for p in trainable if p.ndim <= 1], "weight_decay": 0.0},
-        ]
+    def groups(self, module: nn.Module, shares: Mapping[nn.Parameter, float] | None = None) -> list[dict[str, Any]]:
+        """Two parameter groups: what decays (matrices and kernels) and what does not (biases, norms).
+
+        Where parameters have shares of the learning rate, two for each share, the largest first.
+        """
+        of = {p: (shares or {}).get(p, 1.0) for p in module.parameters() if p.requires_grad}
+        found: list[dict[str, Any]] = []
+        for share in sorted(set(of.values()), reverse=True):
+            mine = [p for p in of if of[p] == share]
+            rate = {"lr": share * self.lr}
+            found.append({"params": [p for p in mine if p.ndim > 1], "weight_decay": self.weight_decay, **rate})
+            found.append({"params": [p for p in mine if p.ndim <= 1], "weight_decay": 0.0, **rate})
+        return found
 
     def factor(self, step: int, steps: int) -> float:
         """Share of the peak learning rate at a step, counted from 0."""

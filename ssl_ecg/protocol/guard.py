@@ -27,7 +27,8 @@ def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tu
     """The labelled windows to fit on (train and val patients) and to score on (test patients).
 
     Raises:
-        DataError: if a side is empty, or a patient is on both without the protocol saying so.
+        DataError: if a side is empty, a patient is on both without the protocol saying so, or the encoder was
+            fine-tuned on the labels of the test patients.
     """
     everything = labelled_windows(store, encoder)
     test = everything.split == "test"
@@ -38,7 +39,23 @@ def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tu
     check_disjoint(
         sides[0].patient.tolist(), sides[1].patient.tolist(), "train and test", frozenset(data.shared_patients)
     )
+    check_untaught(encoder, store.cohort, sides[1], data)
     return sides
+
+
+def check_untaught(encoder: PretrainedEncoder, cohort: str, scored: WindowSet, data: Source) -> None:
+    """Refuse to score an encoder on patients by whose labels it was fine-tuned.
+
+    Raises:
+        DataError: naming the patients.
+    """
+    patients = sorted(set(scored.patient.tolist()) - set(data.shared_patients))
+    if taught := encoder.taught_by(cohort, patients):
+        raise DataError(
+            f"the encoder was fine-tuned on the labels of {len(taught)} of the {len(patients)} patients to score it "
+            f"on, which would leak: {', '.join(taught[:5])}{' ...' if len(taught) > 5 else ''}; use the checkpoint "
+            "that was fine-tuned, or data it has not seen"
+        )
 
 
 def validation_of(train: WindowSet) -> NDArray[np.bool_] | None:

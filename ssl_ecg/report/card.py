@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ssl_ecg.encoders import Encoder
+
 _CARD = """\
 ---
 library_name: ssl_ecg
 tags: [ecg, self-supervised, {method}]
 license: mit
 ---
-# {method} encoder, pretrained on {data}
+# {method} encoder, pretrained on {data}{then}
 {warning}
 | | |
 |---|---|
@@ -20,14 +22,14 @@ license: mit
 | normalisation | {normalise} |
 | encoder | {encoder}, {parameters:,} parameters, {dim} features |
 | pretrained on | {patients} patients of {data}, without labels, {epochs} epochs, seed {seed} |
-
+{tuned}
 ```python
 from ssl_ecg import load_encoder
 encoder = load_encoder("PATH")
 z = encoder(signal, fs=500, leads=["I", "II"])   # (leads, time) in mV -> ({dim},)
 ```
 
-Scores on held-out training patients, by a linear probe (what the run itself knows; no test set was touched):
+{measured} (what the run itself knows; no test set was touched):
 
 {scores}
 
@@ -36,19 +38,27 @@ Not a medical device: for research.
 """
 
 
+def describe(encoder: Encoder) -> dict[str, Any]:
+    """What the card says of an encoder: class (name), parameters (count) and dim."""
+    parameters = sum(p.numel() for p in encoder.parameters())
+    return {"class": type(encoder).__name__, "parameters": parameters, "dim": encoder.dim}
+
+
 def model_card(
     pretraining: Mapping[str, Any],
     preprocessing: Mapping[str, Any],
     encoder: Mapping[str, Any],
     scores: Mapping[str, Mapping[str, float]],
+    finetuning: Mapping[str, Any] | None = None,
 ) -> str:
     """Write the model card.
 
     Args:
         pretraining: method, data, simulated, epochs, seed and patients.
         preprocessing: `Preprocessing.to_dict()`.
-        encoder: class (name), parameters (count) and dim.
+        encoder: as `describe` says it.
         scores: one row of named figures per system.
+        finetuning: where it was fine-tuned too: data, classes, epochs and patients.
 
     Returns:
         Markdown with the Hugging Face front matter.
@@ -57,11 +67,23 @@ def model_card(
     table = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     table += [f"| {system} | {' | '.join(f'{row[n]:.3f}' for n in names)} |" for system, row in scores.items()]
     warning = "\n**Simulated data: no heart was involved. Use it to try things out.**\n"
+    then = tuned = ""
+    measured = "Scores on held-out training patients, by a linear probe"
+    if finetuning is not None:
+        then = f", fine-tuned on {finetuning['data']}"
+        tuned = (
+            f"| fine-tuned on | {len(finetuning['patients'])} patients of {finetuning['data']}, with labels "
+            f"({', '.join(finetuning['classes'])}), {finetuning['epochs']} epochs |\n"
+        )
+        measured = "Scores on the validation patients, which chose the epoch"
     return _CARD.format(
         **{k: v for k, v in pretraining.items() if k != "patients"},
         **{k: v for k, v in preprocessing.items() if k != "leads"},
         leads=", ".join(preprocessing["leads"]),
         patients=len(pretraining["patients"]),
+        then=then,
+        tuned=tuned,
+        measured=measured,
         warning=warning if pretraining["simulated"] else "",
         encoder=encoder["class"],
         parameters=encoder["parameters"],

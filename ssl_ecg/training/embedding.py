@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+
 from ssl_ecg.errors import UserError
 
 
@@ -65,8 +66,6 @@ def embed(encoder: nn.Module, windows: Iterable[Tensor], crops: Crops | None = N
         encoder.train(training)
 
 
-def _embedded(encoder: Encoder, x: Tensor, crops: Crops | None) -> Tensor:
-    if crops is None:
-        z: Tensor = encoder(x)
-        return z
-    return encoder(crops(x)).unflatten(0, (-1, crops.number)).mean(dim=1)
+def _embedded(encoder: nn.Module, x: Tensor, crops: Crops | None) -> Tensor:
+    z: Tensor = encoder(x if crops is None else crops(x))
+    return z if crops is None else z.unflatten(0, (-1, crops.number)).mean(dim=1)

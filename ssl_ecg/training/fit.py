@@ -1,4 +1,4 @@
-"""One pretraining run, from wherever it was stopped to its end."""
+"""One training run, from wherever it was stopped to its end."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import signal
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,9 +16,10 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from ssl_ecg.data.module import ECGDataModule
+from ssl_ecg.data.module import ECGDataModule, TrainingWindows
 from ssl_ecg.errors import UserError
 from ssl_ecg.methods import Method
+from ssl_ecg.methods.base import Trained
 from ssl_ecg.training.collapse import CollapseMonitor
 from ssl_ecg.training.log import EpochLog
 from ssl_ecg.training.online_probe import OnlineProbe
@@ -49,17 +50,45 @@ def fit(
         The metrics of each epoch.
 
     Raises:
-        CheckpointError: if `last.ckpt` cannot be read or does not fit the method.
+        UserError: as `train`.
+    """
+    watching: list[Callback] = [CollapseMonitor(data)]
+    if probe is not None and probe.possible:
+        watching.append(probe)
+    return train(method, data, folder, settings, logger, watching)
+
+
+def train(
+    module: Trained,
+    data: TrainingWindows,
+    folder: Path,
+    settings: TrainerSettings,
+    logger: Logger | None = None,
+    watching: Sequence[Callback] = (),
+) -> list[dict[str, float]]:
+    """Train any module, going on from `folder/last.ckpt` where there is one.
+
+    Args:
+        module: trained in place.
+        data: its batches.
+        folder: of the run; gets `last.ckpt` and `metrics.csv`.
+        settings: of the trainer.
+        logger: gets every metric besides.
+        watching: callbacks that add to the metrics of an epoch.
+
+    Returns:
+        The metrics of each epoch.
+
+    Raises:
+        CheckpointError: if `last.ckpt` cannot be read or does not fit the module.
         UserError: if the machine lacks the accelerator, or the loss is no longer finite.
         SystemExit: with 143, after SIGTERM.
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
     log = EpochLog(folder)
-    callbacks: list[Callback] = [Throughput(), CollapseMonitor(data), _Finite()]
-    if probe is not None and probe.possible:
-        callbacks.append(probe)
     resume = Resume(folder, log, settings.save_minutes)
-    callbacks += [log, resume]  # last, so that what is saved is complete
+    # What saves comes last, so that what is saved is complete.
+    callbacks: list[Callback] = [Throughput(), _Finite(), *watching, log, resume]
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=10))
     steps = data.batches(ranks=settings.devices).steps  # an epoch's
@@ -84,11 +113,11 @@ def fit(
             )
         except Exception as error:  # noqa: BLE001  (Lightning raises several kinds for hardware that is not there)
             raise UserError(f"trainer: {error}") from None
-        method.steps = steps * settings.max_epochs
-        resume.restore(trainer, method, steps)
+        module.steps = steps * settings.max_epochs
+        resume.restore(trainer, module, steps)
         if len(log.rows) < settings.max_epochs:
             try:
-                trainer.fit(method, datamodule=data)
+                trainer.fit(module, datamodule=data)
             except SIGTERMException:
                 print(
                     f"stopped by SIGTERM and saved: run the same command again to go on with {folder}", file=sys.stderr
@@ -109,7 +138,7 @@ class _Finite(Callback):
         loss = outputs["loss"]
         if not torch.isfinite(loss):
             raise UserError(
-                f"the loss is {float(loss)} at step {trainer.global_step}: lower method.optimiser.lr "
+                f"the loss is {float(loss)} at step {trainer.global_step}: lower the optimiser's lr "
                 "or use trainer.precision 32-true; the last good state is kept in last.ckpt"
             )
 

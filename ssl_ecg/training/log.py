@@ -11,7 +11,14 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from ssl_ecg.files import replacing
 
 # What the line of an epoch shows, in this order, where it is known.
-_SHOWN = {"loss": ".3f", "probe_auroc": ".3f", "knn_auroc": ".3f", "effective_rank": ".0f", "samples_per_s": ",.0f"}
+_SHOWN = {
+    "loss": ".3f",
+    "val_auroc": ".3f",
+    "probe_auroc": ".3f",
+    "knn_auroc": ".3f",
+    "effective_rank": ".0f",
+    "samples_per_s": ",.0f",
+}
 
 
 class EpochLog(Callback):

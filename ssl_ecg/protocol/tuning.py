@@ -1,0 +1,209 @@
+"""Fine-tuning and what stands beside it: whose labels are learned from, who chooses the epoch, and the models."""
+
+from __future__ import annotations
+
+import copy
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning.loggers import Logger
+
+from augmentations import Views
+from ssl_ecg.data.splits import check_disjoint, hold_out_patients
+from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.encoders import Encoder
+from ssl_ecg.errors import DataError
+from ssl_ecg.evaluation.label_draws import label_draws
+from ssl_ecg.evaluation.linear import fit_linear_probe
+from ssl_ecg.evaluation.multilabel import fit_multilabel_probe
+from ssl_ecg.evaluation.multilabel_scores import best_threshold
+from ssl_ecg.evaluation.probes import AffineProbe
+from ssl_ecg.optimisers import Optimiser
+from ssl_ecg.protocol.guard import unseen_by, validation_of
+from ssl_ecg.protocol.study import Study
+from ssl_ecg.protocol.systems import Frozen
+from ssl_ecg.training.finetuning import Classifier, fine_tune, macro_auroc
+from ssl_ecg.training.settings import TrainerSettings
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Two parts of a study's train side; nobody is in both.
+
+    Attributes:
+        learn: windows whose labels are learned from.
+        validation: windows of the patients who choose the epoch.
+    """
+
+    learn: WindowSet
+    validation: WindowSet
+
+    @cached_property
+    def learners(self) -> list[str]:
+        """Patients in `learn`."""
+        return sorted(set(self.learn.patient.tolist()))
+
+    @cached_property
+    def judges(self) -> list[str]:
+        """Patients in `validation`."""
+        return sorted(set(self.validation.patient.tolist()))
+
+
+def label_sides(study: Study, fraction: float = 1.0, hold_out: float = 0.2, seed: int = 0) -> Sides:
+    """Draw the patients to learn from, and find those who choose the epoch.
+
+    The latter are the data set's validation split. Without one, train patients are held out: of those whom the encoder
+    has not seen in pretraining where there are five, since it embeds the others better.
+
+    Args:
+        study: the encoder and the data set.
+        fraction: share of the other train patients to learn from.
+        hold_out: share of the train patients held out where there is no validation split.
+        seed: of the draws.
+
+    Raises:
+        DataError: if no class can be learned, or judged.
+    """
+    train = study.train
+    judge = validation_of(train)
+    if judge is None:
+        candidates = unseen_by(study.encoder, study.store.cohort, train)
+        candidates = np.ones(len(train), dtype=np.bool_) if candidates is None else candidates
+        share = hold_out * len(np.unique(train.patient)) / len(np.unique(train.patient[candidates]))
+        held = hold_out_patients(train.patient[candidates], train.label[candidates], min(share, 0.5), seed)
+        judge = np.isin(train.patient, list(held))
+    rest = train.where(~judge)
+    draw = label_draws(rest.patient, rest.targets, [fraction], seeds=seed + 1)[-1]
+    sides = Sides(rest.where(draw.rows), train.where(judge))
+    check_disjoint(sides.learners, sides.judges, "the patients learned from and those who choose the epoch")
+    for side, what in ((sides.learn, "learned"), (sides.validation, "judged")):
+        if not (side.targets.any(axis=0) & ~side.targets.all(axis=0)).any():
+            raise DataError(
+                f"no class can be {what}: all {len(side)} windows of {len(set(side.patient.tolist()))} patient(s) are "
+                "alike; give more patients, or a larger fraction"
+            )
+    return sides
+
+
+@dataclass(frozen=True)
+class Model:
+    """One way to use the labels.
+
+    Attributes:
+        system: its name.
+        validation: macro AUROC of the validation patients, in the best epoch where there are epochs.
+        probabilities: of windows, shape (n, K).
+        decision: what decides beside them, shape (K,): thresholds where a window may belong to several classes,
+            else how common each class was.
+        epoch: the best one, counted from 1; None without epochs.
+        history: metrics of each epoch.
+        settings: what it was trained with.
+    """
+
+    system: str
+    validation: float
+    probabilities: Callable[[WindowSet], Array]
+    decision: Array
+    epoch: int | None = None
+    history: Sequence[Mapping[str, float]] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+def frozen_probe(study: Study, sides: Sides) -> tuple[Model, AffineProbe]:
+    """The linear probe on the frozen encoder, fitted on the windows that are learned from.
+
+    Where a window may belong to several classes, the validation patients choose its penalty and thresholds; else it is
+    cross-validated.
+
+    Raises:
+        UserError: if there are too few patients.
+    """
+    system = Frozen("frozen linear probe", study.encoder.encoder)
+    if study.data.multilabel:
+        both = study.train.where(np.isin(study.train.patient, [*sides.learners, *sides.judges]))
+        judge = np.isin(both.patient, sides.judges)
+        judged = unseen_by(study.encoder, study.store.cohort, both, judge)
+        x = {"embedding": system.features(both)}
+        probe: AffineProbe = fit_multilabel_probe(x, both.targets, both.patient, validation=judge, judged=judged)
+    else:
+        learn = sides.learn
+        judged = unseen_by(study.encoder, study.store.cohort, learn)
+        x = {"embedding": system.features(learn)}
+        probe = fit_linear_probe(x, learn.label, learn.patient, len(study.data.classes), judged=judged)
+
+    def probabilities(windows: WindowSet) -> Array:
+        return probe.predict_proba({"embedding": system.features(windows)})
+
+    area = macro_auroc(sides.validation.targets, probabilities(sides.validation))
+    return Model(system.name, area, probabilities, probe.decision, settings={"C": probe.chosen.c}), probe
+
+
+def tuned(
+    system: str,
+    encoder: Encoder,
+    sides: Sides,
+    folder: Path,
+    optimiser: Optimiser,
+    trainer: TrainerSettings,
+    *,
+    multilabel: bool,
+    lr: float,
+    layer_decay: float = 1.0,
+    start: AffineProbe | None = None,
+    views: Views | None = None,
+    batch_size: int = 64,
+    seed: int = 0,
+    logger: Logger | None = None,
+) -> tuple[Model, Classifier]:
+    """Train a copy of an encoder with a linear head, or go on with it.
+
+    Args:
+        system: what it is called.
+        encoder: to begin with; it is not changed.
+        sides: who is learned from, and who chooses the epoch.
+        folder: of this training.
+        optimiser: how it is trained.
+        trainer: how long, on what, how precisely.
+        multilabel: whether a window may belong to several classes.
+        lr: peak learning rate, in place of the optimiser's own.
+        layer_decay: of the learning rate from each layer to the one before it.
+        start: whose head to begin with; a fresh one if None.
+        views: changes training windows.
+        batch_size: windows per step and process.
+        seed: of the head, the batches and the views.
+        logger: gets every metric besides.
+
+    Raises:
+        UserError: for settings that cannot be used.
+    """
+    print(f"{system}:", file=sys.stderr, flush=True)
+    how = copy.copy(optimiser)
+    how.lr = lr
+    targets = sides.learn.targets
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        classifier = Classifier(
+            copy.deepcopy(encoder), targets, multilabel=multilabel, optimiser=how, layer_decay=layer_decay, views=views
+        )
+    classifier.fs, classifier.seed = sides.learn.preprocessing.fs, seed
+    if start is not None:
+        classifier.start_head(start)
+    history, best = fine_tune(classifier, sides.learn, sides.validation, folder, trainer, batch_size, logger)
+    decision = targets.mean(axis=0)
+    if multilabel:
+        p = classifier.probabilities(sides.validation)
+        found = [best_threshold(*of) for of in zip(sides.validation.targets.T, p.T, strict=True)]
+        # A class that nobody had in training is never predicted, whoever has it in the validation split.
+        decision = np.where(targets.any(axis=0), found, np.inf)
+    settings = {"lr": lr, "layer_decay": layer_decay}
+    area = history[best]["val_auroc"]
+    return Model(system, area, classifier.probabilities, decision, best + 1, history, settings), classifier
