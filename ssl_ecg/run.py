@@ -12,8 +12,10 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable, write_text
 
 # What may differ between the first start and a resume without changing the result.
-_FREE = ("cache", "data.init_args.root", "data.init_args.download", "trainer.save_minutes", "wandb", "out", "name")
-_FREE += ("validate", "resamples")  # how a trained model is scored
+_FREE = (
+    *("cache", "data.init_args.root", "data.init_args.download", "trainer.save_minutes", "wandb", "out", "name"),
+    *("validate", "resamples"),  # how a trained model is scored
+)
 
 
 class Run:

@@ -161,7 +161,8 @@ def _principal_axes(x: Tensor, weight: Tensor) -> Tensor:
         axes: Tensor = torch.linalg.eigh(((x * weight).T @ x).double())[1]
         return axes.to(x)
     basis = torch.linalg.qr(x.T.double())[0].to(x)
-    return basis @ _principal_axes(x @ basis, weight)
+    turned: Tensor = basis @ _principal_axes(x @ basis, weight)
+    return turned
 
 
 def best(table: Sequence[Setting]) -> Setting:

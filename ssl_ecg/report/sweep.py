@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from ssl_ecg.evaluation.statistics import Interval
-from ssl_ecg.protocol.cells import PRETRAINED, Cell
+from ssl_ecg.protocol.cells import Cell
+from ssl_ecg.protocol.systems import PRETRAINED
 from ssl_ecg.report.style import save
 from ssl_ecg.report.sweep_figures import label_efficiency_figure, validation_figure
 from ssl_ecg.report.sweep_points import SCORE, points_of, share_of, titled, versus

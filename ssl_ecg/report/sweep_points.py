@@ -9,7 +9,8 @@ import numpy as np
 
 from ssl_ecg.evaluation.label_efficiency import seed_mean
 from ssl_ecg.evaluation.statistics import Difference, Resampled, difference
-from ssl_ecg.protocol.cells import PRETRAINED, Cell
+from ssl_ecg.protocol.cells import Cell
+from ssl_ecg.protocol.systems import PRETRAINED
 
 SCORE = "macro_auroc"
 
