@@ -17,6 +17,7 @@ from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.positives import Positives
 from ssl_ecg.data.sources import Source
 from ssl_ecg.data.windows import Windows, report_short
+from ssl_ecg.errors import UserError
 from ssl_ecg.methods import Method
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.card import describe, model_card
@@ -40,6 +41,7 @@ def pretrain(
     batch_size: int = 256,
     patients_per_batch: int = 0,
     hold_out: float = 0.2,
+    probe_every: int = 1,
     seed: int = 0,
     name: str | None = None,
     out: str = "runs",
@@ -71,6 +73,8 @@ def pretrain(
             SimCLR's negatives of the same patient.
         hold_out: share of the train patients kept out for the online probe, where the data set has no
             validation split; 0 for none.
+        probe_every: epochs from one online probe to the next; on small data it takes as long as the epoch. The last
+            epoch is always probed.
         seed: of everything random: weights, batches, augmentations, hold-out.
         name: of the run; METHOD-DATA by default, such as simclr-mitbih.
         out: folder of all runs.
@@ -85,6 +89,8 @@ def pretrain(
     Raises:
         UserError: for settings, data or a folder that cannot be used; before any training.
     """
+    if probe_every < 1:
+        raise UserError(f"probe_every must be at least 1, not {probe_every}")
     method.fs, method.seed = preprocessing.fs, seed
     method.check()
     run = Run(Path(out) / (name or f"{type(method).__name__}-{type(data).__name__}".lower()), config or {})
@@ -97,7 +103,7 @@ def pretrain(
     module = ECGDataModule(
         store, preprocessing, windows, probe_windows, batch_size, patients_per_batch, hold_out, seed, positives
     )
-    probe = OnlineProbe(module, multilabel=store.multilabel)
+    probe = OnlineProbe(module, multilabel=store.multilabel, every=probe_every)
     _announce(run, module, method)
     untrained = copy.deepcopy(method.encoder)
     logger = None

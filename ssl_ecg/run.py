@@ -14,7 +14,7 @@ from ssl_ecg.files import ensure_writable, write_text
 # What may differ between the first start and a resume without changing the result.
 _FREE = (
     *("cache", "data.init_args.root", "data.init_args.download", "trainer.save_minutes", "wandb", "out", "name"),
-    *("validate", "resamples"),  # how a trained model is scored
+    *("validate", "resamples", "probe_every"),  # how a model is scored
 )
 
 

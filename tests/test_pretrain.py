@@ -67,6 +67,15 @@ def _train_patients() -> list[str]:
     return [r.patient for r in Simulated(patients=40, records_per_patient=2).recordings() if r.split == "train"]
 
 
+def test_the_online_probe_can_be_rarer_and_changes_nothing_else(run: Path, here: Path) -> None:
+    often = list(csv.DictReader((run / "metrics.csv").open()))
+    pretrain.main([*TINY, f"--out={here}/runs", f"--cache={here}/cache", "--name=rarely", "--probe_every=5"])
+    rarely = list(csv.DictReader((here / "runs" / "rarely" / "metrics.csv").open()))
+    assert [bool(row["probe_auroc"]) for row in rarely] == [False, True]  # the last one always
+    for column in ("loss", "probe_auroc", "effective_rank"):
+        assert rarely[-1][column] == often[-1][column]
+
+
 def test_the_checkpoint_embeds_and_knows_whom_it_saw(run: Path) -> None:
     encoder = load_encoder(run)
     recording = next(Simulated(patients=40, records_per_patient=2).recordings())

@@ -16,11 +16,12 @@ from ssl_ecg.evaluation.scores import score
 from ssl_ecg.methods import Method
 from ssl_ecg.training.embedding import embed
 
+_NAMES = ("probe_auroc", "probe_f1", "knn_auroc")
 _C = 0.01  # fixed: an epoch has no time to choose it
 
 
 class OnlineProbe(Callback):
-    """Logs `probe_auroc` and `knn_auroc` (macro) each epoch: fitted on training patients, scored on held-out ones.
+    """Logs `probe_auroc` and `knn_auroc` (macro) as it trains: fitted on training patients, scored on held-out ones.
 
     Both see a fixed, class-balanced sample of the windows, so that an epoch waits seconds, not minutes. The
     labels never reach the encoder.
@@ -30,11 +31,13 @@ class OnlineProbe(Callback):
         size: at most so many windows on each side.
         neighbours: of the kNN classifier.
         multilabel: whether a window may belong to several classes.
+        every: epochs from one probe to the next; the last epoch is always probed.
     """
 
     def __init__(
-        self, data: ECGDataModule, size: int = 2000, neighbours: int = 20, *, multilabel: bool = False
+        self, data: ECGDataModule, size: int = 2000, neighbours: int = 20, *, multilabel: bool = False, every: int = 1
     ) -> None:
+        self.every = every
         self.classes: tuple[str, ...] = data.store.classes
         self.train = data.probe_train.sample(size, data.seed)
         self.val = data.probe_val.sample(size, data.seed)
@@ -87,6 +90,10 @@ class OnlineProbe(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Probe the online encoder."""
         assert isinstance(pl_module, Method)
-        if self.possible:
+        done = trainer.current_epoch + 1
+        if self.possible and (done % self.every == 0 or done == trainer.max_epochs):
             for name, value in self.score(pl_module.encoder).items():
                 pl_module.log(name, value, prog_bar=name == "probe_auroc")
+        else:  # or Lightning would report the last probe's scores again
+            for name in _NAMES:
+                trainer.callback_metrics.pop(name, None)
