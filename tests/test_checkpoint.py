@@ -188,5 +188,7 @@ def test_an_encoder_notes_its_arguments() -> None:
         "stages": 4,
         "kernel": 5,
         "stem": 2,
+        "pooling": "last",
+        "stretch": 0,
     }
     assert isinstance(PretrainedEncoder(ResNet1d(), Preprocessing()).dim, int)

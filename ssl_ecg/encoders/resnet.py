@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -26,6 +28,12 @@ class ResNet1d(Encoder):
         stages: number of stages; each but the first halves the time axis.
         kernel: length of every convolution but the stem's, in samples; odd.
         stem: stride of the first convolution: 2 halves the cost, 1 keeps detail of short windows.
+        pooling: what an embedding is made of: the "last" stage, D = 2 * width * 2^(stages - 1), or all "stages" side
+            by side, D = 2 * width * (2^stages - 1): the early ones keep detail that the objective lets the last one
+            drop (experiments/results/ptbxl.md).
+        stretch: length of the stretches whose maxima are averaged, in samples of the window; they overlap by half. It
+            makes windows of different lengths comparable, such as short crops in training and whole records
+            afterwards: the longer, the higher a single maximum. 0 takes one maximum of all.
     """
 
     def __init__(
@@ -36,6 +44,8 @@ class ResNet1d(Encoder):
         stages: int = 4,
         kernel: int = 7,
         stem: int = 2,
+        pooling: Literal["last", "stages"] = "last",
+        stretch: int = 0,
     ) -> None:
         super().__init__()
         for name, value in (
@@ -49,24 +59,36 @@ class ResNet1d(Encoder):
                 raise ValueError(f"ResNet1d: {name} must be at least 1, not {value}")
         if kernel < 1 or kernel % 2 == 0:
             raise ValueError(f"ResNet1d: kernel must be odd, not {kernel}")
+        if pooling not in ("last", "stages"):
+            raise ValueError(f"ResNet1d: pooling must be 'last' or 'stages', not {pooling!r}")
+        if stretch < 0:
+            raise ValueError(f"ResNet1d: stretch must not be negative, not {stretch}")
         self.in_channels = in_channels
         self.stem = nn.Sequential(
             nn.Conv1d(in_channels, width, 15, stem, padding=7, bias=False), nn.BatchNorm1d(width), nn.ReLU()
         )
         blocks: list[nn.Module] = []
-        channels = width
+        channels, self.dim = width, 0
+        self._pooled: dict[int, int] = {}  # after how many blocks, and a stretch there, in steps of the time axis
         for stage in range(stages):
             for block in range(depth):
                 stride = 2 if stage > 0 and block == 0 else 1
                 blocks.append(_Block(channels, width * 2**stage, kernel, stride))
                 channels = width * 2**stage
+            if pooling == "stages" or stage == stages - 1:
+                self._pooled[len(blocks)] = stretch and max(1, round(stretch / (stem * 2**stage)))
+                self.dim += 2 * channels
         self.blocks = nn.Sequential(*blocks)
-        self.dim = 2 * channels
 
     def forward(self, x: Tensor) -> Tensor:
-        """Embed windows: (B, C, T) -> (B, D) with D = 2 * width * 2^(stages - 1)."""
-        x = self.blocks(self.stem(x))
-        return torch.cat([x.mean(-1), x.amax(-1)], dim=1)
+        """Embed windows: (B, C, T) -> (B, D); of each pooled stage, the first first, means and then maxima."""
+        x = self.stem(x)
+        pooled: list[Tensor] = []
+        for done, block in enumerate(self.blocks, start=1):
+            x = block(x)
+            if done in self._pooled:
+                pooled += [x.mean(-1), _maximum(x, self._pooled[done])]
+        return torch.cat(pooled, dim=1)
 
     def layers(self) -> list[nn.Module]:
         """The stem, then every residual block."""
@@ -94,3 +116,10 @@ class _Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return torch.relu(self.body(x) + self.shortcut(x))
+
+
+def _maximum(x: Tensor, stretch: int) -> Tensor:
+    """Mean of the maxima of half-overlapping stretches of (B, C, T), 0 for a single one: shape (B, C)."""
+    if not 0 < stretch < x.shape[-1]:
+        return x.amax(-1)
+    return nn.functional.max_pool1d(x, stretch, max(1, stretch // 2)).mean(-1)
