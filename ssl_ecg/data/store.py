@@ -36,6 +36,8 @@ from ssl_ecg.data.source import Source, Task
 from ssl_ecg.errors import DataError
 
 FORMAT = 2
+_SAID = {"preprocessing", "source", "fingerprint", "cohort", "covers", "task", "simulated", "multilabel"}
+_SAID |= {"classes", "meaning"}
 _AGAIN = "delete the folder and run again"
 
 
@@ -82,6 +84,8 @@ class Store:
             self.meta: dict[str, Any] = json.loads((self.path / "store.json").read_text())
             if self.meta.get("format") != FORMAT:
                 raise DataError(f"{self.path} has format {self.meta.get('format')}, not {FORMAT}: {_AGAIN}")
+            if missing := sorted(_SAID - self.meta.keys()):
+                raise DataError(f"{self.path}/store.json does not say {', '.join(missing)}: {_AGAIN}")
             self.records, self.beats, self.spans = (
                 pd.read_parquet(self.path / f"{name}.parquet") for name in ("records", "beats", "spans")
             )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,14 @@ def test_a_truncated_store_is_refused(store: Store) -> None:
     file = store.path / "signals.i16"
     file.write_bytes(file.read_bytes()[:-10])
     with pytest.raises(DataError, match=r"signals\.i16 holds .* delete the folder"):
+        Store(store.path)
+
+
+def test_a_store_that_lacks_what_is_needed_later_is_refused_at_once(store: Store) -> None:
+    file = store.path / "store.json"
+    meta = json.loads(file.read_text())
+    file.write_text(json.dumps({name: value for name, value in meta.items() if name != "covers"}))
+    with pytest.raises(DataError, match=r"store\.json does not say covers: delete the folder"):
         Store(store.path)
 
 
