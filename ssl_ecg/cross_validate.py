@@ -28,6 +28,7 @@ def cross_validate(
     data: Source,
     *,
     folds: int = 5,
+    validate: bool = False,
     beside: list[str] | None = None,
     resamples: int = 1000,
     components: int = 64,
@@ -39,24 +40,26 @@ def cross_validate(
     """Fit and score a linear probe of the frozen embeddings fold by fold, over all patients of a data set.
 
     Where one test fold is too small to tell systems apart, such as a subset of PTB-XL. The data set's own split is not
-    looked at: its patients are dealt into folds, each is scored once by a probe of the others, which chooses its
+    looked at: all patients are dealt into folds, each is scored once by a probe of the others, which chooses its
     penalty by cross-validation inside them. Patients who were in pretraining, without their labels, are counted and
     said: the result is transductive for them. Beside it stand the systems of `python -m ssl_ecg.probe`.
     Prints a table and writes it as JSON and CSV, with a chart.
 
     Examples:
+        python -m ssl_ecg.cross_validate runs/simclr-ptbxl --data PTBXL --data.root data/ptb-xl --validate
         python -m ssl_ecg.cross_validate runs/simclr-ptbxl --data PTBXL --data.root data/ptb-xl
 
     Args:
         checkpoint: a run's folder or a checkpoint's.
         data: the labelled data set.
         folds: how many.
+        validate: leave the test patients out. For choosing between checkpoints and settings.
         beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket; all by default.
         resamples: bootstrap resamples of each fold's patients for the 95 % intervals.
         components: of the PCA of the raw signal.
         seed: of the untrained encoder's weights and of the bootstrap.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
-        out: folder of the results; cross-validate-DATA beside the checkpoint by default.
+        out: folder of the results; cross-validate-DATA, or validate-DATA, beside the checkpoint by default.
         config: all settings as plain values, kept with the results; the command line gives it.
 
     Returns:
@@ -66,11 +69,12 @@ def cross_validate(
         UserError: for a checkpoint, data or a folder that cannot be used.
     """
     name = type(data).__name__
-    folder = Path(out) if out else Path(checkpoint) / f"cross-validate-{name.lower()}"
+    kind = "validate" if validate else "cross-validate"
+    folder = Path(out) if out else Path(checkpoint) / f"{kind}-{name.lower()}"
     ensure_writable(folder)
     check_names(beside)
     study = open_study(checkpoint, data, cache)
-    everything = labelled_windows(study.store, study.encoder)
+    everything = study.train if validate else labelled_windows(study.store, study.encoder)
     check_untaught(study.encoder, study.store.cohort, everything, data)
     validation = CrossValidation(study.labels(everything), data.classes, n_folds=folds, resamples=resamples, seed=seed)
     made: dict[str, Features] = {}
@@ -107,6 +111,8 @@ def cross_validate(
         if seen
         else "inductive: no patient was in pretraining"
     )
+    if validate:
+        setting += "; the test patients were left out"
     write_report(folder, results, validation, setting=setting, checkpoint=checkpoint, data=data, config=config)
     return results
 

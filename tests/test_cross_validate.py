@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import pytest
 from checkpoints import fresh_checkpoint
+from torch import Tensor
 
 from ssl_ecg import cross_validate
+from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.preprocessing import Preprocessing
 
 P = Preprocessing(leads=("I", "II"), window=5.0)
@@ -46,6 +49,24 @@ def test_what_cannot_stand_beside_is_said(
     with pytest.raises(SystemExit):
         cross_validate.main([str(checkpoint), "--data=Simulated", f"--beside={beside}", f"--cache={tmp_path}/cache"])
     assert message in capsys.readouterr().err
+
+
+def test_the_test_patients_can_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoint = fresh_checkpoint(tmp_path, P)
+    arguments = ["--data=Simulated", "--data.patients=60", "--folds=2", "--beside=raw PCA", "--resamples=20"]
+    monkeypatch.setattr(WindowSet, "load", _not_of_the_test_side(WindowSet.load))
+    cross_validate.main([str(checkpoint), *arguments, f"--cache={tmp_path}/cache", "--validate"])
+    results = json.loads((checkpoint / "validate-simulated" / "results.json").read_text())
+    assert results["patients"] == 44
+    assert "the test patients were left out" in results["setting"]
+
+
+def _not_of_the_test_side(load: Callable[[WindowSet, Tensor], Tensor]) -> Callable[[WindowSet, Tensor], Tensor]:
+    def guarded(windows: WindowSet, rows: Tensor) -> Tensor:
+        assert "test" not in windows.split
+        return load(windows, rows)
+
+    return guarded
 
 
 def test_only_what_is_wanted_stands_beside(tmp_path: Path) -> None:
