@@ -15,6 +15,8 @@ from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.anomaly import DETECTORS, Reconstruction
 from ssl_ecg.evaluation.anomaly_benchmark import AnomalyBenchmark, Detection, check_normal, normal_samples
+from ssl_ecg.evaluation.pca import check_components
+from ssl_ecg.evaluation.statistics import check_resamples
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.protocol import Study, System, open_study, systems
 from ssl_ecg.protocol.systems import Features, Rhythm, check_names
@@ -93,6 +95,8 @@ def anomaly(
     if not detectors or len(set(detectors)) < len(detectors):
         raise UserError(f"detectors must name each of some of {', '.join(DETECTORS)} once, got {list(detectors)}")
     check_names(beside)
+    check_components(components)
+    check_resamples(resamples)
     name = type(data).__name__
     folder = Path(out) if out else Path(checkpoint) / f"anomaly-{name.lower()}"
     ensure_writable(folder)

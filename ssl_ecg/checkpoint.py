@@ -81,20 +81,23 @@ class PretrainedEncoder(nn.Module):
         """Stays in evaluation mode: batch statistics of whatever is embedded must not leak into it."""
         return super().train(False)
 
-    def saw(self, source: str, patients: Iterable[str]) -> list[str]:
-        """Which of these patients the encoder was pretrained on, or may have been where they had other names."""
-        if source in self.card.get("covers", []):
-            return list(patients)
-        return self._among(self.card.get("patients", []), source, patients)
+    def saw(self, cohort: str, patients: Iterable[str], covers: Iterable[str] = ()) -> list[str]:
+        """Which of these patients the encoder was pretrained on, or may have been where they had other names.
 
-    def taught_by(self, source: str, patients: Iterable[str]) -> list[str]:
-        """Which of these patients it was fine-tuned on, with their labels."""
-        return self._among(self.card.get("taught_by", []), source, patients)
+        Args:
+            cohort: under what name the patients are known, and
+            covers: whose recordings are among theirs under other names: see `Source`.
+            patients: their names.
+        """
+        card = self.card
+        of = {card.get("cohort", card.get("data")), *card.get("taught_cohort", [])}
+        return _met(card.get("patients", []), card.get("covers", []), of, cohort, patients, covers)
 
-    @staticmethod
-    def _among(hashes: Iterable[str], source: str, patients: Iterable[str]) -> list[str]:
-        known = set(hashes)
-        return [patient for patient in patients if patient_hash(source, patient) in known]
+    def taught_by(self, cohort: str, patients: Iterable[str], covers: Iterable[str] = ()) -> list[str]:
+        """Which of these patients it was fine-tuned on, with their labels, or may have been; arguments as of `saw`."""
+        card = self.card
+        of = set(card.get("taught_cohort", []))
+        return _met(card.get("taught_by", []), card.get("taught_covers", []), of, cohort, patients, covers)
 
     @torch.inference_mode()
     def forward(
@@ -262,6 +265,25 @@ def _check_golden(
             f"{folder} does not give the embedding stored with it (relative error {off:.2g}): its "
             "config.json, the encoder's code or this machine's arithmetic is not what it was saved with"
         )
+
+
+def _met(
+    hashes: Iterable[str],
+    covered: Iterable[str],
+    cohorts: set[str],
+    cohort: str,
+    patients: Iterable[str],
+    covers: Iterable[str],
+) -> list[str]:
+    """Which patients are among the hashed ones, or may be.
+
+    Anybody may be whose cohort was covered by what the encoder has met. Where it is the other way round, those may be
+    who are not told apart ("?" and a group: see `Recording`); whoever has a name of their own is somebody else.
+    """
+    if cohort in covered:
+        return list(patients)
+    known, mixed = set(hashes), not cohorts.isdisjoint(covers)
+    return [who for who in patients if patient_hash(cohort, who) in known or (mixed and who.startswith("?"))]
 
 
 def _dotted(instance: object) -> str:

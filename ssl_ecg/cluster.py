@@ -14,9 +14,11 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.cluster_scores import ClusterBenchmark, ClusterResult
 from ssl_ecg.evaluation.cluster_space import LEAST_SAMPLES, Space, make_space
 from ssl_ecg.evaluation.clustering import METHODS, Clustering, kmeans
+from ssl_ecg.evaluation.pca import check_components
+from ssl_ecg.evaluation.statistics import check_resamples
 from ssl_ecg.files import ensure_writable
-from ssl_ecg.protocol import check_names, open_study, systems
-from ssl_ecg.protocol.guard import labelled_windows
+from ssl_ecg.protocol import check_names, open_study, open_whole, systems
+from ssl_ecg.protocol.guard import check_untaught, seen_by
 from ssl_ecg.protocol.systems import HandFeatures
 from ssl_ecg.report.cluster import write_report
 
@@ -58,7 +60,8 @@ def cluster(
     Args:
         checkpoint: a run's folder or a checkpoint's.
         data: the labelled data set.
-        side: whose windows are clustered: those of the test patients, of the train patients, or all.
+        side: whose windows are clustered: those of the test patients, of the train patients, or all,
+            whatever the split.
         methods: which choose their own parameters.
         k: numbers of clusters for which k-means is run as well, to compare systems at the same number.
         projection: of the map: t-SNE, which shows neighbours, or the two leading principal components.
@@ -76,7 +79,8 @@ def cluster(
         One result per system and method.
 
     Raises:
-        UserError: for a checkpoint, data or a folder that cannot be used, or a patient on both sides.
+        UserError: for a checkpoint, data or a folder that cannot be used, a patient on both sides, or an encoder
+            that was fine-tuned on labels of those who are clustered.
     """
     if not methods and not k:
         raise UserError("nothing to do: name at least one of methods, or a number of clusters k")
@@ -85,11 +89,14 @@ def cluster(
     if fit_on < LEAST_SAMPLES or dims < 2:
         raise UserError(f"clustering needs {LEAST_SAMPLES} samples to fit_on and 2 dims, got {fit_on} and {dims}")
     check_names(beside)
+    check_components(components)
+    check_resamples(resamples)
     name = type(data).__name__
     folder = Path(out) if out else Path(checkpoint) / f"cluster-{name.lower()}"
     ensure_writable(folder)
-    study = open_study(checkpoint, data, cache)
-    windows = {"test": study.test, "train": study.train}.get(side) or labelled_windows(study.store, study.encoder)
+    study = (open_whole if side == "all" else open_study)(checkpoint, data, cache)
+    windows = study.train if side == "train" else study.test
+    check_untaught(study.encoder, study.store.cohort, windows, data)
     benchmark = ClusterBenchmark(study.labels(windows), data.classes, resamples=resamples, seed=seed)
     results: list[ClusterResult] = []
     spaces: dict[str, Space] = {}
@@ -111,7 +118,7 @@ def cluster(
             made = method(space)
             results.append(benchmark.score(system.name, title, made, space.silhouette(made.labels), others))
     results.reverse()
-    seen = study.encoder.saw(study.store.cohort, sorted(set(windows.patient.tolist())))
+    seen = seen_by(study.encoder, windows)
     write_report(
         folder,
         results,

@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from ssl_ecg import cli
 from ssl_ecg.data.sources import Source
 from ssl_ecg.evaluation.cross_validation import CrossValidation, FoldedResult
+from ssl_ecg.evaluation.pca import check_components
+from ssl_ecg.evaluation.statistics import check_resamples
 from ssl_ecg.files import ensure_writable
-from ssl_ecg.protocol import System, check_names, open_study, systems
-from ssl_ecg.protocol.guard import check_untaught, labelled_windows
+from ssl_ecg.protocol import System, check_names, open_study, open_whole, systems
+from ssl_ecg.protocol.guard import check_untaught, seen_by
 from ssl_ecg.protocol.systems import PRETRAINED
 from ssl_ecg.report.cross_validation import write_report
 
@@ -66,15 +68,18 @@ def cross_validate(
         One result per system.
 
     Raises:
-        UserError: for a checkpoint, data or a folder that cannot be used.
+        UserError: for a checkpoint, data or a folder that cannot be used, or an encoder that was fine-tuned on labels
+            of those who are scored.
     """
     name = type(data).__name__
     kind = "validate" if validate else "cross-validate"
     folder = Path(out) if out else Path(checkpoint) / f"{kind}-{name.lower()}"
     ensure_writable(folder)
     check_names(beside)
-    study = open_study(checkpoint, data, cache)
-    everything = study.train if validate else labelled_windows(study.store, study.encoder)
+    check_components(components)
+    check_resamples(resamples)
+    study = (open_study if validate else open_whole)(checkpoint, data, cache)
+    everything = study.train
     check_untaught(study.encoder, study.store.cohort, everything, data)
     validation = CrossValidation(study.labels(everything), data.classes, n_folds=folds, resamples=resamples, seed=seed)
     made: dict[str, Features] = {}
@@ -104,8 +109,7 @@ def cross_validate(
 
         results.append(validation.run(system.name, extract, results if system.name == PRETRAINED else []))
     results.reverse()
-    everybody = sorted(set(everything.patient.tolist()))
-    seen = study.encoder.saw(study.store.cohort, everybody)
+    everybody, seen = set(everything.patient.tolist()), seen_by(study.encoder, everything)
     setting = (
         f"transductive: {len(seen)} of the {len(everybody)} patients were in pretraining, without their labels"
         if seen

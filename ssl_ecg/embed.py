@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
@@ -23,6 +22,7 @@ from ssl_ecg.protocol.embedding import averaged, embed_windows, forget
 from ssl_ecg.report.figures import embedding_map, save
 from ssl_ecg.report.probe import one_class
 from ssl_ecg.report.tables import print_table
+from ssl_ecg.training.device import pick_device
 from ssl_ecg.training.embedding import Crops
 
 
@@ -78,7 +78,7 @@ def embed(
     cut = _crops(encoder, crop, crops)
     if batch_size < 1:
         raise UserError(f"batch_size must be at least 1, not {batch_size}")
-    encoder.to(_device(device))
+    encoder.to(pick_device(device))
     ensure_writable(path.parent)
     store = build(data, encoder.preprocessing, cache, workers=0, progress=f"preparing {name}")
     report_short(store, encoder.preprocessing.samples)
@@ -120,17 +120,6 @@ def _crops(encoder: PretrainedEncoder, crop: float | None, crops: int) -> Crops 
     if not 0 < crop <= window:
         raise UserError(f"--crop must be above 0 and at most the window of {window:g} s, not {crop:g} s")
     return Crops(crops, round(crop * encoder.preprocessing.fs))
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"there is no device {name!r} here ({str(error).splitlines()[0]}): use cpu or auto") from None
-    return device
 
 
 def _show(found: Embeddings, path: Path, speed: float) -> None:

@@ -15,9 +15,11 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.benchmark import bootstrap_of
 from ssl_ecg.evaluation.few_label import FewLabelMethod, few_label_methods
 from ssl_ecg.evaluation.label_draws import Draw, check_fractions, label_draws
-from ssl_ecg.evaluation.statistics import Bootstrap, Resampled
+from ssl_ecg.evaluation.pca import check_components
+from ssl_ecg.evaluation.statistics import Bootstrap, Resampled, check_resamples
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.protocol import open_study
+from ssl_ecg.protocol.guard import check_few_labels, check_untaught
 from ssl_ecg.protocol.systems import Frozen, RawPCA, System, untrained
 from ssl_ecg.protocol.tuning import label_sides
 from ssl_ecg.report.few_label import Cell, write_few_label
@@ -43,10 +45,14 @@ def few_label(
     """Predict test patients from the labels of some train patients, several ways, on frozen features.
 
     kNN and a linear probe read the labelled samples alone; label spreading and self-training use the unlabelled train
-    samples too. Always beside the same on the untrained encoder's features and the PCA of the raw signal. Whatever is
-    chosen is chosen among the labelled patients, and fixed where they are too few. With all labels, kNN is the usual
-    kNN row. Draws of the labels take whole patients, of every class as far as they go, each inside the larger ones;
-    patients of a validation split are drawn too, in the same share.
+    samples too. Always beside the same on the untrained encoder's features and the PCA of the raw signal. With all
+    labels, kNN is the usual kNN row. Draws of the labels take whole patients, of every class as far as they go, each
+    inside the larger ones.
+
+    Whatever is chosen is chosen by cross-validation over the labelled patients, and fixed where they are too few.
+    Patients of a validation split are drawn in the same share and are labelled like the others: each method learns
+    from them and is judged by them. Not so in probe and sweep, where such a split only chooses, and where patients the
+    encoder has not seen judge it: the linear probe here has more labels to learn from, and its scores are not theirs.
 
     Prints tables and writes them as JSON and CSV, with label-efficiency curves.
 
@@ -79,14 +85,19 @@ def few_label(
     if unknown or not methods:
         raise UserError(f"methods must be some of {', '.join(METHODS)}, not {', '.join(unknown) or 'none'}")
     check_fractions(fractions, seeds)
+    check_components(components)
+    check_resamples(resamples)
     name = type(data).__name__
     folder = Path(out) if out else Path(checkpoint) / f"few-label-{name.lower()}"
     ensure_writable(folder)
     study = open_study(checkpoint, data, cache)
+    if min(fractions) < 1:
+        check_few_labels(study)
     train, test, split = study.train, study.test, study.validation
     if validate:
         sides = label_sides(study, seed=seed)
         train, test, split = sides.learn, sides.validation, None
+        check_untaught(study.encoder, study.store.cohort, test, data)
     labels, truth = study.labels(train), study.labels(test)
     draws = label_draws(labels.patients, train.targets, fractions, seeds, split)
     bootstrap = bootstrap_of(truth, data.classes, n_resamples=resamples, seed=seed)

@@ -20,6 +20,8 @@ from ssl_ecg.evaluation.probes import AffineProbe
 from ssl_ecg.files import ensure_writable, replacing
 from ssl_ecg.optimisers import Optimiser
 from ssl_ecg.protocol import Study, open_study
+from ssl_ecg.protocol.cells import fingerprint
+from ssl_ecg.protocol.guard import check_few_labels, check_untaught
 from ssl_ecg.protocol.systems import untrained
 from ssl_ecg.protocol.tuning import Model, Sides, frozen_probe, label_sides, tuned
 from ssl_ecg.report.card import describe, model_card
@@ -114,11 +116,18 @@ def finetune(
             raise UserError(f"{option} must be positive, not {number}")
     source, place = type(data).__name__, Path(checkpoint)
     stem = place.parent.name if place.name == "checkpoint" else place.name
-    run = Run(Path(out) / (name or f"{stem}-finetuned-{source}".lower()), config or {})
+    ensure_writable(Path(out))
     study = open_study(checkpoint, data, cache)
     if views is not None:
         views.check(study.encoder.preprocessing.fs)
+    if fraction < 1:
+        check_few_labels(study)
     sides = label_sides(study, fraction, hold_out, seed)
+    if validate:
+        check_untaught(study.encoder, study.store.cohort, sides.validation, data)
+    # Last, so that what was refused leaves nothing behind that a corrected command would have to agree with.
+    folder = Path(out) / (name or f"{stem}-finetuned-{source}".lower())
+    run = Run(folder, config or {}, _origin(study, sides))
     kind = "simulated ECG (no heart was involved)" if data.simulated else "real ECG"
     print(
         f"{source}, {kind}: learning from {len(sides.learn):,} windows of {len(sides.learners)} patients; "
@@ -200,6 +209,16 @@ def finetune(
     return run
 
 
+def _origin(study: Study, sides: Sides) -> dict[str, str]:
+    """What trainings begin with, whatever the paths of checkpoint and data."""
+    return {
+        "weights of the checkpoint": study.encoder.weights,
+        "data": fingerprint(study.store.meta["fingerprint"]),
+        "patients learned from": fingerprint(sides.learners),
+        "patients who choose the epoch": fingerprint(sides.judges),
+    }
+
+
 def _save(
     run: Run,
     study: Study,
@@ -227,6 +246,8 @@ def _save(
             "covers": sorted({*known.get("covers", []), *store.meta["covers"]}),
             "patients": sorted({*known["patients"], *whose}),
             "taught_by": sorted({*known.get("taught_by", []), *whose}),
+            "taught_covers": sorted({*known.get("taught_covers", []), *store.meta["covers"]}),
+            "taught_cohorts": sorted({*known.get("taught_cohorts", []), store.cohort}),
         },
         golden_signal(next(sides.learn.conditioned(1))[0].cpu().numpy()),
         model_card(known, preprocessing.to_dict(), describe(encoder), scores, finetuning),

@@ -18,6 +18,7 @@ from ssl_ecg.data.positives import Positives
 from ssl_ecg.data.sources import Source
 from ssl_ecg.data.windows import Windows, report_short
 from ssl_ecg.errors import UserError
+from ssl_ecg.files import ensure_writable
 from ssl_ecg.methods import Method
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.card import describe, model_card
@@ -93,16 +94,21 @@ def pretrain(
         raise UserError(f"probe_every must be at least 1, not {probe_every}")
     method.fs, method.seed = preprocessing.fs, seed
     method.check()
-    run = Run(Path(out) / (name or f"{type(method).__name__}-{type(data).__name__}".lower()), config or {})
-    if run.finished:
-        print(f"{run.folder} is finished: nothing to train.", file=sys.stderr)
-        show(run)
-        return run
+    ensure_writable(Path(out))
+    folder = Path(out) / (name or f"{type(method).__name__}-{type(data).__name__}".lower())
+    if (folder / "config.yaml").exists():  # started before: with the same settings?
+        run = Run(folder, config or {})
+        if run.finished:
+            print(f"{run.folder} is finished: nothing to train.", file=sys.stderr)
+            show(run)
+            return run
     store = build(data, preprocessing, cache, progress=f"preparing {type(data).__name__}")
     report_short(store, preprocessing.samples)
     module = ECGDataModule(
         store, preprocessing, windows, probe_windows, batch_size, patients_per_batch, hold_out, seed, positives
     )
+    module.batches(ranks=trainer.devices)  # refuses what does not fill one
+    run = Run(folder, config or {})  # not before: what cannot be trained takes no name
     probe = OnlineProbe(module, multilabel=store.multilabel, every=probe_every)
     _announce(run, module, method)
     untrained = copy.deepcopy(method.encoder)
@@ -130,6 +136,7 @@ def pretrain(
         "simulated": store.simulated,
         "epochs": trainer.max_epochs,
         "seed": seed,
+        "cohort": store.cohort,
         "covers": store.meta["covers"],
         "patients": [patient_hash(store.cohort, patient) for patient in module.patients],
     }

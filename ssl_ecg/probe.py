@@ -14,8 +14,11 @@ from ssl_ecg import cli
 from ssl_ecg.data.sources import Source
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.evaluation.benchmark import Benchmark, Result
+from ssl_ecg.evaluation.pca import check_components
+from ssl_ecg.evaluation.statistics import check_resamples
 from ssl_ecg.files import ensure_writable
-from ssl_ecg.protocol import System, check_names, open_study, systems
+from ssl_ecg.protocol import Study, System, check_names, open_study, systems
+from ssl_ecg.protocol.guard import check_untaught
 from ssl_ecg.protocol.systems import PRETRAINED, Rhythm
 from ssl_ecg.report.probe import write_report
 
@@ -80,8 +83,12 @@ def probe(
     folder = Path(out) if out else Path(checkpoint) / f"probe-{name.lower()}"
     ensure_writable(folder)
     check_names(beside)
+    check_components(components)
+    check_resamples(resamples)
     study = open_study(checkpoint, data, cache)
     train, test = study.train, study.test
+    if validate:
+        check_untaught(study.encoder, study.store.cohort, _judging(study), data)
     benchmark = Benchmark(
         study.labels(train),
         study.labels(test),
@@ -102,8 +109,8 @@ def probe(
         fitted = benchmark.fit(title, blocks, study.judged if validate or pretrained else None)
         if not validate:
             tests[title] = extract(test)
-            beside = [r.system for r in results if title.endswith(RR) == r.system.endswith((RR, Rhythm.name))]
-            fitted = benchmark.score(fitted, tests[title], beside if pretrained else [])
+            others = [r.system for r in results if title.endswith(RR) == r.system.endswith((RR, Rhythm.name))]
+            fitted = benchmark.score(fitted, tests[title], others if pretrained else [])
         results.append(fitted)
     results.reverse()
     write_report(
@@ -143,6 +150,15 @@ def variants(found: Sequence[System]) -> list[tuple[str, Callable[[WindowSet], d
             made.append((f"{system.name}{RR}", blocks(system, rhythm)))
         made.append((system.name, blocks(system)))
     return made
+
+
+def _judging(study: Study) -> WindowSet:
+    """The train windows that the pretrained encoder's cross-validated scores are taken over."""
+    judging = np.ones(len(study.train), dtype=np.bool_)
+    for mine in (study.judged, study.validation):
+        if mine is not None:
+            judging &= mine
+    return study.train.where(judging)
 
 
 def _validated(judged: NDArray[np.bool_] | None, train: WindowSet) -> str:

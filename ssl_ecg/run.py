@@ -24,22 +24,29 @@ class Run:
     Args:
         folder: where; made if it is not there.
         config: the resolved configuration. The first start writes it to `config.yaml`; later ones must agree.
+        origin: what else the result comes from that settings do not say, such as a checksum of the weights that lie
+            at a path: plain values by name. Kept in `origin.json`; later starts must agree here too.
 
     Raises:
-        UserError: if the folder cannot be written, holds something else, or was started with other settings.
+        UserError: if the folder cannot be written, holds something else, or was started with other settings or from
+            something else.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any]) -> None:
+    def __init__(self, folder: Path, config: dict[str, Any], origin: dict[str, str] | None = None) -> None:
         self.folder = folder
         self.checkpoint = folder / "checkpoint"
-        before = folder / "config.yaml"
+        before, kept = folder / "config.yaml", folder / "origin.json"
         if before.exists():
             self._compare(yaml.safe_load(before.read_text()) or {}, config)
+            if origin is not None:
+                self._compare_origin(json.loads(kept.read_text()) if kept.exists() else {}, origin)
         elif folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder} is not empty and no run of ssl_ecg: give another --name")
         ensure_writable(folder)
         if not before.exists():
             write_text(before, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+            if origin is not None:
+                write_text(kept, json.dumps(origin, indent=1))
 
     @property
     def started(self) -> bool:
@@ -76,6 +83,18 @@ class Run:
             raise UserError(
                 f"{self.folder} was started with other settings; give the same ones to go on with it, or another "
                 "--name for a new run:\n" + "\n".join(changed[:8]) + ("\n..." if len(changed) > 8 else "")
+            )
+
+    def _compare_origin(self, before: dict[str, str], now: dict[str, str]) -> None:
+        changed = [
+            f"{name}: was {before.get(name, 'not kept')}, now {value}"
+            for name, value in now.items()
+            if before.get(name) != value
+        ]
+        if changed:
+            raise UserError(
+                f"{self.folder} was started from something else, though its settings are the same; give another "
+                "--name for a new run:\n" + "\n".join(changed)
             )
 
 

@@ -8,20 +8,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from ssl_ecg import cli
 from ssl_ecg.data.progress import track
 from ssl_ecg.data.sources import Source
 from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.label_draws import check_fractions
 from ssl_ecg.evaluation.label_efficiency import LabelEfficiency
+from ssl_ecg.evaluation.pca import check_components
 from ssl_ecg.evaluation.probes import CS, ascending
+from ssl_ecg.evaluation.statistics import check_resamples
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.protocol import Study, check_names, open_study, systems
 from ssl_ecg.protocol.cells import Cell, SharedFeatures, cell_of, file_name, fingerprint
+from ssl_ecg.protocol.guard import check_few_labels
 from ssl_ecg.protocol.systems import PRETRAINED, Frozen
 from ssl_ecg.report.sweep import log_to_wandb, write_report
+from ssl_ecg.training.device import pick_device
 
 
 def sweep(
@@ -69,7 +71,7 @@ def sweep(
         components: of the PCA of the raw signal.
         resamples: bootstrap resamples of the test patients for the 95 % intervals.
         seed: of the untrained encoder's weights and of the bootstrap.
-        device: where embeddings and probes are computed, such as cpu or cuda.
+        device: where embeddings and probes are computed, such as cpu or cuda; auto takes a GPU if there is one.
         out: folder of the sweep.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         wandb: log a table and the curves to Weights & Biases; "offline" needs no account and can be synced later.
@@ -86,34 +88,39 @@ def sweep(
     check_fractions(fractions, seeds)
     check_names(beside)
     ascending(cs)
-    _check_device(device)
+    check_components(components)
+    check_resamples(resamples)
+    at = pick_device(device)
     folder = Path(out)
     for part in ("features", "cells"):
         ensure_writable(folder / part)
-    logger = None
-    if wandb != "off":
-        from ssl_ecg.training.wandb import wandb_logger
-
-        logger = wandb_logger(folder, wandb, config or {})
     tasks = _distinct([_title(source) for source in data])
     labels = _distinct([Path(checkpoint).name for checkpoint in checkpoints])
     # All are opened before anything is embedded: a leak, a foreign file or a wrong name is refused at once.
     work = []
     for label, checkpoint in zip(labels, checkpoints, strict=True):
         for task, source in zip(tasks, data, strict=True):
-            shared = SharedFeatures(open_study(checkpoint, source, cache), folder / "features")
+            study = open_study(checkpoint, source, cache)
+            if min(fractions) < 1:
+                check_few_labels(study)
+            shared = SharedFeatures(study, folder / "features")
             chosen = systems(shared.wide, components=components, seed=seed, beside=beside)
             work.append((label, task, shared, chosen))
+    logger = None
+    if wandb != "off":
+        from ssl_ecg.training.wandb import wandb_logger
+
+        logger = wandb_logger(folder, wandb, config or {})
     settings: dict[str, Any] = {"fractions": fractions, "seeds": seeds, "cs": cs, "resamples": resamples, "seed": seed}
     cells: dict[str, Cell] = {}
     reused: list[str] = []
     for label, task, shared, chosen in work:
         study = shared.study
         arrays = _arrays(study)
-        efficiency = LabelEfficiency(**arrays, classes=study.data.classes, device=device, **settings)
+        efficiency = LabelEfficiency(**arrays, classes=study.data.classes, device=at, **settings)
         for system in chosen:
             if isinstance(system, Frozen):
-                system.encoder.to(device)
+                system.encoder.to(at)
             key = shared.key(system, components=components, seed=seed)
             # What the encoder has seen matters to it alone.
             judged, setting = (study.judged, study.setting) if system.name == PRETRAINED else (None, "")
@@ -160,14 +167,6 @@ def _title(source: Source) -> str:
 def _distinct(names: Sequence[str]) -> list[str]:
     """The names, those that occur again with a number."""
     return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]
-
-
-def _check_device(device: str) -> None:
-    """Raise a UserError where there is no such device."""
-    try:
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device {device!r} cannot be used ({str(error).splitlines()[0]}): use cpu") from None
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -81,6 +81,8 @@ def test_what_cannot_be_done_is_said_at_once(
         ([*DATA, "--normal=N0RM"], "normal classes ['N0RM'] are not among"),
         ([*DATA, "--detectors=knn,knn"], "each of some of knn, mahalanobis, forest, reconstruction once"),
         ([*DATA, "--beside=untraned"], "nothing called untraned"),
+        ([*DATA, "--components=0"], "components must be at least 1, not 0"),
+        ([*DATA, "--resamples=-1"], "resamples must be at least 1, not -1"),
         (["--data=CODE15"], "which class is normal? Set normal to some of 1dAVb"),
     ):
         with pytest.raises(SystemExit):

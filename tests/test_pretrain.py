@@ -83,6 +83,7 @@ def test_the_checkpoint_embeds_and_knows_whom_it_saw(run: Path) -> None:
     assert z.shape == (encoder.dim,)
     train = sorted(set(_train_patients()))
     assert encoder.saw("Simulated", train) == train
+    assert encoder.card["cohort"] == "Simulated"  # for collections that have its recordings under other names
     assert encoder.saw("Simulated", ["p99999"]) == []
     assert "Simulated data: no heart was involved" in (run / "checkpoint" / "README.md").read_text()
 
@@ -157,6 +158,7 @@ def test_bad_settings_are_said_before_any_training(
     assert says in err
     assert "Traceback" not in err
     assert "epoch 1" not in err
+    assert not list(tmp_path.glob("runs/*")), "a failed start takes the name"
 
 
 def test_missing_data_is_said_with_what_to_fetch_and_where_to_put_it(

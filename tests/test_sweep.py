@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import csv
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from checkpoints import fresh_checkpoint
 from wandb_file import wandb_records
 
 from ssl_ecg import pretrain, sweep
+from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.protocol.cells import Cell, SharedFeatures
 from ssl_ecg.protocol.systems import Frozen, RawPCA
 
@@ -137,6 +140,9 @@ def test_two_checkpoints_of_one_architecture_share_their_baselines(
 
 def test_a_cell_is_read_as_it_was_written(done: Path, tmp_path: Path) -> None:
     cell = Cell.load(next((done / "cells").glob("*pretrained*")))
+    # Or ties between systems would not be those of a sweep that was not stopped.
+    thirds = [replace(r, replicates={name: b / 3 for name, b in r.replicates.items()}) for r in cell.resampled]
+    cell = replace(cell, resampled=tuple(thirds))
     cell.save(tmp_path / "cell.npz")
     again = Cell.load(tmp_path / "cell.npz")
     assert (again.task, again.cs, again.sides, again.draws) == (cell.task, cell.cs, cell.sides, cell.draws)
@@ -181,7 +187,9 @@ def test_the_offline_wandb_run_holds_the_table_both_curves_and_the_figures(done:
         (["--fractions=0,1"], 1, "above 0 and at most 1"),
         (["--seeds=0"], 1, "seeds must be at least 1"),
         (["--cs=0"], 1, "positive values of C"),
-        (["--device=nowhere"], 1, "device 'nowhere' cannot be used"),
+        (["--components=0"], 1, "components must be at least 1, not 0"),
+        (["--resamples=0"], 1, "resamples must be at least 1, not 0"),
+        (["--device=nowhere"], 1, "there is no device 'nowhere' here"),
         (["--beside=untraind"], 1, "nothing called untraind can stand beside; there is untrained, raw PCA"),
         (["--fraction=1"], 2, "fractions"),
         (["--out=/proc/nowhere"], 1, "/proc/nowhere"),
@@ -196,6 +204,24 @@ def test_bad_settings_are_said_before_any_work(
     assert stop.value.code == code, err
     assert says in err
     assert "pretrained (tiny)" not in err
+
+
+def test_what_is_refused_leaves_no_wandb_run(here: Path, tmp_path: Path) -> None:
+    with pytest.raises(SystemExit):
+        run(here / "nowhere", here, f"--out={tmp_path}", "--wandb=offline")
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_an_encoder_that_knows_the_labels_is_not_asked_what_few_are_worth(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    preprocessing = Preprocessing(leads=("I", "II"), window=5.0)
+    taught = fresh_checkpoint(tmp_path, preprocessing, taught=(("Simulated", "p00001"), ("Simulated", "p00002")))
+    everything = ["--beside=raw PCA", f"--out={tmp_path}/out", "--fractions=1"]
+    with pytest.raises(SystemExit):
+        run(taught, here, *everything[:2], "--fractions=0.5,1")
+    assert "was fine-tuned on the labels of" in capsys.readouterr().err
+    run(taught, here, *everything)
 
 
 def test_a_patient_on_both_sides_is_refused(
@@ -219,7 +245,9 @@ def test_a_patient_on_both_sides_is_refused(
 def test_pretraining_on_the_test_patients_is_labelled_transductive(
     checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ssl_ecg.checkpoint.PretrainedEncoder.saw", lambda self, source, patients: list(patients)[:3])
+    monkeypatch.setattr(
+        "ssl_ecg.checkpoint.PretrainedEncoder.saw", lambda self, cohort, patients, covers: list(patients)[:3]
+    )
     run(checkpoint, here, f"--out={here}/transductive")
     assert "tiny: transductive: 3 test patient(s) were in pretraining" in capsys.readouterr().out
     results = json.loads((here / "transductive" / "results.json").read_text())

@@ -96,7 +96,8 @@ class Source(ABC):
         cohort: where its patients come from, the name of another source if they are that one's; "" if they are
             its own. An encoder pretrained on one source is so known to have seen patients of another.
         covers: other sources whose recordings are among this one's under other names, so that an encoder pretrained
-            on it may have seen any of their patients.
+            on it may have seen any of their patients, and one pretrained on theirs those whom this one does not
+            tell apart ("?").
         shared_patients: patients whom the data set's own protocol has on both sides of its split, with their
             records. Every other patient on both sides is a leak, and refused.
     """

@@ -133,6 +133,7 @@ class Mahalanobis(Detector):
 
     The covariance is shrunk as in Ledoit & Wolf, "A well-conditioned estimator for large-dimensional covariance
     matrices", Journal of Multivariate Analysis 2004: otherwise directions that the normal samples hardly use decide.
+    In double precision: in single, the inverse drops directions of a small variance.
     """
 
     name = "Mahalanobis"
@@ -140,10 +141,10 @@ class Mahalanobis(Detector):
     def _fit(self, x: Standardised, patients: NDArray[Any]) -> None:
         from sklearn.covariance import LedoitWolf
 
-        self._covariance = LedoitWolf().fit(x)
+        self._covariance = LedoitWolf().fit(x.astype(np.float64))
 
     def _score(self, x: Standardised) -> NDArray[Any]:
-        return np.asarray(np.sqrt(np.maximum(self._covariance.mahalanobis(x), 0)))
+        return np.asarray(np.sqrt(np.maximum(self._covariance.mahalanobis(x.astype(np.float64)), 0)))
 
 
 class Forest(Detector):

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from ssl_ecg.evaluation.linear import fit_linear_probe
 from ssl_ecg.evaluation.multilabel import fit_multilabel_probe
-from ssl_ecg.evaluation.multilabel_scores import scorable
 from ssl_ecg.evaluation.probes import AffineProbe
 from ssl_ecg.evaluation.statistics import (
     Bootstrap,
@@ -90,7 +89,7 @@ class Benchmark:
 
     Attributes:
         multilabel: whether a sample may belong to several classes.
-        too_few: classes that are not scored then, because too few test patients have or lack them.
+        too_few: classes that are in no average, because too few test patients have or lack them; see the bootstrap.
         resampled: scores on every resample of the test patients, of each system that was scored.
     """
 
@@ -110,10 +109,9 @@ class Benchmark:
         self.exclude = tuple(record for record in exclude if (test.records == record).any())
         self.multilabel = test.y.ndim == 2
         self._subsets, self.validation = subsets, validation
-        chosen = scorable(test.y, test.patients) if self.multilabel else np.ones(len(classes), dtype=np.bool_)
-        self.too_few = tuple(name for name, enough in zip(classes, chosen, strict=True) if not enough)
         self._draws: dict[str, int] = {"n_resamples": resamples, "seed": seed}
         self._bootstrap = self._bootstrap_of(test)
+        self.too_few = self._bootstrap.too_few
         rest, self._keep = test.without(self.exclude)
         self._rest = self._bootstrap_of(rest) if self.exclude else None
         self.resampled: dict[str, Resampled] = {}

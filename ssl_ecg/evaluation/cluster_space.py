@@ -69,18 +69,18 @@ class Space:
     def stability(self, fit: Callable[[Array], Assign]) -> float:
         """How alike a method clusters everybody, fitted on one half of the patients or on another.
 
-        The mean adjusted Rand index between the clusterings that fits on halves give to all of `fit`: 1 for the same
-        clusters, 0 for no more than chance. Halves of patients, not of samples: a cluster that is there because of
+        The mean adjusted Rand index between the clusterings that fits on halves give to all of `fit`, but for what is
+        noise in both: 1 for the same clusters, 0 for no more than chance, NaN if no two halves part anything: to agree
+        that there is nothing is not stable. Halves of patients, not of samples: a cluster that is there because of
         one person goes with that person. After Ben-Hur, Elisseeff & Guyon, "A stability based method for discovering
         structure in clustered data", Pacific Symposium on Biocomputing 2002.
 
         Args:
             fit: fits the method on points (h, d).
         """
-        from sklearn.metrics import adjusted_rand_score
-
         found = [fit(self.x[half])(self.x[self.fit]) for half in self.halves]
-        return float(np.mean([adjusted_rand_score(one, two) for one, two in combinations(found, 2)]))
+        alike = np.array([_agreement(one, two) for one, two in combinations(found, 2)])
+        return float("nan") if np.isnan(alike).all() else float(np.nanmean(alike))
 
 
 def make_space(
@@ -140,6 +140,16 @@ def make_space(
         np.sort(rng.permutation(fit)[:judge]),
         seed,
     )
+
+
+def _agreement(one: Clusters, two: Clusters) -> float:
+    """Adjusted Rand index over what is in a cluster in either; NaN where neither parts it."""
+    from sklearn.metrics import adjusted_rand_score
+
+    inside = (one >= 0) | (two >= 0)
+    if max(len(np.unique(labels[inside])) for labels in (one, two)) < 2:
+        return float("nan")
+    return float(adjusted_rand_score(one[inside], two[inside]))
 
 
 def _evenly_of(patient: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:

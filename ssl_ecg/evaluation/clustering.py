@@ -127,8 +127,8 @@ def gaussian_mixture(space: Space, k: int | None = None) -> Clustering:
 def hdbscan(space: Space) -> Clustering:
     """HDBSCAN: clusters that persist over densities, as many as there are; what is in none is noise.
 
-    The smallest cluster, as a share of the samples, with the largest stability is chosen. The silhouette is shown, but
-    would prefer whatever calls most samples noise.
+    The smallest cluster, as a share of the samples, with the largest stability is chosen, of those that find two
+    clusters. The silhouette is shown, but would prefer whatever calls most samples noise.
 
     Campello, Moulavi & Sander, "Density-based clustering based on hierarchical density estimates", PAKDD 2013.
     """
@@ -145,10 +145,11 @@ def hdbscan(space: Space) -> Clustering:
                 "noise": float((found[share] < 0).mean()),
             }
         )
-    best = max(rows, key=lambda row: row["stability"])
+    best = max(rows, key=lambda row: (row["clusters"] > 1, np.nan_to_num(row["stability"], nan=-1.0)))
     share = best["smallest cluster (share)"]
     parameters = {"min_cluster_size": _smallest(share, len(space.fit)), "min_samples": MIN_SAMPLES}
-    reason = f"largest stability, {best['stability']:.2f}" + _at_the_edge(best, rows)
+    stable = f"largest stability, {best['stability']:.2f}" + _at_the_edge(best, rows)
+    reason = stable if best["clusters"] > 1 else "no smallest cluster that was tried finds two"
     return Clustering("HDBSCAN", found[share], parameters, reason, rows, best)
 
 

@@ -15,6 +15,7 @@ it out, not the test set.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -140,6 +141,7 @@ class JudgedMethod(FewLabelMethod):
     def _predict(self, known: Mask) -> Prediction:
         fold = self._folds(known)
         settings, rows = self.settings_for(known), np.flatnonzero(known)
+        probabilities = self.prepared(known)
         chosen, threshold = settings[0] if len(settings) == 1 else self.fixed, np.full(self.targets.shape[1], 0.5)
         if fold is not None and (len(settings) > 1 or self.multilabel):
             targets, judged = self.targets[known], np.zeros(len(rows), dtype=np.bool_)
@@ -151,7 +153,7 @@ class JudgedMethod(FewLabelMethod):
                     learned = known.copy()
                     learned[rows[fold == f]] = False
                     mine = judged & (fold == f)
-                    held_out[mine] = self.probabilities(learned, setting, rows[mine])
+                    held_out[mine] = probabilities(learned, setting, rows[mine])
                 # Of the same classes for every setting, so their sum says what their mean would.
                 score = float(np.nansum(held_out_auroc(targets, held_out, fold, judged)))
                 if score > best:
@@ -161,11 +163,15 @@ class JudgedMethod(FewLabelMethod):
         shares = self.targets[known].mean(axis=0)
         # A class that nobody has is never predicted.
         decision = np.where(shares > 0, threshold, 0.5) if self.multilabel else shares
-        return Prediction(self.probabilities(known, chosen), decision, {self.setting: chosen})
+        return Prediction(probabilities(known, chosen), decision, {self.setting: chosen})
 
     def settings_for(self, known: Mask) -> tuple[float, ...]:
         """The settings to choose from when these samples are labelled."""
         return self.settings
+
+    def prepared(self, known: Mask) -> Callable[..., NDArray[np.float64]]:
+        """`probabilities` for whichever of these labelled samples, with the work done that all such answers share."""
+        return self.probabilities
 
     @abstractmethod
     def probabilities(self, known: Mask, setting: float, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:

@@ -55,17 +55,53 @@ def label_draws(
     Raises:
         UserError: for fractions or a number of seeds that make no draw, or arrays that do not fit.
     """
-    shares = check_fractions(fractions, seeds)
+    return _draws(patients, targets, check_fractions(fractions, seeds), range(seeds), validation)
+
+
+def label_draw(
+    patients: NDArray[Any] | Sequence[str],
+    targets: NDArray[np.bool_],
+    fraction: float,
+    seed: int = 0,
+    validation: NDArray[np.bool_] | None = None,
+) -> Draw:
+    """The one draw of a fraction with a seed, the same as among `label_draws`.
+
+    Args:
+        patients: whose each sample is, shape (n,).
+        targets: which of the K classes each sample belongs to, bool, shape (n, K).
+        fraction: above 0, at most 1.
+        seed: from 0 on; all patients are one draw, whatever it is.
+        validation: the samples of the validation split, shape (n,).
+
+    Raises:
+        UserError: for a fraction or a seed that makes no draw, or arrays that do not fit.
+    """
+    if seed < 0:
+        raise UserError(f"the seed of a draw of the labels must be at least 0, not {seed}")
+    return _draws(patients, targets, check_fractions([fraction], 1), [seed], validation)[0]
+
+
+def _draws(
+    patients: NDArray[Any] | Sequence[str],
+    targets: NDArray[np.bool_],
+    shares: Sequence[float],
+    seeds: Sequence[int],
+    validation: NDArray[np.bool_] | None,
+) -> list[Draw]:
+    """Every share with every seed; all patients once."""
+    if shares[0] == 1:
+        seeds = [0]
     targets = check_targets(targets, len(targets), targets.shape[-1])
     names, patient = check_patients(patients, len(targets))
     sides = [np.ones(len(targets), dtype=np.bool_)] if validation is None else [~validation, validation]
-    orders = [
-        [_order(patient[side], targets[side], np.random.default_rng([seed, i])) for i, side in enumerate(sides)]
-        for seed in range(seeds if shares[0] < 1 else 1)
-    ]
+    orders = {
+        seed: [_order(patient[side], targets[side], np.random.default_rng([seed, i])) for i, side in enumerate(sides)]
+        for seed in seeds
+    }
     found = []
     for share in shares:
-        for seed in range(seeds if share < 1 else 1):
+        for seed in seeds if share < 1 else seeds[:1]:
             drawn = np.zeros(len(names), dtype=np.bool_)
             for order in orders[seed]:
                 drawn[order[: max(1, round(share * len(order)))]] = True

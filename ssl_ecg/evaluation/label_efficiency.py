@@ -22,7 +22,7 @@ from ssl_ecg.evaluation.checks import check_features, check_targets
 from ssl_ecg.evaluation.folds import held_out_auroc, multilabel_folds
 from ssl_ecg.evaluation.label_draws import Draw, label_draws
 from ssl_ecg.evaluation.multilabel import check_sides, held_out_logits, probability, solve_grid
-from ssl_ecg.evaluation.multilabel_scores import ENOUGH, best_threshold, scorable
+from ssl_ecg.evaluation.multilabel_scores import ENOUGH, best_threshold
 from ssl_ecg.evaluation.probes import CS, Design, ascending
 from ssl_ecg.evaluation.statistics import MultilabelBootstrap, Resampled
 
@@ -218,7 +218,7 @@ class LabelEfficiency:
         too_few: classes that fewer than five test patients have, or lack: they are in no average.
 
     Raises:
-        UserError: for arrays that do not fit, or a patient on both sides.
+        UserError: for arrays that do not fit, a patient on both sides, or a test set without a class to score.
     """
 
     def __init__(
@@ -242,8 +242,12 @@ class LabelEfficiency:
         self._fit_on |= {"cs": self.cs, "device": device}
         self.draws = label_draws(patients, targets, fractions, seeds, validation)
         self.bootstrap = MultilabelBootstrap(test_targets, test_patients, classes, n_resamples=resamples, seed=seed)
-        enough = scorable(test_targets, np.asarray(test_patients))
-        self.too_few = tuple(name for name, good in zip(classes, enough, strict=True) if not good)
+        self.too_few = self.bootstrap.too_few
+        if len(self.too_few) == len(classes):
+            raise UserError(
+                f"no class can be scored: each needs {ENOUGH} test patients who have it and {ENOUGH} without, "
+                f"and there are {self.bootstrap.n_patients} test patients"
+            )
 
     def run(self, train: Features, test: Features, judged: NDArray[np.bool_] | None = None) -> Iterator[Run]:
         """Fit one system on every draw, and score each once on the test patients.

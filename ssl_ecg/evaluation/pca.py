@@ -58,15 +58,26 @@ def fit_pca(train: NDArray[np.floating[Any]], n_components: int = 64, seed: int 
         seed: of the iteration's start.
 
     Raises:
-        UserError: for fewer than two windows, or values that are not finite.
+        UserError: for fewer than two windows or one component, or values that are not finite.
     """
     if train.ndim != 3:
         raise UserError(f"expected windows (n, C, T), got {train.shape}")
-    if len(train) < 2 or n_components < 1:
+    check_components(n_components)
+    if len(train) < 2:
         raise UserError(f"{len(train)} training windows do not make {n_components} components")
     x = _flat(train, train.shape[1:])
     mean = x.mean(dim=0)
     return PrincipalComponents(mean.view(train.shape[1:]), _principal_axes(x - mean, n_components, seed))
+
+
+def check_components(n: int) -> None:
+    """Refuse a number of components that is none.
+
+    Raises:
+        UserError: for fewer than one.
+    """
+    if n < 1:
+        raise UserError(f"components must be at least 1, not {n}")
 
 
 def _flat(windows: NDArray[np.floating[Any]], shape: tuple[int, ...]) -> Tensor:

@@ -31,7 +31,7 @@ class Scores:
 
     Attributes:
         classes: the K class names.
-        absent: classes the test set has no sample of; every macro average leaves them out.
+        absent: classes the test set has no sample of.
         confusion: shape (K, K), rows true, columns predicted by argmax of the probabilities.
         confusion_prior: the same for the prior-corrected rule, where priors were given.
         values: every score by name, as `named_scores` builds them.
@@ -51,6 +51,7 @@ def score(
     *,
     priors: NDArray[np.floating[Any]] | None = None,
     subsets: Sequence[Sequence[str]] = (),
+    chosen: NDArray[np.bool_] | None = None,
 ) -> Scores:
     """Score probabilities against the truth.
 
@@ -60,6 +61,7 @@ def score(
         classes: the K class names.
         priors: how common each class was in training, shape (K,); adds the prior-corrected rule.
         subsets: groups of classes to also average the F1 over, such as `[("N", "S", "V")]`.
+        chosen: which classes have scores and are averaged over, shape (K,); those the test set has by default.
 
     Raises:
         UserError: for labels, probabilities, priors or subsets that do not fit the classes.
@@ -69,7 +71,7 @@ def score(
     p = check_probabilities(probabilities, len(y), k)
     matrices = [confusion_matrix(y, decide(p, rule), k) for rule in rules(priors, k)]
     areas = np.array([auroc(y == i, p[:, i]) for i in range(k)])
-    values = named_scores(matrices, areas, classes, present(y, k), subsets)
+    values = named_scores(matrices, areas, classes, present(y, k) if chosen is None else chosen, subsets)
     return Scores(
         classes=tuple(classes),
         absent=tuple(name for name, there in zip(classes, present(y, k), strict=True) if not there),
@@ -83,7 +85,7 @@ def named_scores(
     matrices: Sequence[NDArray[Any]],
     areas: Array,
     classes: Sequence[str],
-    there: NDArray[np.bool_],
+    chosen: NDArray[np.bool_],
     subsets: Sequence[Sequence[str]] = (),
 ) -> dict[str, Array]:
     """All scores by name, for one test set or a whole batch of resampled ones.
@@ -96,22 +98,22 @@ def named_scores(
         matrices: confusion matrices of the rules, each (..., K, K).
         areas: AUROC of each class, shape (..., K).
         classes: the K class names.
-        there: which classes the (whole) test set has; macro averages are over these, shape (K,).
+        chosen: which classes have scores and are averaged over, shape (K,).
         subsets: groups of classes to also average the F1 over.
 
     Raises:
         UserError: if a subset names an unknown class.
     """
-    members = {f"macro_f1_{''.join(subset)}": _members(subset, classes) & there for subset in subsets}
-    found = {"macro_auroc": _mean(areas, there)}
-    found |= {f"auroc_{name}": areas[..., i] for i, name in enumerate(classes)}
+    members = {f"macro_f1_{''.join(subset)}": _members(subset, classes) & chosen for subset in subsets}
+    found = {"macro_auroc": _mean(areas, chosen)}
+    found |= {f"auroc_{name}": areas[..., i] for i, name in enumerate(classes) if chosen[i]}
     for prefix, matrix in zip(("", "prior_"), matrices, strict=False):
         per_class = f1(matrix)
-        found[f"{prefix}macro_f1"] = _mean(per_class, there)
-        found |= {f"{prefix}{name}": _mean(per_class, chosen) for name, chosen in members.items()}
+        found[f"{prefix}macro_f1"] = _mean(per_class, chosen)
+        found |= {f"{prefix}{name}": _mean(per_class, mine) for name, mine in members.items()}
         columns = {"sensitivity": sensitivity(matrix), "ppv": ppv(matrix), "f1": per_class}
-        for i, name in enumerate(classes):
-            found |= {f"{prefix}{what}_{name}": column[..., i] for what, column in columns.items()}
+        for i in np.flatnonzero(chosen).tolist():
+            found |= {f"{prefix}{what}_{classes[i]}": column[..., i] for what, column in columns.items()}
     return found
 
 

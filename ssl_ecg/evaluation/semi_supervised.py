@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -16,7 +18,10 @@ if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
 NODES = 20_000
-"""Samples that take part without a label, at most: an even share of every patient's."""
+"""Samples that a classifier teaches itself with, at most: an even share of every patient's."""
+
+GRAPH = 60_000
+"""The same of a graph, whose nodes cost less; and as many labelled ones besides. All of MIT-BIH's are fewer."""
 
 _NEIGHBOURS = 10
 _TEMPERATURE = 0.1  # as in kNN: an edge between samples of cosine similarity s weighs exp((s - 1) / temperature)
@@ -25,8 +30,8 @@ _TEMPERATURE = 0.1  # as in kNN: an edge between samples of cosine similarity s 
 class SemiSupervisedMethod(JudgedMethod):
     """A method that uses unlabelled train samples too, on the leading principal components of the features.
 
-    Of sets with more than `NODES` samples, the unlabelled ones that take part are drawn evenly over patients; the
-    same ones whoever is labelled.
+    Of large sets, the unlabelled samples that take part are drawn evenly over patients; the same ones whoever is
+    labelled. The labelled ones take part besides.
 
     Attributes:
         components: at most so many; fewer features than that are left as they are.
@@ -56,68 +61,52 @@ class Spreading(SemiSupervisedMethod):
     is among the labelled where classes exclude each other. A test sample, never part of the graph, has the votes of its
     ten nearest nodes. Chosen: alpha, the share that a node takes from its neighbours; 0.6 where it cannot be. Fixed:
     ten neighbours, temperature 0.1, 64 components. A node that no label reaches has the classes' mean.
+
+    All train samples are nodes; of more than `GRAPH` as many, drawn evenly over patients, and the labelled ones
+    besides. Where those are more than `GRAPH` too, the same number of every labelled patient's as far as they go; no
+    labelled patient is left out.
     """
 
     name, components = "label spreading", 64
     setting, settings, fixed = "alpha", (0.6, 0.3, 0.9), 0.6
 
     @cached_property
-    def _graph(self) -> csr_array:
-        """Symmetric weights of edges between nodes, shape (nodes, nodes)."""
-        edges = _votes(self.reduced[0][self.nodes])
-        return edges.maximum(edges.T)
+    def nodes(self) -> NDArray[np.int64]:
+        """Numbers of the train samples that are nodes whoever is labelled, ascending."""
+        return evenly_over_patients(self.patients, GRAPH)
 
     @cached_property
-    def _to_nodes(self) -> tuple[csr_array, csr_array]:
-        """How much of each node's label a train and a test sample takes, rows sum to 1."""
-        nodes = self.reduced[0][self.nodes]
-        found = []
-        for queries in self.reduced:
-            votes = _votes(nodes, queries)
-            found.append(votes.multiply(1 / votes.sum(axis=1)[:, None]).tocsr())
-        return found[0], found[1]
+    def _graph(self) -> _Graph:
+        """Of the samples that take part whoever is labelled."""
+        return _Graph(self.nodes, *self.reduced)
+
+    def prepared(self, known: Mask) -> Callable[..., NDArray[np.float64]]:
+        """Votes of the nearest nodes of one graph, in which labelled samples that are left out stay as unlabelled."""
+        rows = np.flatnonzero(known)
+        most = max(GRAPH, len(np.unique(self.patients[rows])))
+        nodes = np.union1d(self.nodes, rows[evenly_over_patients(self.patients[rows], most)])
+        graph = self._graph if len(nodes) == len(self.nodes) else _Graph(nodes, *self.reduced)
+        return partial(self._answer, graph)
 
     def probabilities(self, known: Mask, setting: float, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
         """Votes of the nearest nodes."""
-        labelled, targets = known[self.nodes], self.targets[self.nodes]
-        shares = self.targets[known].mean(axis=0)
+        return self.prepared(known)(known, setting, rows)
+
+    def _answer(
+        self, graph: _Graph, known: Mask, setting: float, rows: NDArray[np.int64] | None = None
+    ) -> NDArray[np.float64]:
+        """Votes of the nearest nodes of this graph."""
+        labelled, targets = known[graph.nodes], self.targets[graph.nodes]
         if self.multilabel:
+            shares = self.targets[known].mean(axis=0)
             columns = [
-                self._spread(labelled, yes.astype(np.int64), share, setting)
+                _spread(graph, labelled, yes.astype(np.int64), share, setting)
                 for yes, share in zip(targets.T, shares, strict=True)
             ]
             spread = np.stack(columns, axis=1)
         else:
-            spread = self._spread_exclusive(labelled, targets, setting)
-        to_nodes = self._to_nodes[1] if rows is None else self._to_nodes[0][rows]
-        return np.asarray(to_nodes @ spread)
-
-    def _spread(self, labelled: Mask, yes: NDArray[np.int64], share: float, alpha: float) -> NDArray[np.float64]:
-        """Probability of one class at each node; `share` where no label arrives."""
-        if len(np.unique(yes[labelled])) < 2:
-            return np.full(len(yes), share)
-        flows = self._flows(labelled, yes, alpha)
-        return np.where(flows.sum(axis=1) > 0, flows[:, 1], share)
-
-    def _spread_exclusive(self, labelled: Mask, targets: Mask, alpha: float) -> NDArray[np.float64]:
-        """Probability of each class at each node, as if all labelled ones were equally common."""
-        counts = targets[labelled].sum(axis=0)
-        there = counts > 0
-        balanced = np.zeros(targets.shape)
-        if there.sum() > 1:
-            balanced[:, there] = self._flows(labelled, targets.argmax(axis=1), alpha) / counts[there]
-        balanced[balanced.sum(axis=1) == 0] = there if there.any() else 1
-        return np.asarray(balanced / balanced.sum(axis=1, keepdims=True))
-
-    def _flows(self, labelled: Mask, y: NDArray[np.int64], alpha: float) -> NDArray[np.float64]:
-        """What of each class that is there arrives at each node; rows sum to 1, or to 0 where nothing does."""
-        from sklearn.semi_supervised import LabelSpreading
-
-        # scikit-learn is given the finished graph, so that it is made once: the "features" are numbers of nodes.
-        spreading = LabelSpreading(kernel=lambda *_: self._graph, alpha=alpha, max_iter=300)
-        spreading.fit(np.arange(len(y))[:, None], np.where(labelled, y, -1))
-        flows: NDArray[np.float64] = spreading.label_distributions_
-        return flows
+            spread = _spread_exclusive(graph, labelled, targets, setting)
+        return np.asarray((graph.to_test if rows is None else graph.to_train[rows]) @ spread)
 
 
 class SelfTraining(SemiSupervisedMethod):
@@ -158,6 +147,71 @@ class SelfTraining(SemiSupervisedMethod):
             for yes, share in zip(targets.T, shares, strict=True)
         ]
         return np.stack(columns, axis=1)
+
+
+@dataclass(frozen=True)
+class _Graph:
+    """Train samples joined to their nearest ones, and what train and test samples take from them.
+
+    Attributes:
+        nodes: numbers of the train samples that are in it, ascending.
+        train: features of all train samples, shape (n, d).
+        test: features of the test samples, shape (m, d).
+    """
+
+    nodes: NDArray[np.int64]
+    train: NDArray[np.float32]
+    test: NDArray[np.float32]
+
+    @cached_property
+    def edges(self) -> csr_array:
+        """Symmetric weights of edges between nodes, shape (nodes, nodes)."""
+        edges = _votes(self.train[self.nodes])
+        return edges.maximum(edges.T)
+
+    @cached_property
+    def to_train(self) -> csr_array:
+        """How much of each node's label a train sample takes, rows sum to 1: shape (n, nodes)."""
+        return self._shares(self.train)
+
+    @cached_property
+    def to_test(self) -> csr_array:
+        """The same of a test sample, shape (m, nodes)."""
+        return self._shares(self.test)
+
+    def _shares(self, queries: NDArray[np.float32]) -> csr_array:
+        votes = _votes(self.train[self.nodes], queries)
+        return votes.multiply(1 / votes.sum(axis=1)[:, None]).tocsr()
+
+
+def _spread(graph: _Graph, labelled: Mask, yes: NDArray[np.int64], share: float, alpha: float) -> NDArray[np.float64]:
+    """Probability of one class at each node; `share` where no label arrives."""
+    if len(np.unique(yes[labelled])) < 2:
+        return np.full(len(yes), share)
+    flows = _flows(graph, labelled, yes, alpha)
+    return np.where(flows.sum(axis=1) > 0, flows[:, 1], share)
+
+
+def _spread_exclusive(graph: _Graph, labelled: Mask, targets: Mask, alpha: float) -> NDArray[np.float64]:
+    """Probability of each class at each node, as if all labelled ones were equally common."""
+    counts = targets[labelled].sum(axis=0)
+    there = counts > 0
+    balanced = np.zeros(targets.shape)
+    if there.sum() > 1:
+        balanced[:, there] = _flows(graph, labelled, targets.argmax(axis=1), alpha) / counts[there]
+    balanced[balanced.sum(axis=1) == 0] = there if there.any() else 1
+    return np.asarray(balanced / balanced.sum(axis=1, keepdims=True))
+
+
+def _flows(graph: _Graph, labelled: Mask, y: NDArray[np.int64], alpha: float) -> NDArray[np.float64]:
+    """What of each class that is there arrives at each node; rows sum to 1, or to 0 where nothing does."""
+    from sklearn.semi_supervised import LabelSpreading
+
+    # scikit-learn is given the finished graph, so that it is made once: the "features" are numbers of nodes.
+    spreading = LabelSpreading(kernel=lambda *_: graph.edges, alpha=alpha, max_iter=300)
+    spreading.fit(np.arange(len(y))[:, None], np.where(labelled, y, -1))
+    flows: NDArray[np.float64] = spreading.label_distributions_
+    return flows
 
 
 def _self_trained(x: NDArray[np.float32], y: NDArray[np.int64], c: float) -> Any:  # noqa: ANN401  (scikit-learn is untyped)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.checks import check_labels, check_patients, check_probabilities, check_targets
-from ssl_ecg.evaluation.multilabel_scores import named_multilabel_scores, score_multilabel
+from ssl_ecg.evaluation.multilabel_scores import named_multilabel_scores, scorable, score_multilabel
 from ssl_ecg.evaluation.resampled import resampled_auroc, resampled_ranking
 from ssl_ecg.evaluation.scores import (
     Array,
@@ -45,8 +45,8 @@ class Interval:
 
     Attributes:
         value: on the test set itself.
-        low: lower end of the interval.
-        high: upper end.
+        low: lower end of the interval; NaN where more than half of the resamples are undefined.
+        high: upper end, likewise.
         undefined: resamples without this score, because a class it needs had no samples in them; they
             are left out of the interval.
     """
@@ -57,8 +57,12 @@ class Interval:
     undefined: int = 0
 
     def __str__(self) -> str:
-        """Such as 0.883 [0.841, 0.917]."""
-        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+        """Such as 0.883 [0.841, 0.917], or 0.883 without an interval."""
+        return self._text(".3f")
+
+    def _text(self, form: str) -> str:
+        ends = "" if np.isnan(self.low) else f" [{self.low:{form}}, {self.high:{form}}]"
+        return f"{self.value:{form}}{ends}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +71,14 @@ class Difference(Interval):
 
     Attributes:
         p_value: two-sided: twice the share of resamples on the other side of zero, counting the test set
-            itself as one more on that side, so it is never below 2 / (resamples + 1).
+            itself as one more on that side, so it is never below 2 / (resamples + 1); NaN without an interval.
     """
 
     p_value: float = float("nan")
+
+    def __str__(self) -> str:
+        """Such as +0.043 [+0.011, +0.078] p=0.012, or +0.043 without an interval."""
+        return self._text("+.3f") + ("" if np.isnan(self.p_value) else f" p={self.p_value:.3f}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +101,16 @@ class Resampled:
 
 
 class Bootstrap(ABC):
-    """Resamples of a test set's patients, the same ones for every system."""
+    """Resamples of a test set's patients, the same ones for every system.
+
+    Attributes:
+        too_few: classes that too few patients have, or lack: without scores, and in no average.
+    """
+
+    too_few: tuple[str, ...]
 
     def __init__(self, patients: NDArray[Any] | Sequence[str], n: int, n_resamples: int, seed: int) -> None:
+        check_resamples(n_resamples)
         names, self.patient = check_patients(patients, n)
         if len(names) < 2:
             raise UserError(f"a bootstrap over patients needs two of them, got {names.tolist()}")
@@ -114,6 +129,9 @@ class Bootstrap(ABC):
 class PatientBootstrap(Bootstrap):
     """Resamples of a test set whose classes exclude each other.
 
+    Averages are over the classes that five patients have and five lack; in a test set so small that there is none,
+    over all that it has.
+
     Args:
         y: true class indices, shape (n,).
         patients: whose each sample is, shape (n,).
@@ -123,7 +141,7 @@ class PatientBootstrap(Bootstrap):
         seed: of the draws.
 
     Raises:
-        UserError: for labels or patients that do not fit, or fewer than two patients.
+        UserError: for labels or patients that do not fit, or fewer than two patients or one resample.
     """
 
     def __init__(
@@ -140,6 +158,9 @@ class PatientBootstrap(Bootstrap):
         super().__init__(patients, len(y), n_resamples, seed)
         self.classes = tuple(classes)
         self.subsets = tuple(map(tuple, subsets))
+        enough = scorable(self.y[:, None] == np.arange(len(classes)), self.patient)
+        self._chosen = enough if enough.any() else present(self.y, len(classes))
+        self.too_few = _names(self.classes, ~enough)
 
     def resample(
         self, probabilities: NDArray[np.floating[Any]], priors: NDArray[np.floating[Any]] | None = None
@@ -157,8 +178,8 @@ class PatientBootstrap(Bootstrap):
         p = check_probabilities(probabilities, len(self.y), k)
         matrices = [self._confusions(decide(p, rule)) for rule in rules(priors, k)]
         areas = np.stack([resampled_auroc(self.y == i, p[:, i], self.patient, self.drawn) for i in range(k)], axis=1)
-        point = score(self.y, p, self.classes, priors=priors, subsets=self.subsets)
-        replicates = named_scores(matrices, areas, self.classes, present(self.y, k), self.subsets)
+        point = score(self.y, p, self.classes, priors=priors, subsets=self.subsets, chosen=self._chosen)
+        replicates = named_scores(matrices, areas, self.classes, self._chosen, self.subsets)
         return Resampled(point.values, replicates, self._key(self.y))
 
     def _confusions(self, predicted: NDArray[np.int64]) -> Array:
@@ -181,7 +202,7 @@ class MultilabelBootstrap(Bootstrap):
         seed: of the draws.
 
     Raises:
-        UserError: for targets or patients that do not fit, or fewer than two patients.
+        UserError: for targets or patients that do not fit, or fewer than two patients or one resample.
     """
 
     def __init__(
@@ -196,6 +217,8 @@ class MultilabelBootstrap(Bootstrap):
         self.targets = check_targets(targets, len(targets), len(classes))
         super().__init__(patients, len(targets), n_resamples, seed)
         self.classes = tuple(classes)
+        self._chosen = scorable(self.targets, self.patient)
+        self.too_few = _names(self.classes, ~self._chosen)
 
     def resample(self, probabilities: NDArray[np.floating[Any]], thresholds: NDArray[np.floating[Any]]) -> Resampled:
         """Score one system on the test set and on every resample.
@@ -216,8 +239,7 @@ class MultilabelBootstrap(Bootstrap):
             axis=-1,
         )
         f1 = f1_of(*(self._drawn_sum(which) for which in (t & predicted, t, predicted)))
-        chosen = np.array([name not in point.too_few for name in self.classes])
-        replicates = named_multilabel_scores(areas, precisions, f1, self.classes, chosen)
+        replicates = named_multilabel_scores(areas, precisions, f1, self.classes, self._chosen)
         return Resampled(point.values, replicates, self._key(t))
 
     def _drawn_sum(self, which: NDArray[np.bool_]) -> Array:
@@ -239,11 +261,26 @@ def difference(first: Resampled, second: Resampled, level: float = 0.95) -> dict
     for name in first.values.keys() & second.values.keys():
         apart = first.replicates[name] - second.replicates[name]
         defined = apart[~np.isnan(apart)]
+        low, high, undefined = _ends(apart, level)
         beyond = min((defined <= 0).sum(), (defined >= 0).sum())
-        p_value = min(1.0, 2 * (beyond + 1) / (len(defined) + 1)) if len(defined) else float("nan")
+        p_value = float("nan") if np.isnan(low) else min(1.0, 2 * (beyond + 1) / (len(defined) + 1))
         value = first.values[name] - second.values[name]
-        found[name] = Difference(value, *_ends(apart, level), p_value=float(p_value))
+        found[name] = Difference(value, low, high, undefined, p_value=float(p_value))
     return {name: found[name] for name in first.values if name in found}
+
+
+def check_resamples(n: int) -> None:
+    """Refuse a number of resamples that makes no interval.
+
+    Raises:
+        UserError: for fewer than one.
+    """
+    if n < 1:
+        raise UserError(f"resamples must be at least 1, not {n}")
+
+
+def _names(classes: Sequence[str], which: NDArray[np.bool_]) -> tuple[str, ...]:
+    return tuple(name for name, mine in zip(classes, which, strict=True) if mine)
 
 
 def _rows_of(patient: NDArray[np.int64], n_patients: int) -> list[NDArray[np.int64]]:
@@ -253,10 +290,10 @@ def _rows_of(patient: NDArray[np.int64], n_patients: int) -> list[NDArray[np.int
 
 
 def _ends(replicates: Array, level: float) -> tuple[float, float, int]:
-    """Interval ends and the number of undefined resamples."""
+    """Interval ends and the number of undefined resamples; of fewer than half of them, no ends are made."""
     defined = replicates[~np.isnan(replicates)]
     undefined = len(replicates) - len(defined)
-    if not len(defined):
+    if 2 * undefined > len(replicates):
         return float("nan"), float("nan"), undefined
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high), undefined

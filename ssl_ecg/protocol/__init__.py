@@ -5,7 +5,7 @@ for system in systems(study):                      # pretrained, untrained, raw 
     train, test = system.features(study.train), system.features(study.test)
 """
 
-from ssl_ecg.protocol.study import Study, open_study
+from ssl_ecg.protocol.study import Study, open_study, open_whole
 from ssl_ecg.protocol.systems import System, check_names, systems
 
-__all__ = ["Study", "System", "check_names", "open_study", "systems"]
+__all__ = ["Study", "System", "check_names", "open_study", "open_whole", "systems"]

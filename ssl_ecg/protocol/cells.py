@@ -94,13 +94,13 @@ class Cell:
         replicates = np.array([[run.replicates[name] for name in SCORES] for run in self.resampled])
         with replacing(path) as temporary, open(temporary, "wb") as file:
             text = np.array(json.dumps(document | {"key": self.resampled[0].key}))
-            np.savez_compressed(file, document=text, replicates=replicates.astype(np.float32))
+            np.savez_compressed(file, document=text, replicates=replicates)
 
     @classmethod
     def load(cls, path: Path) -> Cell:
         """Read one that `save` wrote."""
         with np.load(path) as file:
-            document, replicates = json.loads(str(file["document"])), file["replicates"].astype(np.float64)
+            document, replicates = json.loads(str(file["document"])), file["replicates"]
         key = document.pop("key")
         draws = tuple(
             DrawScores(**draw | {"missing": tuple(draw["missing"]), "curve": tuple(draw["curve"])})

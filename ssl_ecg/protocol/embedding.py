@@ -18,6 +18,7 @@ from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.embeddings import SEPARATOR, Embeddings
 from ssl_ecg.files import ensure_writable, replacing, write_text
+from ssl_ecg.protocol.guard import seen_by
 from ssl_ecg.training.embedding import Crops, embed
 
 _BLOCK = 4096  # windows that a stop may cost
@@ -82,7 +83,7 @@ def described(
 ) -> Embeddings:
     """Embeddings of windows with all that is known of these."""
     store = windows.store
-    seen = encoder.saw(store.cohort, sorted(set(windows.patient.tolist())))
+    seen = seen_by(encoder, windows)
     return Embeddings(
         embedding=z,
         record=windows.record,

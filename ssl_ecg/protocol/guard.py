@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +15,9 @@ from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import labelled
 from ssl_ecg.errors import DataError
 
+if TYPE_CHECKING:
+    from ssl_ecg.protocol.study import Study
+
 _JUDGES = 5  # patients, at least, to judge settings by: as many as there are folds
 
 
@@ -21,6 +26,19 @@ def labelled_windows(store: Store, encoder: PretrainedEncoder) -> WindowSet:
     index = labelled(store).index(store, encoder.preprocessing.samples)
     everything = WindowSet(store, encoder.preprocessing, index)
     return everything.where(np.asarray(everything.targets.any(axis=1)))
+
+
+def labelled_whole(store: Store, data: Source, encoder: PretrainedEncoder) -> WindowSet:
+    """All labelled windows, of whatever split.
+
+    Raises:
+        DataError: if there are none, or the encoder was fine-tuned on the labels of somebody.
+    """
+    everything = labelled_windows(store, encoder)
+    if not len(everything):
+        raise DataError(f"{type(data).__name__} has no labelled windows")
+    check_untaught(encoder, store.cohort, everything, data)
+    return everything
 
 
 def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tuple[WindowSet, WindowSet]:
@@ -44,17 +62,30 @@ def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tu
 
 
 def check_untaught(encoder: PretrainedEncoder, cohort: str, scored: WindowSet, data: Source) -> None:
-    """Refuse to score an encoder on patients by whose labels it was fine-tuned.
+    """Refuse to score an encoder on patients by whose labels it was fine-tuned: whoever they are, test side or not.
 
     Raises:
         DataError: naming the patients.
     """
     patients = sorted(set(scored.patient.tolist()) - set(data.shared_patients))
-    if taught := encoder.taught_by(cohort, patients):
+    if taught := encoder.taught_by(cohort, patients, scored.store.meta["covers"]):
         raise DataError(
             f"the encoder was fine-tuned on the labels of {len(taught)} of the {len(patients)} patients to score it "
             f"on, which would leak: {', '.join(taught[:5])}{' ...' if len(taught) > 5 else ''}; use the checkpoint "
             "that was fine-tuned, or data it has not seen"
+        )
+
+
+def check_few_labels(study: Study) -> None:
+    """Refuse to ask what an encoder is worth with few labels if it was fine-tuned on labels of the train patients.
+
+    Raises:
+        DataError: if so; it is no leak into the test side, but few labels would not be few.
+    """
+    if taught := study.taught:
+        raise DataError(
+            f"the encoder was fine-tuned on the labels of {len(taught)} train patients of {study.name}, so a fraction "
+            "of the labels would be more than it says; use the checkpoint that was fine-tuned, or fraction 1 alone"
         )
 
 
@@ -64,30 +95,48 @@ def validation_of(train: WindowSet) -> NDArray[np.bool_] | None:
     return mine if mine.any() else None
 
 
+def seen_by(encoder: PretrainedEncoder, windows: WindowSet) -> list[str]:
+    """Whose of these windows the encoder has seen in pretraining, or may have."""
+    store = windows.store
+    return encoder.saw(store.cohort, sorted(set(windows.patient.tolist())), store.meta["covers"])
+
+
+def taught_by(encoder: PretrainedEncoder, windows: WindowSet) -> list[str]:
+    """By the labels of whom of these windows the encoder was fine-tuned, or may have been."""
+    store = windows.store
+    return encoder.taught_by(store.cohort, sorted(set(windows.patient.tolist())), store.meta["covers"])
+
+
 def unseen_by(
-    encoder: PretrainedEncoder, cohort: str, train: WindowSet, validation: NDArray[np.bool_] | None = None
+    encoder: PretrainedEncoder, train: WindowSet, validation: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_] | None:
     """Which train windows are of patients the encoder has not seen, shape (n,); None for under five such patients.
 
     Where there is a validation split, only its patients can judge, and only they count.
     """
-    who = train.patient if validation is None else train.patient[validation]
-    patients = sorted(set(who.tolist()))
-    unseen = sorted(set(patients) - set(encoder.saw(cohort, patients)))
+    judges = train if validation is None else train.where(validation)
+    unseen = sorted(set(judges.patient.tolist()) - set(seen_by(encoder, judges)))
     return np.isin(train.patient, unseen) if len(unseen) >= _JUDGES else None
 
 
-def setting_of(seen: list[str], data: Source) -> str:
-    """What pretraining on some of the test patients, unlabelled, makes of a result: inductive or transductive.
+def setting_of(seen: list[str], data: Source, taught: int = 0) -> str:
+    """What the encoder knew before of whom: whether a result is inductive or transductive, and what else is to be said.
 
     Args:
-        seen: the test patients who were in pretraining.
+        seen: the test patients who were in pretraining, unlabelled.
         data: whose they are.
+        taught: number of train patients by whose labels the encoder was fine-tuned.
     """
-    shared = [patient for patient in seen if patient in data.shared_patients]
-    if not seen:
-        return "inductive: no test patient was in pretraining"
-    if len(shared) == len(seen):
-        records = ", ".join(record for patient in shared for record in data.shared_patients[patient])
-        return f"inductive, but for the one subject of records {records} whom the protocol has on both sides"
-    return f"transductive: {len(seen)} test patient(s) were in pretraining"
+    others = [patient for patient in seen if patient not in data.shared_patients]
+    records = ", ".join(record for records in data.shared_patients.values() for record in records)
+    if others:
+        said = [f"transductive: {len(seen)} test patient(s) were in pretraining"]
+    elif seen:
+        said = [f"inductive: no test patient was in pretraining, but for the subject of records {records}"]
+    else:
+        said = ["inductive: no test patient was in pretraining"]
+    if records:
+        said.append(f"the protocol has the subject of records {records} on both sides")
+    if taught:
+        said.append(f"its encoder was fine-tuned on the labels of {taught} train patients")
+    return "; ".join(said)

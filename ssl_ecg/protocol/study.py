@@ -17,7 +17,15 @@ from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import report_short
 from ssl_ecg.evaluation.benchmark import Labels
 from ssl_ecg.evaluation.rhythm import rr_features
-from ssl_ecg.protocol.guard import labelled_sides, setting_of, unseen_by, validation_of
+from ssl_ecg.protocol.guard import (
+    labelled_sides,
+    labelled_whole,
+    seen_by,
+    setting_of,
+    taught_by,
+    unseen_by,
+    validation_of,
+)
 
 
 @dataclass(frozen=True)
@@ -55,17 +63,22 @@ class Study:
         An encoder embeds the patients it was pretrained on better than others, so they would say that a weak
         penalty is enough: those judge whom it has not seen, where there are five.
         """
-        return unseen_by(self.encoder, self.store.cohort, self.train, self.validation)
+        return unseen_by(self.encoder, self.train, self.validation)
 
     @cached_property
     def seen(self) -> list[str]:
         """The test patients who were in pretraining, unlabelled."""
-        return self.encoder.saw(self.store.cohort, sorted(set(self.test.patient.tolist())))
+        return seen_by(self.encoder, self.test)
+
+    @cached_property
+    def taught(self) -> list[str]:
+        """The train patients by whose labels the encoder was fine-tuned."""
+        return taught_by(self.encoder, self.train)
 
     @property
     def setting(self) -> str:
-        """Inductive or transductive, in words."""
-        return setting_of(self.seen, self.data)
+        """Inductive or transductive, in words, and what else the encoder or the protocol knew before."""
+        return setting_of(self.seen, self.data, len(self.taught))
 
     @cached_property
     def rhythm(self) -> NDArray[np.float32] | None:
@@ -87,12 +100,38 @@ def open_study(checkpoint: str | Path, data: Source, cache: str | None = None) -
 
     Raises:
         CheckpointError: for a checkpoint that cannot be used.
-        DataError: if the data cannot be read, a side is empty, or a patient is on both.
+        DataError: if the data cannot be read, a side is empty, a patient is on both, or the labels of a test patient
+            taught the encoder.
     """
+    encoder, store = _opened(checkpoint, data, cache)
+    return Study(encoder, data, store, *labelled_sides(store, data, encoder))
+
+
+def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None) -> Study:
+    """The same without the data set's split, for what parts the patients itself or not at all.
+
+    Args:
+        checkpoint: a run's folder or a checkpoint's.
+        data: the labelled data set.
+        cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
+
+    Returns:
+        A study that has all labelled windows as `train` and as `test`.
+
+    Raises:
+        CheckpointError: for a checkpoint that cannot be used.
+        DataError: if the data cannot be read, nothing is labelled, or somebody's labels taught the encoder.
+    """
+    encoder, store = _opened(checkpoint, data, cache)
+    everything = labelled_whole(store, data, encoder)
+    return Study(encoder, data, store, everything, everything)
+
+
+def _opened(checkpoint: str | Path, data: Source, cache: str | None) -> tuple[PretrainedEncoder, Store]:
     encoder = load_encoder(checkpoint)
     store = build(data, encoder.preprocessing, cache, workers=0, progress=f"preparing {type(data).__name__}")
     report_short(store, encoder.preprocessing.samples)
-    return Study(encoder, data, store, *labelled_sides(store, data, encoder))
+    return encoder, store
 
 
 def rhythm_of(store: Store) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ from ssl_ecg.data.splits import check_disjoint, hold_out_patients
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import DataError
-from ssl_ecg.evaluation.label_draws import label_draws
+from ssl_ecg.evaluation.label_draws import label_draw
 from ssl_ecg.evaluation.linear import fit_linear_probe
 from ssl_ecg.evaluation.multilabel import fit_multilabel_probe
 from ssl_ecg.evaluation.multilabel_scores import best_threshold
@@ -76,13 +76,13 @@ def label_sides(study: Study, fraction: float = 1.0, hold_out: float = 0.2, seed
     train = study.train
     judge = validation_of(train)
     if judge is None:
-        candidates = unseen_by(study.encoder, study.store.cohort, train)
+        candidates = unseen_by(study.encoder, train)
         candidates = np.ones(len(train), dtype=np.bool_) if candidates is None else candidates
         share = hold_out * len(np.unique(train.patient)) / len(np.unique(train.patient[candidates]))
         held = hold_out_patients(train.patient[candidates], train.label[candidates], min(share, 0.5), seed)
         judge = np.isin(train.patient, list(held))
     rest = train.where(~judge)
-    draw = label_draws(rest.patient, rest.targets, [fraction], seeds=seed + 1)[-1]
+    draw = label_draw(rest.patient, rest.targets, fraction, seed)
     sides = Sides(rest.where(draw.rows), train.where(judge))
     check_disjoint(sides.learners, sides.judges, "the patients learned from and those who choose the epoch")
     for side, what in ((sides.learn, "learned"), (sides.validation, "judged")):
@@ -131,12 +131,12 @@ def frozen_probe(study: Study, sides: Sides) -> tuple[Model, AffineProbe]:
     if study.data.multilabel:
         both = study.train.where(np.isin(study.train.patient, [*sides.learners, *sides.judges]))
         judge = np.isin(both.patient, sides.judges)
-        judged = unseen_by(study.encoder, study.store.cohort, both, judge)
+        judged = unseen_by(study.encoder, both, judge)
         x = {"embedding": system.features(both)}
         probe: AffineProbe = fit_multilabel_probe(x, both.targets, both.patient, validation=judge, judged=judged)
     else:
         learn = sides.learn
-        judged = unseen_by(study.encoder, study.store.cohort, learn)
+        judged = unseen_by(study.encoder, learn)
         x = {"embedding": system.features(learn)}
         probe = fit_linear_probe(x, learn.label, learn.patient, len(study.data.classes), judged=judged)
 

@@ -85,11 +85,7 @@ def write_report(
     for d in detections:
         for other, scores in d.versus.items():
             if d.detector == first.detector:
-                delta = scores["auroc"]
-                print(
-                    f"{d.system} - {other}, {d.detector}: AUROC {delta.value:+.3f} "
-                    f"[{delta.low:+.3f}, {delta.high:+.3f}], p = {delta.p_value:.3f}"
-                )
+                print(f"{d.system} - {other}, {d.detector}: AUROC {scores['auroc']}")
     if benchmark.exclude:
         without = ", ".join(f"{s} {d.excluded['auroc'].value:.3f}" for s, d in by_detector[first.detector].items())
         print(f"AUROC without {', '.join(benchmark.exclude)}, {first.detector}: {without}")

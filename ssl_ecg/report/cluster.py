@@ -78,9 +78,7 @@ def write_report(
         print(f"{result.system}, {way}: {chosen}: {result.clustering.reason}.")
         for other, scores in result.versus.items():
             if (d := scores["ami"]).p_value < 0.05:
-                print(
-                    f"  AMI of the class - {other}: {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}], p = {d.p_value:.3f}"
-                )
+                print(f"  AMI of the class - {other}: {d}")
 
     y, classes = one_class(labels.y, benchmark.classes) if labels.y.ndim == 2 else (labels.y, benchmark.classes)
     document = {

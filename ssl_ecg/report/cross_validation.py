@@ -56,9 +56,7 @@ def write_report(
     for r in results:
         for other, apart in r.versus.items():
             d = apart["macro_auroc"]
-            print(
-                f"{r.system} - {other}: macro AUROC {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}], p = {d.p_value:.3f}"
-            )
+            print(f"{r.system} - {other}: macro AUROC {d}")
     document = {
         "checkpoint": checkpoint,
         "data": type(data).__name__,

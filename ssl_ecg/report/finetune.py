@@ -41,7 +41,7 @@ def write_finetuning(
     """Print what was trained and write it down.
 
     Args:
-        folder: of the files; what has their names there is replaced.
+        folder: of the files; what has their names there is replaced, or removed where no class can be scored.
         models: the fine-tuned encoder first; the others are compared with it.
         scored: scores of each on the test patients; empty if the test set was not touched.
         without: the same without recordings that the protocol has on both sides; empty if there are none.
@@ -60,7 +60,10 @@ def write_finetuning(
     if not scored:
         print_table(trained, title=title)
         write_json({**about, "systems": trained}, folder / "validation.json")
-        print(f"The test set was not touched. Written to {folder}: validation.json, curves.png, checkpoint/")
+        print(
+            f"The test set was not touched. Written to {folder}: validation.json, curves.png, checkpoint/, "
+            "head.safetensors"
+        )
         return
     intervals = {system: scores.intervals() for system, scores in scored.items()}
     columns = {
@@ -77,8 +80,7 @@ def write_finetuning(
     first, *others = scored
     versus = {other: difference(scored[first], scored[other]) for other in others}
     for other, differences in versus.items():
-        d = differences["macro_auroc"]
-        print(f"{first} - {other}: macro AUROC {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}], p = {d.p_value:.3f}")
+        print(f"{first} - {other}: macro AUROC {differences['macro_auroc']}")
     left = {system: scores.intervals() for system, scores in without.items()}
     for system, scores in left.items():
         print(f"without {', '.join(about['excluded'])}: {system}: macro AUROC {scores['macro_auroc']}")
@@ -94,9 +96,13 @@ def write_finetuning(
         for name, i in scores.items()
     ]
     write_csv(rows, folder / "results.csv")
+    files, classes_figure = ["results.json", "results.csv", "curves.png"], folder / "classes.png"
     if shown:
-        save(class_dots(intervals, shown), folder / "classes.png")
-    print(f"Written to {folder}: results.json, results.csv, curves.png, classes.png, checkpoint/, head.safetensors")
+        save(class_dots(intervals, shown), classes_figure)
+        files.append(classes_figure.name)
+    else:
+        classes_figure.unlink(missing_ok=True)  # of an earlier scoring
+    print(f"Written to {folder}: {', '.join(files)}, checkpoint/, head.safetensors")
 
 
 def _positives(test: Labels, classes: Sequence[str]) -> dict[str, int]:

@@ -79,14 +79,13 @@ def write_report(
     }
     print_table(shown, title=f"{checkpoint}: linear probe, test patients, {kind}")
     print(f"95 % intervals by bootstrap over {len(set(benchmark.test.patients.tolist()))} test patients; {setting}.")
-    if benchmark.too_few:
+    if set(benchmark.too_few) == set(benchmark.classes):
+        print("No class has five test patients who have it and five who lack it: what is scored says little.")
+    elif benchmark.too_few:
         print(f"Not scored, because too few test patients have or lack them: {', '.join(benchmark.too_few)}.")
     for r in results:
         for other, scores in r.versus.items():
-            d = scores["macro_auroc"]
-            print(
-                f"{r.system} - {other}: macro AUROC {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}], p = {d.p_value:.3f}"
-            )
+            print(f"{r.system} - {other}: macro AUROC {scores['macro_auroc']}")
     if benchmark.exclude:
         left_out = ", ".join(benchmark.exclude)
         for r in results:

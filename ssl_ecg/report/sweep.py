@@ -92,10 +92,7 @@ def _print_task(name: str, task: Mapping[str, Cell], kind: str) -> None:
         if cell.system == PRETRAINED:
             print(f"{title}: {cell.setting}.")
             for other, by_share in versus(task, title).items():
-                found = "; ".join(
-                    f"{share}: {d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}] p={d.p_value:.3f}"
-                    for share, d in by_share.items()
-                )
+                found = "; ".join(f"{share}: {d}" for share, d in by_share.items())
                 print(f"{title} - {other}: {found}")
     if first.too_few:
         print(f"Not scored, because too few test patients have or lack them: {', '.join(first.too_few)}.")

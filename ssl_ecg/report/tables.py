@@ -73,14 +73,13 @@ def table(rows: Rows, *, highlight: Sequence[str] = (), narrow: bool = False) ->
 def text(value: Value) -> str:
     """`0.883 [0.841, 0.917]` for a score with its interval, `0.883` for a number, `-` for what is undefined.
 
-    A difference shows its sign and its p-value: `+0.043 [+0.011, +0.078] p=0.012`.
+    A difference shows its sign and its p-value: `+0.043 [+0.011, +0.078] p=0.012`. Where most resamples lack a
+    score, it stands without an interval.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
     if isinstance(value, Interval) and math.isnan(value.value):
         return "-"
-    if isinstance(value, Difference):
-        return f"{value.value:+.3f} [{value.low:+.3f}, {value.high:+.3f}] p={value.p_value:.3f}"
     if isinstance(value, float):
         return f"{value:.3f}" if value == 0 or abs(value) >= 0.001 else f"{value:.0e}"
     return str(value)

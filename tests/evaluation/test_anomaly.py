@@ -63,6 +63,14 @@ def test_mahalanobis_knows_the_directions_that_are_used(rng):
     assert detector.score(across)[0] > 3 * detector.score(along)[0]
 
 
+def test_mahalanobis_keeps_directions_of_a_small_variance(rng):
+    axes = np.linalg.qr(rng.normal(size=(200, 200)))[0]
+    normal = (rng.normal(size=(4000, 200)) * np.where(np.arange(200) < 2, 1000.0, 0.03)) @ axes
+    detector = Mahalanobis().fit(normal, np.zeros(4000))
+    other = normal[:100] + 3 * axes[150]
+    assert roc_auc_score(np.arange(200) >= 100, detector.score(np.concatenate([normal[100:200], other]))) > 0.99
+
+
 def test_reconstruction_keeps_what_explains_normal_samples(rng):
     axes = np.linalg.qr(rng.normal(size=(30, 30)))[0]
     normal = (rng.normal(size=(500, 30)) * np.where(np.arange(30) < 4, 3.0, 0.1)) @ axes

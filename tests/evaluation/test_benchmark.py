@@ -56,3 +56,7 @@ def test_classes_that_exclude_each_other_keep_their_probe():
     assert isinstance(found.probe, LinearProbe)
     assert not benchmark.multilabel
     assert "prior_macro_f1" in found.scores
+    assert benchmark.too_few == ()
+    rare = np.where(np.isin(test.patients, np.unique(test.patients)[:4]), test.y, 0)
+    few = Benchmark(train, Labels(rare, test.patients, test.records), ("other", "NORM", "MI"))
+    assert few.too_few == ("other", "NORM", "MI")  # nor do five lack the first

@@ -52,6 +52,42 @@ def test_what_lies_far_from_everything_is_noise(method):
     assert (labels[20:] < 0).mean() < 0.2
 
 
+def test_clusters_in_a_diffuse_background_are_preferred_to_finding_nothing():
+    rng = np.random.default_rng(0)
+    truth = np.where(rng.random(3000) < 0.18, rng.integers(0, 6, 3000), -1)
+    dense = 2.5 * np.eye(6)[truth] + 0.15 * rng.normal(size=(3000, 6))
+    x = np.where(truth[:, None] < 0, 2 * rng.normal(size=(3000, 6)), dense)
+    found = hdbscan(make_space(x, rng.integers(0, 30, 3000).astype(str)))
+    nothing = found.candidates[-1]
+    assert nothing["clusters"] == 0 and np.isnan(nothing["stability"])
+    assert found.n_clusters == 6
+    both = (truth >= 0) & (found.labels >= 0)
+    assert both.sum() > 0.9 * (truth >= 0).sum()
+    assert adjusted_rand_score(truth[both], found.labels[both]) > 0.98
+    assert "largest stability, 0.8" in found.reason
+
+
+def test_where_there_is_nothing_to_find_the_reason_says_so(monkeypatch):
+    monkeypatch.setattr(clustering, "SIZES", (0.04, 0.08))
+    x = np.random.default_rng(0).normal(size=(400, 10))
+    found = hdbscan(make_space(x, np.arange(400) % 20))
+    assert found.n_clusters < 2
+    assert found.reason == "no smallest cluster that was tried finds two"
+
+
+def test_halves_that_find_nothing_are_not_stable():
+    x, _, patients = blobs(200)
+    space = make_space(x, patients)
+    assert np.isnan(space.stability(lambda half: lambda points: np.full(len(points), -1)))
+    halves = iter([-1, 0, -1, 0])  # some find nothing, the others two clusters
+
+    def fit(half):
+        noise = next(halves)
+        return lambda points: noise + (1 + noise) * (points[:, 0] > 0)
+
+    assert 0 < space.stability(fit) < 0.5  # of 6 pairs one agrees, four do not, and one found nothing
+
+
 def test_clusters_of_single_people_are_not_stable():
     rng = np.random.default_rng(0)
     patients = np.repeat(np.arange(16), 60)

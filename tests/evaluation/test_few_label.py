@@ -164,11 +164,48 @@ def test_a_large_set_is_drawn_from_evenly_over_patients(monkeypatch: pytest.Monk
     assert np.unique(patients[rows], return_counts=True)[1].tolist() in ([65, 50, 5], [66, 49, 5])
     assert evenly_over_patients(patients, 5000).tolist() == list(range(1055))
     monkeypatch.setattr(semi_supervised, "NODES", 200)
+    monkeypatch.setattr(semi_supervised, "GRAPH", 200)
     monkeypatch.setattr(few_label, "_JUDGED", 40)
     x, labels, other, truth = study()
     known = np.isin(labels.patients, ["p00", "p07", "p11", "p20"])
     for kind in (Neighbours, Spreading, SelfTraining):
         assert macro(truth.y, kind(x, other, labels, K).predict(known).probabilities) > 0.9
+
+
+@pytest.mark.parametrize("multilabel", [False, True])
+def test_labels_beyond_what_always_takes_part_spread_too(multilabel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The label of any labelled sample changes what is predicted, also where few samples are drawn into the graph."""
+    x, labels, other, _ = study(multilabel=multilabel)
+    known = np.isin(labels.patients, ["p00", "p07", "p11", "p20"])
+    monkeypatch.setattr(semi_supervised, "GRAPH", 100)
+    method = Spreading(x, other, labels, K)
+    assert not np.isin(np.flatnonzero(known), method.nodes).all()
+    before = method.probabilities(known, 0.6)
+    for row in np.flatnonzero(known):
+        y = labels.y.copy()
+        y[row] = ~y[row] if multilabel else (y[row] + 1) % K
+        changed = Spreading(x, other, replace(labels, y=y), K)
+        assert np.abs(changed.probabilities(known, 0.6) - before).max() > 1e-6
+
+
+def test_no_labelled_patient_is_left_out_of_a_graph_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, labels, other, _ = study()
+    monkeypatch.setattr(semi_supervised, "GRAPH", 10)
+    method = Spreading(x, other, labels, K)
+    everyone = np.ones(len(x), dtype=bool)
+    nodes = method.prepared(everyone).args[0].nodes
+    assert set(labels.patients[nodes]) == set(labels.patients)
+    assert len(nodes) <= 10 + 24
+    assert method.predict(everyone).probabilities.shape == (len(other), K)
+
+
+def test_what_was_asked_before_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    x, labels, other, _ = study()
+    monkeypatch.setattr(semi_supervised, "GRAPH", 100)
+    few, many = (np.isin(labels.patients, [f"p{i:02}" for i in range(n)]) for n in (4, 12))
+    used, fresh = (Spreading(x, other, labels, K) for _ in range(2))
+    used.predict(many)
+    np.testing.assert_array_equal(used.predict(few).probabilities, fresh.predict(few).probabilities)
 
 
 def test_many_features_are_reduced_first() -> None:

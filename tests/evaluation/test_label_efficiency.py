@@ -8,7 +8,8 @@ from multilabel_study import CLASSES, records
 from sklearn.linear_model import LogisticRegression
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.evaluation.label_draws import label_draws
+from ssl_ecg.evaluation import label_draws as label_draws_module
+from ssl_ecg.evaluation.label_draws import label_draw, label_draws
 from ssl_ecg.evaluation.label_efficiency import LabelEfficiency, fit_draw, seed_mean
 from ssl_ecg.evaluation.multilabel import fit_multilabel_probe
 from ssl_ecg.evaluation.scores import auroc
@@ -55,6 +56,25 @@ def test_all_labels_are_one_draw_and_seeds_differ_below():
     assert len({draw.rows.tobytes() for draw in draws}) == 4
     again = label_draws(patients, targets, (0.1,), seeds=2)
     assert all((a.rows == b.rows).all() for a, b in zip(again, draws, strict=False))
+
+
+@pytest.mark.parametrize("with_validation", [False, True])
+def test_one_draw_is_the_one_of_its_seed_among_all(with_validation, monkeypatch):
+    _, targets, patients = records()
+    validation = split(patients) if with_validation else None
+    draws = label_draws(patients, targets, (0.1, 0.5, 1), 3, validation)
+    ordered = []
+    order = label_draws_module._order
+    monkeypatch.setattr(label_draws_module, "_order", lambda *given: ordered.append(1) or order(*given))
+    for draw in draws:
+        one = label_draw(patients, targets, draw.fraction, draw.seed, validation)
+        assert (one.fraction, one.seed) == (draw.fraction, draw.seed)
+        assert (one.rows == draw.rows).all()
+    assert len(ordered) == len(draws) * (1 + with_validation)  # none was drawn in vain
+    assert label_draw(patients, targets, 1.0, 7, validation).rows.all()
+    for fraction, seed in ((0.1, -1), (0.0, 0)):
+        with pytest.raises(UserError, match=r"must be at least 0|above 0"):
+            label_draw(patients, targets, fraction, seed)
 
 
 def test_a_draw_keeps_the_shares_of_the_classes():
@@ -206,6 +226,13 @@ def test_more_labels_score_better_and_the_mean_over_seeds_is_taken_inside_resamp
     assert everything.values["macro_auroc"] > mean.values["macro_auroc"] + 0.02
     with pytest.raises(UserError, match="same resamples"):
         seed_mean([])
+
+
+def test_a_test_set_without_a_class_to_score_is_refused():
+    _, targets, patients = records()
+    few = np.isin(patients, np.unique(patients)[-4:])
+    with pytest.raises(UserError, match=r"no class can be scored: .* there are 4 test patients"):
+        LabelEfficiency(targets[~few], patients[~few], targets[few], patients[few], CLASSES)
 
 
 def test_a_patient_on_both_sides_of_the_validation_split_is_refused():

@@ -36,5 +36,7 @@ def test_what_it_refuses():
         fit_pca(train)(train[..., :10])
     with pytest.raises(UserError, match="do not make"):
         fit_pca(train[:1])
+    with pytest.raises(UserError, match="components must be at least 1, not 0"):
+        fit_pca(train, n_components=0)
     with pytest.raises(UserError, match="1 of 50 windows"):
         fit_pca(np.where(np.arange(50)[:, None, None] == 4, np.nan, train))

@@ -7,7 +7,7 @@ from sklearn import metrics
 from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.resampled import resampled_auroc
 from ssl_ecg.evaluation.scores import score
-from ssl_ecg.evaluation.statistics import PatientBootstrap, difference
+from ssl_ecg.evaluation.statistics import MultilabelBootstrap, PatientBootstrap, difference
 
 CLASSES = ("N", "S", "V")
 
@@ -93,23 +93,57 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
     assert 0.88 <= covered / 200 <= 0.99
 
 
+def few(n_patients, whose):
+    """A study in which so many patients are, and only some of them have V."""
+    y, p, patients = study(n_patients=n_patients)
+    return np.where((y == 2) & ~np.isin(patients, whose), 0, y), p, patients
+
+
+def test_a_class_that_fewer_than_five_patients_have_is_listed_and_in_no_average():
+    y, p, patients = few(12, ["patient1", "patient2", "patient3", "patient4"])
+    bootstrap = PatientBootstrap(y, patients, CLASSES, subsets=["NV"])
+    found = bootstrap.resample(p).intervals()
+    assert bootstrap.too_few == ("V",)
+    assert not any(name.endswith("_V") for name in found)
+    assert found["macro_auroc"].value == pytest.approx((found["auroc_N"].value + found["auroc_S"].value) / 2)
+    assert found["macro_f1"].value == pytest.approx((found["f1_N"].value + found["f1_S"].value) / 2)
+    assert found["macro_f1_NV"].value == pytest.approx(found["f1_N"].value)
+    five = few(12, [f"patient{i}" for i in range(5)])
+    assert PatientBootstrap(five[0], five[2], CLASSES).too_few == ()
+
+
+def test_of_fewer_than_five_patients_all_classes_are_averaged_over():
+    y, p, patients = study(n_patients=4)
+    p, patients, y = p[y != 1], patients[y != 1], y[y != 1]
+    bootstrap = PatientBootstrap(y, patients, CLASSES, n_resamples=50)
+    found = bootstrap.resample(p).intervals()
+    assert bootstrap.too_few == CLASSES
+    assert found["macro_auroc"].value == pytest.approx((found["auroc_N"].value + found["auroc_V"].value) / 2)
+    assert "auroc_S" not in found  # nobody has it
+
+
 def test_resamples_without_a_class_are_counted_and_left_out():
-    y, p, patients = study()
-    y = np.where((y == 2) & (patients != "patient3"), 0, y)
+    y, p, patients = few(4, ["patient3"])
     found = PatientBootstrap(y, patients, CLASSES).resample(p).intervals()
     assert found["auroc_V"].undefined == found["macro_auroc"].undefined == found["macro_f1"].undefined
-    assert 250 < found["macro_auroc"].undefined < 450  # (11 / 12) ** 12 = .35 of them
+    assert 220 < found["macro_auroc"].undefined < 410  # (3 / 4) ** 4 = .32 of them
     assert found["auroc_N"].undefined == 0
     assert np.isfinite(found["macro_auroc"].low)
 
 
-def test_a_class_the_test_set_lacks_is_undefined_in_all_and_spoils_no_average():
-    y, p, patients = study()
-    p, patients, y = p[y != 1], patients[y != 1], y[y != 1]
-    found = PatientBootstrap(y, patients, CLASSES, n_resamples=50).resample(p).intervals()
-    assert np.isnan(found["auroc_S"].value)
-    assert found["auroc_S"].undefined == 50
-    assert found["macro_auroc"].undefined == 0
+def test_where_most_resamples_lack_a_score_it_stands_without_an_interval():
+    y, p, patients = study(n_patients=4)
+    bootstrap = PatientBootstrap(y, patients, CLASSES, n_resamples=100)
+    for undefined, known in ((50, True), (51, False)):
+        ours, theirs = bootstrap.resample(p), bootstrap.resample(p)
+        ours.replicates["macro_f1"][:undefined] = np.nan
+        alone, apart = ours.intervals()["macro_f1"], difference(ours, theirs)["macro_f1"]
+        for found in (alone, apart):
+            assert found.undefined == undefined
+            assert np.isfinite([found.low, found.high]).tolist() == [known, known]
+        assert np.isfinite(apart.p_value) == known
+    assert str(alone) == f"{alone.value:.3f}"
+    assert str(apart) == "+0.000"
 
 
 def test_paired_differences():
@@ -152,5 +186,8 @@ def test_what_it_refuses():
         PatientBootstrap(y, np.zeros(len(y)), CLASSES)
     with pytest.raises(UserError, match="one per sample"):
         PatientBootstrap(y, patients[:5], CLASSES)
+    for n in (0, -1):
+        with pytest.raises(UserError, match=f"resamples must be at least 1, not {n}"):
+            MultilabelBootstrap(np.eye(3, dtype=bool)[y], patients, CLASSES, n_resamples=n)
     with pytest.raises(UserError, match="probabilities of shape"):
         PatientBootstrap(y, patients, CLASSES).resample(p[:5])

@@ -34,6 +34,15 @@ def test_confusion_has_counts_and_shares():
         confusion_figure(np.array([0, 5]), np.array([0, 0]), CLASSES)
 
 
+@pytest.mark.filterwarnings("error")
+def test_what_has_no_interval_is_drawn_as_a_dot():
+    alone = {"macro_auroc": Interval(0.8, math.nan, math.nan, 600), "auroc_N": Interval(0.7, math.nan, math.nan, 600)}
+    assert "0.800" in words(probe_bars({"us": alone}))
+    figure = class_dots({"us": alone}, {"N": 4})
+    figure.canvas.draw()
+    assert figure.axes[0].lines[0].get_xdata() == [0.7]
+
+
 def test_map_shows_classes_beside_patients():
     x, y, patients = study()
     written = words(embedding_map(x, y, CLASSES, patients))

@@ -22,6 +22,8 @@ ROWS = {
         (Interval(0.9, 0.85, 0.95), "0.900 [0.850, 0.950]"),
         (Difference(0.04, -0.01, 0.08, p_value=0.012), "+0.040 [-0.010, +0.080] p=0.012"),
         (Interval(math.nan, math.nan, math.nan), "-"),
+        (Interval(0.9, math.nan, math.nan, 700), "0.900"),
+        (Difference(0.04, math.nan, math.nan, 700), "+0.040"),
         (math.nan, "-"),
         (None, "-"),
         (0.0, "0.000"),
