@@ -231,10 +231,10 @@ windows = WindowSet(store, p, Sliding(1.0).index(store, p.samples))
 step = first
 while step < last:
     batches = Batches(windows, 16, seed=1, rank=rank, ranks=2, first=step)
-    for x, patient, _ in batches:
+    for batch in batches:
         rows = batches._rows(step, batches._order(step // batches.steps))
         temporary = Path(out) / f"{rank}-{step}.tmp"
-        torch.save((x, patient, rows), temporary)
+        torch.save((batch.x, batch.patient, rows), temporary)
         temporary.rename(temporary.with_suffix(".pt"))
         if step == kill:
             os.kill(os.getpid(), signal.SIGKILL)
