@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -80,22 +81,29 @@ def test_pandas_reads_the_file(checkpoint: Path) -> None:
 def test_a_stopped_run_goes_on_and_gives_the_same(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedding, "_BLOCK", 16)
     run(checkpoint, "--out", str(checkpoint.parent / "whole.npz"))
-    embedded = []
+    embedded: list[int] = []
     real = embedding.embed
 
-    def stopping(encoder: object, windows: list[torch.Tensor], crops: object) -> torch.Tensor:
+    def stopping(encoder: object, windows: Iterator[torch.Tensor], crops: object) -> torch.Tensor:
         if len(embedded) == 2:
             raise KeyboardInterrupt
-        embedded.append(len(windows[0]))
-        return real(encoder, windows, crops)
+        return counting(embedded)(encoder, windows, crops)
+
+    def counting(seen: list[int]) -> Callable[..., torch.Tensor]:
+        def counted(encoder: object, windows: Iterator[torch.Tensor], crops: object) -> torch.Tensor:
+            batches = list(windows)
+            seen.append(sum(map(len, batches)))
+            return real(encoder, batches, crops)
+
+        return counted
 
     path = checkpoint.parent / "stopped.npz"
     monkeypatch.setattr(embedding, "embed", stopping)
     with pytest.raises(SystemExit):
         run(checkpoint, f"--out={path}")
     assert not path.exists()
-    again = []
-    monkeypatch.setattr(embedding, "embed", lambda *a: again.append(len(a[1][0])) or real(*a))
+    again: list[int] = []
+    monkeypatch.setattr(embedding, "embed", counting(again))
     run(checkpoint, f"--out={path}")
     assert embedded == [16, 16]
     assert again == [16, 12]  # the first two blocks were kept

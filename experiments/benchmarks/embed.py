@@ -23,7 +23,7 @@ from ssl_ecg.embed import embed
 from ssl_ecg.evaluation.embeddings import write_embeddings
 from ssl_ecg.protocol.embedding import embed_windows, forget
 
-ROUNDS, AT_LEAST = 7, 4096  # windows a round, by going through a small data set several times
+ROUNDS, SECONDS = 7, 4.0  # a round, by going through a small data set several times
 
 
 def main() -> None:
@@ -32,9 +32,13 @@ def main() -> None:
     size = given["batch_size"]
     store = build(given["data"], encoder.preprocessing, given["cache"])
     index = (given["windows"] or labelled(store)).index(store, encoder.preprocessing.samples)
-    rows = torch.arange(max(AT_LEAST, size)) % len(index)
-    windows = WindowSet(store, encoder.preprocessing, index[rows[: len(rows) // size * size]])
-    batch = windows.load(torch.arange(size))
+    everything = WindowSet(store, encoder.preprocessing, index)
+    batch = everything.load(torch.arange(size) % len(index))
+    start = time.perf_counter()
+    with torch.inference_mode():
+        encoder.encoder(batch), encoder.encoder(batch)
+    batches = max(1, round(2 * SECONDS / (time.perf_counter() - start)))
+    windows = everything[torch.arange(batches * size) % len(index)]
     about = {"classes": list(store.classes)}
 
     def forward() -> float:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ssl_ecg.checkpoint import PretrainedEncoder
 from ssl_ecg.data.progress import bar
@@ -58,15 +60,17 @@ def embed_windows(
     files = [parts / f"{i:06d}.npy" for i in range(len(blocks))]
     done = sum(len(rows) for rows, file in zip(blocks, files, strict=True) if file.exists())
     with bar("embedding", n, done) as advance:
-        for rows, file in zip(blocks, files, strict=True):
-            if file.exists():
-                continue
-            made = []
+
+        def batches(rows: Tensor) -> Iterator[Tensor]:
             for some in rows.split(batch_size):
-                made.append(embed(encoder.encoder, [windows.load(some)], crops))
+                yield windows.load(some)
                 advance(len(some))
-            with replacing(file) as temporary, open(temporary, "wb") as handle:
-                np.save(handle, torch.cat(made).numpy())
+
+        for rows, file in zip(blocks, files, strict=True):
+            if not file.exists():
+                made = embed(encoder.encoder, batches(rows), crops).numpy()
+                with replacing(file) as temporary, open(temporary, "wb") as handle:
+                    np.save(handle, made)
     z = np.concatenate([np.load(file) for file in files])
     if not np.isfinite(z).all():
         raise UserError(f"{int((~np.isfinite(z).all(axis=1)).sum())} of {n} embeddings are not finite: do not use them")
