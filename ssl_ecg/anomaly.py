@@ -19,14 +19,12 @@ from ssl_ecg.evaluation.pca import check_components
 from ssl_ecg.evaluation.statistics import check_resamples
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.protocol import Study, System, open_study, systems
-from ssl_ecg.protocol.systems import Features, Rhythm, check_names
+from ssl_ecg.protocol.systems import WITH_RR, Features, Rhythm, check_names
 from ssl_ecg.report.anomaly import write_report
 
 DetectorName = Literal["knn", "mahalanobis", "forest", "reconstruction"]
 
 _NORMAL = ("N", "NORM", "NSR")  # what data sets call it
-
-_RR = " + RR"
 
 
 class RawSignal(System):
@@ -164,21 +162,21 @@ def run(
         print(f"fitting on {system.name} ...", file=sys.stderr, flush=True)
         features = system.features(study.train), system.features(study.test)
         judged = study.judged if pretrained else None
-        alone = [other for other in found if not other.endswith(_RR)]
+        alone = [other for other in found if not other.endswith(WITH_RR)]
         mine = benchmark.run(system.name, features, chosen, judged=judged, versus=alone if pretrained else [])
         found[system.name] = mine
         if isinstance(system, Rhythm):
             rhythm = {d.detector: d for d in mine}
         elif rhythm:
-            others = [other for other in found if other.endswith(_RR)] + [Rhythm.name]
-            both = system.name + _RR
+            others = [other for other in found if other.endswith(WITH_RR)] + [Rhythm.name]
+            both = system.name + WITH_RR
             found[both] = [benchmark.combine(both, d, rhythm[d.detector], others if pretrained else []) for d in mine]
     last = []
     if "reconstruction" in detectors:
         raw = RawSignal()
         features = raw.features(study.train), raw.features(study.test)
         last = benchmark.run(raw.name, features, {Reconstruction.name: Reconstruction})
-    shown = [name + ending for s in all_systems for name, ending in ((s.name, _RR), (s.name, ""))]
+    shown = [name + ending for s in all_systems for name, ending in ((s.name, WITH_RR), (s.name, ""))]
     return [d for name in shown if name in found for d in found[name]] + last
 
 

@@ -19,13 +19,11 @@ from ssl_ecg.evaluation.statistics import check_resamples
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.protocol import Study, System, check_names, open_study, systems
 from ssl_ecg.protocol.guard import check_untaught
-from ssl_ecg.protocol.systems import PRETRAINED, Rhythm
+from ssl_ecg.protocol.systems import PRETRAINED, WITH_RR, Rhythm
 from ssl_ecg.report.probe import write_report
 
 # F is nearly one patient's in MIT-BIH, so the field also averages over the other three.
 _SUBSETS: dict[tuple[str, ...], list[tuple[str, ...]]] = {("N", "S", "V", "F"): [("N", "S", "V")]}
-
-RR = " + RR"
 
 Features = NDArray[np.float32]
 
@@ -109,7 +107,7 @@ def probe(
         fitted = benchmark.fit(title, blocks, study.judged if validate or pretrained else None)
         if not validate:
             tests[title] = extract(test)
-            others = [r.system for r in results if title.endswith(RR) == r.system.endswith((RR, Rhythm.name))]
+            others = [r.system for r in results if title.endswith(WITH_RR) == r.system.endswith((WITH_RR, Rhythm.name))]
             fitted = benchmark.score(fitted, tests[title], others if pretrained else [])
         results.append(fitted)
     results.reverse()
@@ -147,7 +145,7 @@ def variants(found: Sequence[System]) -> list[tuple[str, Callable[[WindowSet], d
     made = []
     for system in found:
         if rhythm is not None and system is not rhythm:
-            made.append((f"{system.name}{RR}", blocks(system, rhythm)))
+            made.append((f"{system.name}{WITH_RR}", blocks(system, rhythm)))
         made.append((system.name, blocks(system)))
     return made
 

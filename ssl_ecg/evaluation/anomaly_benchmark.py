@@ -15,7 +15,7 @@ from ssl_ecg.evaluation.benchmark import Labels
 from ssl_ecg.evaluation.checks import check_features, check_probabilities, check_targets
 from ssl_ecg.evaluation.multilabel_scores import ENOUGH
 from ssl_ecg.evaluation.resampled import resampled_detection
-from ssl_ecg.evaluation.scores import Array
+from ssl_ecg.evaluation.scores import Array, mean_defined
 from ssl_ecg.evaluation.statistics import Bootstrap, Difference, Interval, Resampled, difference
 
 SPECIFICITY = 0.95
@@ -142,7 +142,7 @@ class AnomalyBootstrap(Bootstrap):
         per_class = {name: self._against_normal(mine, s, flagged) for name, mine in self.abnormal.items()}
         for what in ("auroc", "auprc", "sensitivity_95", "sensitivity"):
             if per_class:
-                found[f"macro_{what}"] = _mean_defined([scores[what] for scores in per_class.values()])
+                found[f"macro_{what}"] = mean_defined(np.stack([scores[what] for scores in per_class.values()]))
         for name, mine in per_class.items():
             found |= {f"{what}_{name}": values for what, values in mine.items()}
         return Resampled(
@@ -291,10 +291,3 @@ def _surprise(scores: Array, normal: Array) -> Array:
     """Minus the logarithm of the share of normal scores that are as high, counting the sample itself."""
     as_high = len(normal) - np.searchsorted(np.sort(normal), scores, side="left")
     return np.asarray(-np.log((1 + as_high) / (1 + len(normal))))
-
-
-def _mean_defined(values: Sequence[Array]) -> Array:
-    """Mean over those that are defined, in every resample."""
-    stacked = np.stack(values)
-    defined = ~np.isnan(stacked)
-    return np.where(defined.any(axis=0), np.nansum(stacked, axis=0) / np.maximum(defined.sum(axis=0), 1), np.nan)

@@ -35,7 +35,7 @@ from ssl_ecg.evaluation.benchmark import Labels, bootstrap_of
 from ssl_ecg.evaluation.checks import check_patients
 from ssl_ecg.evaluation.clustering import Clustering
 from ssl_ecg.evaluation.multilabel_scores import ENOUGH, scorable
-from ssl_ecg.evaluation.scores import Array
+from ssl_ecg.evaluation.scores import Array, mean_defined
 from ssl_ecg.evaluation.statistics import Difference, Interval, Resampled, difference
 
 _SHUFFLES = 20
@@ -116,7 +116,7 @@ class ClusterBootstrap:
             raise UserError(f"expected {len(self._patient)} clusters, one per sample, got shape {clusters.shape}")
         number = np.unique(clusters, return_inverse=True)[1]
         each = [self._of_column(number, column) for column in self._columns]
-        scores = {name: _mean(np.stack([found[name] for found in each])) for name in each[0]}
+        scores = {name: mean_defined(np.stack([found[name] for found in each])) for name in each[0]}
         if self.multilabel:
             del scores["purity"]  # of belonging against not: near 1 for a rare class, whatever the clusters
         values = {name: float(found[0]) for name, found in scores.items()}
@@ -218,9 +218,3 @@ def _centred(replicates: Array, value: float) -> Array:
     """The same replicates, moved so that their mean is the value."""
     defined = replicates[~np.isnan(replicates)]
     return replicates - (defined.mean() - value) if len(defined) else replicates
-
-
-def _mean(columns: Array) -> Array:
-    """Mean over the first axis of what is defined."""
-    defined = (~np.isnan(columns)).sum(axis=0)
-    return np.where(defined > 0, np.nansum(columns, axis=0) / np.maximum(defined, 1), np.nan)

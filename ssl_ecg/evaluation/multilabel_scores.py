@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.evaluation.checks import check_patients, check_probabilities, check_targets
-from ssl_ecg.evaluation.scores import Array, auroc, f1_of
+from ssl_ecg.evaluation.scores import Array, auroc, f1_of, mean_defined
 
 ENOUGH = 5
 """Patients that must have a class, and that must lack it, for it to be averaged over."""
@@ -92,10 +92,10 @@ def named_multilabel_scores(
     """
     found = {}
     for what, per_class in {"auroc": areas, "auprc": precisions, "f1": f1}.items():
-        found[f"macro_{what}"] = _mean(per_class, chosen)
+        found[f"macro_{what}"] = mean_defined(per_class[..., chosen], axis=-1)
         found |= {f"{what}_{name}": per_class[..., i] for i, name in enumerate(classes) if chosen[i]}
     if not chosen.all():
-        found["macro_auroc_all"] = _mean(areas, np.ones_like(chosen))
+        found["macro_auroc_all"] = mean_defined(areas, axis=-1)
     return found
 
 
@@ -146,10 +146,3 @@ def best_threshold(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]
     hits = positive.sum() - np.searchsorted(np.sort(scores[positive]), steps)
     f1 = f1_of(hits, positive.sum(), len(scores) - np.searchsorted(ascending, steps))
     return float(steps[len(steps) - 1 - f1[::-1].argmax()])
-
-
-def _mean(per_class: Array, chosen: NDArray[np.bool_]) -> Array:
-    """Mean over the chosen classes that are defined, shape (...)."""
-    some = per_class[..., chosen]
-    defined = (~np.isnan(some)).sum(axis=-1)
-    return np.where(defined > 0, np.nansum(some, axis=-1) / np.maximum(defined, 1), np.nan)

@@ -117,6 +117,12 @@ def named_scores(
     return found
 
 
+def mean_defined(values: Array, axis: int = 0) -> Array:
+    """Mean along an axis of what is defined; NaN where nothing is, without numpy's warning."""
+    defined = (~np.isnan(values)).sum(axis=axis)
+    return np.where(defined > 0, np.nansum(values, axis=axis) / np.maximum(defined, 1), np.nan)
+
+
 def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> float:
     """Area under the ROC curve: how often a positive scores above a negative, ties counting half.
 

@@ -24,6 +24,7 @@ from ssl_ecg.training.embedding import embed
 Features = NDArray[np.float32]
 
 PRETRAINED, UNTRAINED = "pretrained", "untrained"
+WITH_RR = " + RR"  # ends the name of what reads the rhythm, too
 
 _BATCH = 1024
 _FIT_ON = 20_000  # windows, evenly spaced: more do not move 64 principal components
