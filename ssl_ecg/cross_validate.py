@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg import cli
 from ssl_ecg.data.sources import Source
-from ssl_ecg.evaluation.cross_validation import CrossValidation, FoldedResult
+from ssl_ecg.evaluation.cross_validation import CrossValidation, Extract, FoldedResult
 from ssl_ecg.evaluation.pca import check_components
 from ssl_ecg.evaluation.statistics import check_resamples
 from ssl_ecg.files import ensure_writable
@@ -84,30 +83,28 @@ def cross_validate(
     validation = CrossValidation(study.labels(everything), data.classes, n_folds=folds, resamples=resamples, seed=seed)
     made: dict[str, Features] = {}
 
-    def of_fold(system: System, fit_on: NDArray[np.bool_], score_on: NDArray[np.bool_]) -> tuple[Features, Features]:
-        if not system.fitted:
-            if system.name not in made:
-                made[system.name] = system.features(everything)
-            return made[system.name][fit_on], made[system.name][score_on]
-        sides = everything.where(fit_on), everything.where(score_on)
-        of_side = replace(study, train=sides[0], test=sides[1])
-        again = next(
-            s for s in systems(of_side, components=components, seed=seed, beside=beside) if s.name == system.name
-        )
-        return again.features(sides[0]), again.features(sides[1])
+    def extract_of(system: System) -> Extract:
+        def extract(
+            fit_on: NDArray[np.bool_], score_on: NDArray[np.bool_]
+        ) -> tuple[dict[str, Features], dict[str, Features]]:
+            if system.fitted:
+                sides = everything.where(fit_on), everything.where(score_on)
+                of_fold = replace(study, train=sides[0], test=sides[1])
+                again = systems(of_fold, components=components, seed=seed, beside=[system.name])[-1]
+                first, second = (again.features(side) for side in sides)
+            else:  # the same whoever is trained on: made once
+                if system.name not in made:
+                    made[system.name] = system.features(everything)
+                first, second = (made[system.name][side] for side in (fit_on, score_on))
+            return {system.name: first}, {system.name: second}
+
+        return extract
 
     results: list[FoldedResult] = []
     # The baselines first: the pretrained encoder is compared with them.
     for system in reversed(systems(study, components=components, seed=seed, beside=beside)):
         print(f"fitting {system.name} ...", file=sys.stderr, flush=True)
-
-        def extract(
-            fit_on: NDArray[np.bool_], score_on: NDArray[np.bool_], system: System = system
-        ) -> tuple[Mapping[str, Features], Mapping[str, Features]]:
-            first, second = of_fold(system, fit_on, score_on)
-            return {system.name: first}, {system.name: second}
-
-        results.append(validation.run(system.name, extract, results if system.name == PRETRAINED else []))
+        results.append(validation.run(system.name, extract_of(system), results if system.name == PRETRAINED else []))
     results.reverse()
     everybody, seen = set(everything.patient.tolist()), seen_by(study.encoder, everything)
     setting = (
