@@ -19,8 +19,9 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.embeddings import Embeddings, check_format, write_embeddings
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.protocol.embedding import averaged, embed_windows, forget
-from ssl_ecg.report.figures import embedding_map, save
+from ssl_ecg.report.embedding_map import embedding_map
 from ssl_ecg.report.probe import one_class
+from ssl_ecg.report.style import save
 from ssl_ecg.report.tables import print_table
 from ssl_ecg.training.device import pick_device
 from ssl_ecg.training.embedding import Crops

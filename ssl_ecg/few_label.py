@@ -22,7 +22,7 @@ from ssl_ecg.protocol import open_study
 from ssl_ecg.protocol.guard import check_few_labels, check_untaught
 from ssl_ecg.protocol.systems import Frozen, RawPCA, System, untrained
 from ssl_ecg.protocol.tuning import label_sides
-from ssl_ecg.report.few_label import Cell, write_few_label
+from ssl_ecg.report.few_label import FewLabelResult, write_few_label
 
 METHODS = ("kNN", "linear probe", "label spreading", "self-training")
 
@@ -41,7 +41,7 @@ def few_label(
     cache: str | None = None,
     out: str | None = None,
     config: dict[str, Any] | None = None,
-) -> list[Cell]:
+) -> list[FewLabelResult]:
     """Predict test patients from the labels of some train patients, several ways, on frozen features.
 
     kNN and a linear probe read the labelled samples alone; label spreading and self-training use the unlabelled train
@@ -76,7 +76,7 @@ def few_label(
         config: all settings as plain values, kept with the results; the command line gives it.
 
     Returns:
-        A cell for each method, system and fraction.
+        A result for each method, system and fraction.
 
     Raises:
         UserError: for settings, a checkpoint, data or a folder that cannot be used, or a patient on both sides.
@@ -107,15 +107,15 @@ def few_label(
         Frozen("untrained", untrained(encoder, seed)),
         RawPCA(train, components),
     ]
-    cells: list[Cell] = []
+    results: list[FewLabelResult] = []
     for system in systems:
         sides_of = system.features(train), system.features(test)
         for method in few_label_methods(*sides_of, labels, len(data.classes)):
             if method.name in methods:
-                cells += _cells(system.name, method, draws, bootstrap)
+                results += _results(system.name, method, draws, bootstrap)
     write_few_label(
         folder,
-        cells,
+        results,
         kind="simulated ECG (no heart was involved)" if data.simulated else "real ECG",
         setting="the test set was not touched" if validate else study.setting,
         about={
@@ -123,15 +123,15 @@ def few_label(
             "data": name,
             "simulated": data.simulated,
             "classes": list(data.classes),
-            "too_few": _unscored(cells[0], data.classes),
+            "too_few": _unscored(results[0], data.classes),
             "config": config,
         },
         validated=validate,
     )
-    return cells
+    return results
 
 
-def _cells(system: str, method: FewLabelMethod, draws: Sequence[Draw], bootstrap: Bootstrap) -> list[Cell]:
+def _results(system: str, method: FewLabelMethod, draws: Sequence[Draw], bootstrap: Bootstrap) -> list[FewLabelResult]:
     """One method on one system's features, on every draw of the labels."""
     runs: dict[float, list[tuple[Resampled, dict[str, float]]]] = {}
     patients: dict[float, int] = {}
@@ -143,14 +143,14 @@ def _cells(system: str, method: FewLabelMethod, draws: Sequence[Draw], bootstrap
             patients[draw.fraction] = len(np.unique(method.patients[draw.rows]))
             advance(1)
     return [
-        Cell(system, method.name, fraction, patients[fraction], *zip(*found, strict=True))
+        FewLabelResult(system, method.name, fraction, patients[fraction], *zip(*found, strict=True))
         for fraction, found in runs.items()
     ]
 
 
-def _unscored(cell: Cell, classes: Sequence[str]) -> list[str]:
+def _unscored(result: FewLabelResult, classes: Sequence[str]) -> list[str]:
     """Classes that too few of the scored patients have, or lack."""
-    return [name for name in classes if f"auroc_{name}" not in cell.intervals]
+    return [name for name in classes if f"auroc_{name}" not in result.intervals]
 
 
 def main(argv: list[str] | None = None) -> None:

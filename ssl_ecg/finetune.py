@@ -18,9 +18,9 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.benchmark import bootstrap_of
 from ssl_ecg.evaluation.probes import AffineProbe
 from ssl_ecg.files import ensure_writable, replacing
+from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.optimisers import Optimiser
 from ssl_ecg.protocol import Study, open_study
-from ssl_ecg.protocol.cells import fingerprint
 from ssl_ecg.protocol.guard import check_few_labels, check_untaught
 from ssl_ecg.protocol.systems import untrained
 from ssl_ecg.protocol.tuning import Model, Sides, frozen_probe, label_sides, tuned

@@ -19,6 +19,7 @@ from ssl_ecg.data.sources import Source
 from ssl_ecg.data.windows import Windows, report_short
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable
+from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.methods import Method
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.card import describe, model_card
@@ -52,8 +53,8 @@ def pretrain(
 ) -> Run:
     """Pretrain an encoder on unlabelled ECG, and say what its frozen embeddings are worth.
 
-    The run lives in the folder OUT/NAME. The same command goes on with a stopped run, and does nothing with
-    a finished one.
+    The run lives in the folder OUT/NAME. The same command goes on with a stopped run, unless the data are no longer
+    those it was started on, and does nothing with a finished one.
 
     Examples:
         python -m ssl_ecg.pretrain
@@ -108,7 +109,7 @@ def pretrain(
         store, preprocessing, windows, probe_windows, batch_size, patients_per_batch, hold_out, seed, positives
     )
     module.batches(ranks=trainer.devices)  # refuses what does not fill one
-    run = Run(folder, config or {})  # not before: what cannot be trained takes no name
+    run = Run(folder, config or {}, _origin(module))  # not before: what cannot be trained takes no name
     probe = OnlineProbe(module, multilabel=store.multilabel, every=probe_every)
     _announce(run, module, method)
     untrained = copy.deepcopy(method.encoder)
@@ -119,7 +120,8 @@ def pretrain(
         logger = wandb_logger(run.folder, wandb, config or {})
     history = fit(method, module, run.folder, trainer, logger, probe)
 
-    from ssl_ecg.report.figures import save, training_curves
+    from ssl_ecg.report.style import save
+    from ssl_ecg.report.training_curves import training_curves
 
     save(training_curves(history), run.folder / "training.png")
     scores = {}
@@ -172,6 +174,14 @@ def show(run: Run) -> None:
     print(f"figure      {run.folder / 'training.png'}")
     again = chosen("data", Source, run.config()["data"])
     print(f"next        {command_line('probe', str(run.folder), **again)}")
+
+
+def _origin(module: ECGDataModule) -> dict[str, str]:
+    """What training begins with, whatever the path of the data."""
+    return {
+        "data": fingerprint(module.store.meta["fingerprint"]),
+        "patients learned from": fingerprint(module.patients),
+    }
 
 
 def _announce(run: Run, module: ECGDataModule, method: Method) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ class Run:
         folder: where; made if it is not there.
         config: the resolved configuration. The first start writes it to `config.yaml`; later ones must agree.
         origin: what else the result comes from that settings do not say, such as a checksum of the weights that lie
-            at a path: plain values by name. Kept in `origin.json`; later starts must agree here too.
+            at a path: plain values by name. Kept in `origin.json`; later starts must agree here too. A folder without
+            that file, begun before its command kept one, is taken to come from the first origin it is given.
 
     Raises:
         UserError: if the folder cannot be written, holds something else, or was started with other settings or from
@@ -36,17 +38,20 @@ class Run:
         self.folder = folder
         self.checkpoint = folder / "checkpoint"
         before, kept = folder / "config.yaml", folder / "origin.json"
-        if before.exists():
+        again = before.exists()
+        if again:
             self._compare(yaml.safe_load(before.read_text()) or {}, config)
-            if origin is not None:
-                self._compare_origin(json.loads(kept.read_text()) if kept.exists() else {}, origin)
+            if origin is not None and kept.exists():
+                self._compare_origin(json.loads(kept.read_text()), origin)
         elif folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder} is not empty and no run of ssl_ecg: give another --name")
         ensure_writable(folder)
-        if not before.exists():
+        if not again:
             write_text(before, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-            if origin is not None:
-                write_text(kept, json.dumps(origin, indent=1))
+        if origin is not None and not kept.exists():
+            if again:
+                print(f"{folder} does not say what it began with: taken to be what is there now", file=sys.stderr)
+            write_text(kept, json.dumps(origin, indent=1))
 
     @property
     def started(self) -> bool:

@@ -18,8 +18,9 @@ from ssl_ecg.evaluation.pca import check_components
 from ssl_ecg.evaluation.probes import CS, ascending
 from ssl_ecg.evaluation.statistics import check_resamples
 from ssl_ecg.files import ensure_writable
+from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.protocol import Study, check_names, open_study, systems
-from ssl_ecg.protocol.cells import Cell, SharedFeatures, cell_of, file_name, fingerprint
+from ssl_ecg.protocol.cells import Cell, SharedFeatures, cell_of, file_name
 from ssl_ecg.protocol.guard import check_few_labels
 from ssl_ecg.protocol.systems import PRETRAINED, Frozen
 from ssl_ecg.report.sweep import log_to_wandb, write_report

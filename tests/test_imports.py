@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[1]
 # Anything else directly under ssl_ecg is a command, at the top.
 LAYERS = [
     {"errors"},
-    {"leads", "files", "cli"},
+    {"leads", "files", "fingerprint", "cli"},
     {"preprocessing"},
     {"encoders", "data", "optimisers"},
     {"methods", "checkpoint"},

@@ -235,13 +235,14 @@ def _check_space(folder: Path, needed: float) -> None:
 
 
 def _describe(part: Path, identity: str, source: Source) -> None:
-    """Write store.json, last of all: what the store is, and what its labels mean where the source is not at hand."""
+    """Write store.json, last of all: what the store is, and what the source says of it where it is not at hand."""
     about = {
         "cohort": source.cohort or type(source).__name__,
         "covers": list(source.covers),
         "simulated": source.simulated,
         "task": source.task,
         "multilabel": source.multilabel,
+        "amplitude_unit": source.amplitude_unit,
         "classes": list(source.classes),
         "meaning": {label: list(classes) for label, classes in source.meaning.items()},
         "shared_patients": {patient: list(records) for patient, records in source.shared_patients.items()},

@@ -53,7 +53,7 @@ class Recording:
         record: name, unique within the source.
         patient: whose it is; a patient is never on both sides of a split. A name that begins with "?" stands for
             people who are not told apart: they are on one side together, and nobody takes them for one person.
-        signal: shape (C, T), float32, in mV.
+        signal: shape (C, T), float32, in the source's `amplitude_unit`: mV as a rule.
         fs: sampling rate, Hz.
         leads: name of each channel, length C, as the data set spells it.
         split: the data set's official split.
@@ -93,6 +93,8 @@ class Source(ABC):
         protocol: True where a published protocol needs every recording: then one that cannot be read is an
             error, else it is left out and reported.
         leads: the leads all of its recordings have; what is prepared where nothing else is asked for.
+        amplitude_unit: what its signals are in, as pictures write it: "mV", or "SD" where its files hold each lead
+            divided by its standard deviation.
         cohort: where its patients come from, the name of another source if they are that one's; "" if they are
             its own. An encoder pretrained on one source is so known to have seen patients of another.
         covers: other sources whose recordings are among this one's under other names, so that an encoder pretrained
@@ -108,6 +110,7 @@ class Source(ABC):
     simulated: ClassVar[bool] = False
     protocol: ClassVar[bool] = False
     leads: tuple[str, ...] = ("II",)
+    amplitude_unit: str = "mV"
     cohort: str = ""
     covers: ClassVar[tuple[str, ...]] = ()
     shared_patients: ClassVar[Mapping[str, tuple[str, ...]]] = {}

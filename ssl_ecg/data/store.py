@@ -8,7 +8,8 @@ Layout of a store's folder:
 - `beats.parquet`: record (row number), r_peak (samples at source_fs), label;
 - `spans.parquet`: record (row number), start and end (samples at source_fs), label, lead ("" for all);
 - `report.json`: recordings that were left out, and why, and what was odd with others;
-- `store.json`: format, source and its fingerprint, preprocessing, and what the labels mean.
+- `store.json`: format, source and its fingerprint, preprocessing, the unit of the source's signals (mV where an older
+  store does not say), and what the labels mean.
 
 `build` writes it, and renames the folder when it is whole.
 """
@@ -51,7 +52,8 @@ class Store:
 
     Args:
         path: a folder written by `build`.
-        source: whose classes are meant; by default those of the source it was prepared from, as it was set then.
+        source: whose classes and unit are meant; by default those of the source it was prepared from, as it was set
+            then.
 
     Attributes:
         signals: shape (N,), int16, all samples of all leads of all recordings; memory-mapped, read-only.
@@ -60,6 +62,7 @@ class Store:
         spans: one row per annotated stretch, ordered by recording.
         leads: names of the leads.
         fs: sampling rate, Hz.
+        unit: of the amplitudes, as conditioned: "mV", or "SD" where they were divided by a standard deviation.
         patients: names of all patients, sorted.
         patient: number of each recording's patient among them, shape (R,), int64.
         person: the same, but a number of its own for each recording of people who are not told apart.
@@ -95,6 +98,8 @@ class Store:
             raise DataError(f"{self.path} is not a readable store ({error}): {_AGAIN}") from None
         self.leads: tuple[str, ...] = tuple(self.meta["preprocessing"]["leads"])
         self.fs: float = self.meta["preprocessing"]["fs"]
+        given = self.meta.get("amplitude_unit", "mV") if source is None else source.amplitude_unit
+        self.unit: str = "SD" if self.meta["preprocessing"]["normalise"] == "record" else given
         self.source: str = self.meta["source"]
         self.cohort: str = self.meta["cohort"]
         self.task: Task = self.meta["task"]

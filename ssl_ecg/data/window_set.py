@@ -41,7 +41,7 @@ class WindowSet:
         yield from map(self.load, torch.arange(len(self)).split(batch_size))
 
     def conditioned(self, batch_size: int = 1024) -> Iterator[Tensor]:
-        """The same, but not normalised window by window: in mV, where neither the source nor the record was scaled."""
+        """The same, but not normalised window by window: in the store's `unit`."""
         for rows in torch.arange(len(self)).split(batch_size):
             yield self._gathered(rows)
 

@@ -6,13 +6,11 @@ goes on reuses what is unchanged and nothing else. Each file is written whole or
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +20,7 @@ from ssl_ecg.data.windows import labelled
 from ssl_ecg.evaluation.label_efficiency import LabelEfficiency, Run
 from ssl_ecg.evaluation.statistics import Resampled
 from ssl_ecg.files import replacing
+from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.protocol.study import Study
 from ssl_ecg.protocol.systems import PRETRAINED, Frozen, System
 
@@ -204,17 +203,6 @@ class SharedFeatures:
             for side in (self.study.train, self.study.test)
         )
         return train, test
-
-
-def fingerprint(content: Any) -> str:  # noqa: ANN401
-    """Sixteen digits that differ where the content does: plain values and arrays, however deep."""
-
-    def encoded(value: Any) -> Any:  # noqa: ANN401
-        if isinstance(value, np.ndarray):
-            return [str(value.dtype), value.shape, hashlib.sha256(np.ascontiguousarray(value).tobytes()).hexdigest()]
-        raise TypeError(f"{value!r} has no fingerprint")
-
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=encoded).encode()).hexdigest()[:16]
 
 
 def file_name(*parts: str) -> str:

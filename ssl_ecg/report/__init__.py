@@ -1,4 +1,4 @@
 """What people look at: tables in the terminal, JSON and CSV files, figures.
 
-`report.tables` needs no matplotlib and `report.figures` no rich: import the one you use.
+Tables need no matplotlib and figures no rich: import the one you use.
 """

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.evaluation.anomaly_benchmark import AnomalyBenchmark, Detection
 from ssl_ecg.report.anomaly_figures import class_dots, detector_dots, roc_figure, strips_figure
-from ssl_ecg.report.figures import save
+from ssl_ecg.report.style import save
 from ssl_ecg.report.tables import Value, print_table, write_csv, write_json
 
 if TYPE_CHECKING:

@@ -212,8 +212,7 @@ def _draw_strip(axes: Axes, windows: WindowSet, record: int, start: int) -> None
                     color=colour(1) if mine else "#777777",
                 )
         axes.margins(y=0.2)
-    unit = "SD" if windows.preprocessing.normalise == "record" else "mV"
-    axes.set_ylabel(f"{store.leads[lead]} ({unit})", fontsize=8)
+    axes.set_ylabel(f"{store.leads[lead]} ({store.unit})", fontsize=8)
     axes.set_xlabel("s from the beat" if store.task == "beat" else "s", fontsize=8, labelpad=0)
     axes.margins(x=0)
     axes.tick_params(labelsize=7)

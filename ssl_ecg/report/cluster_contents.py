@@ -146,7 +146,6 @@ def _panels(
     figure = new_figure(max(width * columns, 7), 0.9 + 2.1 * lines)
     panels = figure.subplots(lines, columns, sharex=True, sharey=aligned, squeeze=False)
     what = "beats" if aligned else "windows"
-    unit = "SD" if windows.preprocessing.normalise == "record" else "mV"
     lead = windows.preprocessing.leads[_lead(windows)]
     for number, (axes, group) in enumerate(zip(panels.flat, shown, strict=False)):
         main = next(iter(group["classes"]))
@@ -160,7 +159,7 @@ def _panels(
         axes.tick_params(labelsize=8)
         tidy(axes)
         if number % columns == 0:
-            axes.set_ylabel(f"{lead} ({unit})" + ("" if aligned else "\nstrips set apart"), fontsize=9)
+            axes.set_ylabel(f"{lead} ({windows.store.unit})" + ("" if aligned else "\nstrips set apart"), fontsize=9)
         if number + columns >= len(shown):
             axes.set_xlabel(time, fontsize=9)
             axes.tick_params(labelbottom=True)
@@ -178,6 +177,6 @@ def _lead(windows: WindowSet) -> int:
 
 
 def _signals(windows: WindowSet, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Windows in mV, or SD of the recording, shape (B, C, T)."""
+    """Windows in the store's unit, shape (B, C, T)."""
     chosen = windows[torch.from_numpy(rows)]
     return torch.cat(list(chosen.conditioned())).numpy()

@@ -8,7 +8,8 @@ from typing import Any
 
 from ssl_ecg.data.source import Source
 from ssl_ecg.evaluation.cross_validation import CrossValidation, FoldedResult
-from ssl_ecg.report.figures import METRICS, probe_bars, save
+from ssl_ecg.report.score_figures import METRICS, probe_bars
+from ssl_ecg.report.style import save
 from ssl_ecg.report.tables import print_table, write_csv, write_json
 
 _COLUMNS = {"macro_auroc": "macro AUROC", "macro_auprc": "macro AUPRC", "macro_f1": "macro F1"}

@@ -22,7 +22,7 @@ _METRICS = {"macro_auroc": "macro AUROC", "macro_f1": "macro F1"}
 
 
 @dataclass(frozen=True)
-class Cell:
+class FewLabelResult:
     """One method on the features of one system, with one share of the labels.
 
     Attributes:
@@ -58,80 +58,86 @@ class Cell:
 
 
 def write_few_label(
-    folder: Path, cells: Sequence[Cell], *, kind: str, setting: str, about: Mapping[str, Any], validated: bool = False
+    folder: Path,
+    results: Sequence[FewLabelResult],
+    *,
+    kind: str,
+    setting: str,
+    about: Mapping[str, Any],
+    validated: bool = False,
 ) -> None:
-    """Print the cells and write them down.
+    """Print the results and write them down.
 
     Args:
         folder: of the files; what has their names there is replaced.
-        cells: those of the pretrained encoder first.
+        results: those of the pretrained encoder first.
         kind: simulated or real ECG.
         setting: whether the encoder had seen the test patients.
         about: what else the JSON says, with the classes that are not scored as "too_few".
         validated: whether validation patients were scored in place of the test patients.
     """
     who = "validation" if validated else "test"
-    by_method = sorted(cells, key=lambda cell: _methods(cells).index(cell.method))
+    by_method = sorted(results, key=lambda result: _methods(results).index(result.method))
     for score, heading in _METRICS.items():
         rows: dict[str, dict[str, Value]] = {}
-        for cell in by_method:
-            row = rows.setdefault(f"{cell.method}, {cell.system}", {})
-            row[f"{_share(cell)} ({cell.patients:,})"] = cell.intervals[score]
-            if len(cell.runs) > 1:
-                row[f"sd {_share(cell)}"] = cell.spread(score)
+        for result in by_method:
+            row = rows.setdefault(f"{result.method}, {result.system}", {})
+            row[f"{_share(result)} ({result.patients:,})"] = result.intervals[score]
+            if len(result.runs) > 1:
+                row[f"sd {_share(result)}"] = result.spread(score)
         print_table(rows, title=f"{heading} of {who} patients by share of labelled patients, {kind}")
-    draws = max(len(cell.runs) for cell in cells)
+    draws = max(len(result.runs) for result in results)
     print(
         f"Means of up to {draws} draws of the labelled patients, with 95 % intervals by bootstrap over the {who} "
         f"patients; sd is over the draws. {setting[0].upper()}{setting[1:]}."
     )
     if about["too_few"]:
         print(f"Not scored, because too few {who} patients have or lack them: {', '.join(about['too_few'])}.")
-    versus = _versus(cells)
+    versus = _versus(results)
     differences: dict[str, dict[str, Value]] = {}
     for line in versus:
         row = differences.setdefault(f"{line['method']}, {line['system']} - {line['other']}", {})
         row[f"{100 * line['fraction']:.4g} %"] = line["macro_auroc"]
     print_table(differences, title=f"Differences of the macro AUROC on the same {who} patients")
-    document = {**about, "setting": setting, "scored": f"{who} patients", "cells": [_document(c) for c in cells]}
+    document = {**about, "setting": setting, "scored": f"{who} patients", "cells": [_document(r) for r in results]}
     name = "validation" if validated else "results"
     write_json({**document, "versus": versus}, folder / f"{name}.json")
-    write_csv([row for cell in cells for row in _rows(cell)], folder / f"{name}.csv")
+    write_csv([row for result in results for row in _rows(result)], folder / f"{name}.csv")
     figures = []
     for score, heading in _METRICS.items():
         figures.append(f"{name}-{score.removeprefix('macro_')}.png")
-        save(efficiency_curves(cells, score, f"{heading}, {who} patients"), folder / figures[-1])
+        save(efficiency_curves(results, score, f"{heading}, {who} patients"), folder / figures[-1])
     print(f"Written to {folder}: {name}.json, {name}.csv, {', '.join(figures)}")
 
 
-def efficiency_curves(cells: Sequence[Cell], score: str, heading: str) -> Figure:
+def efficiency_curves(results: Sequence[FewLabelResult], score: str, heading: str) -> Figure:
     """A score against the number of labelled patients: a panel for each method, a line for each system.
 
     Lines are means over draws of the labels with their interval over test patients, faint marks the single draws.
 
     Args:
-        cells: of all methods, systems and shares of the labels.
+        results: of all methods, systems and shares of the labels.
         score: its name.
         heading: what it is called.
     """
     from matplotlib.ticker import FixedLocator, NullLocator
 
-    methods, systems = _methods(cells), list(dict.fromkeys(cell.system for cell in cells))
+    methods, systems = _methods(results), list(dict.fromkeys(result.system for result in results))
     figure = new_figure(3.1 * len(methods) + 0.6, 3.7)
     panels = figure.subplots(1, len(methods), sharey=True, squeeze=False)[0]
-    counts = {cell.patients: cell.fraction for cell in cells}
+    counts = {result.patients: result.fraction for result in results}
     for axes, method in zip(panels, methods, strict=True):
         for i, system in enumerate(systems):
-            mine = sorted((c for c in cells if (c.system, c.method) == (system, method)), key=lambda c: c.fraction)
+            mine = sorted((r for r in results if (r.system, r.method) == (system, method)), key=lambda r: r.fraction)
             beside = 1.06 ** (i - (len(systems) - 1) / 2)  # so that intervals do not lie on each other
-            at = [cell.patients * beside for cell in mine]
-            found = [cell.intervals[score] for cell in mine]
+            at = [result.patients * beside for result in mine]
+            found = [result.intervals[score] for result in mine]
             look: dict[str, Any] = {"color": colour(i), "marker": marker(i)}
             axes.plot(at, [f.value for f in found], markersize=5.5, label=system, zorder=3, **look)
             axes.vlines(at, [f.low for f in found], [f.high for f in found], color=colour(i), linewidth=1.6, alpha=0.6)
-            for x, cell in zip(at, mine, strict=True):
-                if len(cell.runs) > 1:
-                    values = [run.values[score] for run in cell.runs]
+            for x, result in zip(at, mine, strict=True):
+                if len(result.runs) > 1:
+                    values = [run.values[score] for run in result.runs]
                     axes.plot([x] * len(values), values, linestyle="", markersize=3, alpha=0.35, **look)
         axes.set_title(method, fontsize=10)
         axes.set_xscale("log")
@@ -147,60 +153,60 @@ def efficiency_curves(cells: Sequence[Cell], score: str, heading: str) -> Figure
     return figure
 
 
-def _methods(cells: Sequence[Cell]) -> list[str]:
-    return list(dict.fromkeys(cell.method for cell in cells))
+def _methods(results: Sequence[FewLabelResult]) -> list[str]:
+    return list(dict.fromkeys(result.method for result in results))
 
 
-def _share(cell: Cell) -> str:
-    return f"{100 * cell.fraction:.4g} %"
+def _share(result: FewLabelResult) -> str:
+    return f"{100 * result.fraction:.4g} %"
 
 
-def _versus(cells: Sequence[Cell]) -> list[dict[str, Any]]:
+def _versus(results: Sequence[FewLabelResult]) -> list[dict[str, Any]]:
     """The first system against each other one, by method and share of the labels."""
-    first = {(c.method, c.fraction): c for c in cells if c.system == cells[0].system}
+    first = {(r.method, r.fraction): r for r in results if r.system == results[0].system}
     return [
         {
-            "method": c.method,
-            "fraction": c.fraction,
-            "system": cells[0].system,
-            "other": c.system,
-            **{name: d for name, d in difference(first[c.method, c.fraction].mean, c.mean).items() if name in _METRICS},
+            "method": r.method,
+            "fraction": r.fraction,
+            "system": results[0].system,
+            "other": r.system,
+            **{name: d for name, d in difference(first[r.method, r.fraction].mean, r.mean).items() if name in _METRICS},
         }
-        for c in cells
-        if c.system != cells[0].system
+        for r in results
+        if r.system != results[0].system
     ]
 
 
-def _document(cell: Cell) -> dict[str, Any]:
-    """What the JSON says of a cell."""
+def _document(result: FewLabelResult) -> dict[str, Any]:
+    """What the JSON says of a result."""
     return {
-        "system": cell.system,
-        "method": cell.method,
-        "fraction": cell.fraction,
-        "patients": cell.patients,
-        "scores": cell.intervals,
-        "sd": {name: cell.spread(name) for name in _METRICS},
+        "system": result.system,
+        "method": result.method,
+        "fraction": result.fraction,
+        "patients": result.patients,
+        "scores": result.intervals,
+        "sd": {name: result.spread(name) for name in _METRICS},
         "draws": [
             {**{name: run.values[name] for name in _METRICS}, "setting": setting}
-            for run, setting in zip(cell.runs, cell.settings, strict=True)
+            for run, setting in zip(result.runs, result.settings, strict=True)
         ],
     }
 
 
-def _rows(cell: Cell) -> list[dict[str, Any]]:
+def _rows(result: FewLabelResult) -> list[dict[str, Any]]:
     """A line of the CSV for each score."""
     return [
         {
-            "system": cell.system,
-            "method": cell.method,
-            "fraction": cell.fraction,
-            "patients": cell.patients,
-            "draws": len(cell.runs),
+            "system": result.system,
+            "method": result.method,
+            "fraction": result.fraction,
+            "patients": result.patients,
+            "draws": len(result.runs),
             "score": name,
             "value": i.value,
             "low": i.low,
             "high": i.high,
-            "sd": cell.spread(name),
+            "sd": result.spread(name),
         }
-        for name, i in cell.intervals.items()
+        for name, i in result.intervals.items()
     ]

@@ -11,7 +11,7 @@ import numpy as np
 from ssl_ecg.evaluation.benchmark import Labels
 from ssl_ecg.evaluation.statistics import Resampled, difference
 from ssl_ecg.protocol.tuning import Model
-from ssl_ecg.report.figures import class_dots
+from ssl_ecg.report.score_figures import class_dots
 from ssl_ecg.report.style import colour, marker, new_figure, save, tidy
 from ssl_ecg.report.tables import print_table, write_csv, write_json
 

@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.evaluation.benchmark import Benchmark, Result
-from ssl_ecg.report.figures import METRICS, class_dots, confusion_figure, embedding_map, probe_bars, save
+from ssl_ecg.report.embedding_map import embedding_map
+from ssl_ecg.report.score_figures import METRICS, class_dots, confusion_figure, probe_bars
+from ssl_ecg.report.style import save
 from ssl_ecg.report.tables import print_table, write_csv, write_json
 
 if TYPE_CHECKING:

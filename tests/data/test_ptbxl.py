@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import json
 import pickle
 from collections import Counter
 from pathlib import Path
@@ -17,8 +18,9 @@ from twelve_leads import counts, write_record
 
 from ssl_ecg.data import physionet
 from ssl_ecg.data.build import build
-from ssl_ecg.data.sources import PTBXL
+from ssl_ecg.data.sources import PTBXL, Prepared
 from ssl_ecg.data.sources.ptbxl import Labels
+from ssl_ecg.data.store import Store
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.leads import STANDARD_12
 from ssl_ecg.preprocessing import Preprocessing
@@ -124,6 +126,8 @@ def test_a_real_recording_is_what_wfdb_reads(real: Path) -> None:
     first = source.read(0)
     assert (first.record, first.patient, first.split, first.labels) == ("9", "18792", "test", ("SR", "NORM"))
     assert (first.age, first.sex) == (55, "M")
+    assert source.amplitude_unit == "SD"  # its headers say NU: each lead was divided by its standard deviation
+    np.testing.assert_allclose(first.signal.std(axis=1), 1, atol=0.01)
 
 
 def test_the_real_subset_has_no_file_at_500_hz_and_says_so(real: Path) -> None:
@@ -241,6 +245,35 @@ def test_a_unit_of_none_is_taken_and_another_is_not(root: Path) -> None:
     np.testing.assert_allclose(source.read(0).signal, counts(1, 1000).T / 1000, atol=1e-6)
     with pytest.raises(DataError, match=r"00002_lr\.dat, lead I: the unit is 'mmHg'"):
         source.read(1)
+
+
+def test_without_a_unit_amplitudes_are_standard_deviations_and_what_differs_is_noted(root: Path) -> None:
+    assert ready(root).amplitude_unit == "mV"
+    for ecg, *_ in ECGS[:3]:
+        write_record(root / path_of(ecg, 100), counts(ecg, 1000), 100, unit="NU", leads=LEADS)
+    (root / f"{path_of(1, 100)}.hea").write_text("damaged")  # the first: another says it
+    source = ready(root)
+    assert source.amplitude_unit == "SD"
+    assert [source.read(number).notes for number in (1, 2, 3)] == [(), (), ("its unit is mV, where others have SD",)]
+    assert ready(root, rate=500).amplitude_unit == "mV"
+    for path in root.rglob("*.hea"):
+        path.unlink()
+    assert PTBXL(str(root), download=False).amplitude_unit == "mV"
+
+
+def test_a_store_knows_the_unit_also_one_that_was_prepared_before_stores_did(root: Path) -> None:
+    for ecg, *_ in ECGS:
+        write_record(root / path_of(ecg, 100), counts(ecg, 1000), 100, unit="NU", leads=LEADS)
+    preprocessing = Preprocessing(leads=("II",))
+    store = build(ready(root), preprocessing, cache=root / "cache")
+    assert store.unit == Store(store.path).unit == Prepared(str(store.path)).amplitude_unit == "SD"
+    file = store.path / "store.json"
+    meta = json.loads(file.read_text())
+    assert meta.pop("amplitude_unit") == "SD"
+    file.write_text(json.dumps(meta))
+    before = build(ready(root), preprocessing, cache=root / "cache")
+    assert (before.path, before.unit) == (store.path, "SD")  # of its source
+    assert Store(store.path).unit == "mV"
 
 
 def test_a_missing_or_foreign_recording_is_named_and_hinders_no_other(root: Path) -> None:

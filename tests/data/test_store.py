@@ -108,6 +108,15 @@ def test_a_store_that_lacks_what_is_needed_later_is_refused_at_once(store: Store
         Store(store.path)
 
 
+def test_amplitudes_are_in_mv_unless_somebody_divided_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    by_record = Preprocessing(leads=("II",), normalise="record")
+    assert build(Toy(), P, tmp_path / "mv").unit == "mV"
+    assert build(Toy(), by_record, tmp_path / "mv").unit == "SD"
+    monkeypatch.setattr(Toy, "amplitude_unit", "NU")
+    assert build(Toy(), P, tmp_path / "nu").unit == "NU"
+    assert build(Toy(), by_record, tmp_path / "nu").unit == "SD"
+
+
 def test_an_unwritable_cache_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="SSL_ECG_CACHE"):

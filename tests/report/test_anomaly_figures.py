@@ -54,7 +54,9 @@ def test_dots_name_systems_detectors_and_classes():
         assert part in written
 
 
-def test_strips_say_what_whose_and_how_anomalous(tmp_path):
+@pytest.mark.parametrize("unit", ["mV", "SD"])
+def test_strips_say_what_whose_and_how_anomalous(tmp_path, unit, monkeypatch):
+    monkeypatch.setattr(Simulated, "amplitude_unit", unit)
     checkpoint = fresh_checkpoint(tmp_path, Preprocessing(leads=("I", "II"), window=5.0))
     study = open_study(checkpoint, Simulated(patients=40, records_per_patient=1), str(tmp_path / "cache"))
     scores = np.arange(len(study.test), dtype=float)
@@ -64,5 +66,5 @@ def test_strips_say_what_whose_and_how_anomalous(tmp_path):
     name = study.data.classes[study.test.label[last]]
     assert f"{name}   record {study.test.record[last]}, 0:02.5 min, score {last} (no. 1)" in written
     assert written.count("below the threshold") == len(scores) - 1
-    for part in ("II (mV)", "here"):
+    for part in (f"II ({unit})", "here"):
         assert part in written

@@ -92,6 +92,17 @@ def test_strips_are_the_nearest_to_the_centre_and_two_farther_ones(space, window
     assert len(others) == 2
 
 
+def test_amplitudes_have_the_unit_of_the_store(space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(Toy, "amplitude_unit", "SD")
+    p = Preprocessing(window=1.0, highpass=0, lowpass=0)
+    store = build(Toy(), p, tmp_path)
+    windows = WindowSet(store, p, BeatCentred().index(store, p.samples))
+    found = kmeans(space, 2)
+    everything = windows, windows.label, CLASSES, windows.patient
+    for made in (draw_beats(found, *everything), draw_strips(space, found, *everything)):
+        assert panels(made)[0].get_ylabel().startswith("II (SD)")
+
+
 def test_only_the_largest_clusters_are_drawn_and_that_is_said(windows):
     many = Clustering("k-means", np.arange(len(windows)) % 30, {"k": 30}, "given")
     made = draw_beats(many, windows, windows.label, CLASSES, windows.patient, title="many")

@@ -15,7 +15,9 @@ from ssl_ecg.data.source import Beats, Recording, Source, Spans
 from ssl_ecg.data.store import Store
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
-from ssl_ecg.report.data import SIMULATED, data_figure, print_summary, summarise, write_summary
+from ssl_ecg.report.data import print_summary, summarise, write_summary
+from ssl_ecg.report.data_figure import data_figure
+from ssl_ecg.report.data_words import SIMULATED
 
 
 class Given(Source):
@@ -185,6 +187,21 @@ def test_simulated_and_normalised_data_say_so(tmp_path: Path, capsys: Any) -> No
     written = words(data_figure(store, summarise(store)))
     assert SIMULATED in written and "II (SD)" in written
     assert SIMULATED in printed(store, capsys)
+
+
+def test_the_unit_is_the_sources_and_a_picture_from_before_it_was_known_is_drawn_anew(
+    tmp_path: Path, capsys: Any
+) -> None:
+    store = made(tmp_path, recording("a"), amplitude_unit="SD")
+    summary = summarise(store)
+    assert "II (SD)" in words(data_figure(store, summary))
+    assert "I, II at 100 Hz, in SD" in printed(store, capsys)
+    (store.path / "summary.png").write_text("with mV beside its strips")
+    document = store.path / "summary.json"
+    document.write_text(json.dumps({name: value for name, value in summary.items() if name != "unit"}))
+    write_summary(store, summary)
+    assert (store.path / "summary.png").read_bytes()[:4] == b"\x89PNG"
+    assert json.loads(document.read_text())["unit"] == "SD"
 
 
 def test_records_without_labels_ages_or_more_than_one_length_are_drawn_too(tmp_path: Path) -> None:

@@ -10,12 +10,12 @@ import pandas as pd
 import pytest
 
 from ssl_ecg.evaluation.statistics import PatientBootstrap
-from ssl_ecg.report.few_label import Cell, efficiency_curves, write_few_label
+from ssl_ecg.report.few_label import FewLabelResult, efficiency_curves, write_few_label
 
 CLASSES = ("N", "V")
 
 
-def cells() -> list[Cell]:
+def results() -> list[FewLabelResult]:
     rng = np.random.default_rng(0)
     y, patients = rng.integers(2, size=60), np.repeat([f"p{i}" for i in range(12)], 5)
     bootstrap = PatientBootstrap(y, patients, CLASSES, n_resamples=30)
@@ -28,23 +28,23 @@ def cells() -> list[Cell]:
         return found
 
     return [
-        Cell(system, method, share, patients, runs(count, noise), [{"k": 5.0}] * count)
+        FewLabelResult(system, method, share, patients, runs(count, noise), [{"k": 5.0}] * count)
         for system, noise in (("pretrained", 0.4), ("untrained", 0.9))
         for method in ("kNN", "self-training")
         for share, patients, count in ((0.1, 3, 4), (1.0, 30, 1))
     ]
 
 
-def test_a_cell_is_the_mean_of_its_draws_with_their_spread() -> None:
-    cell, whole = cells()[:2]
-    values = [run.values["macro_auroc"] for run in cell.runs]
-    assert cell.intervals["macro_auroc"].value == pytest.approx(np.mean(values))
-    assert cell.spread("macro_auroc") == pytest.approx(np.std(values, ddof=1))
+def test_a_result_is_the_mean_of_its_draws_with_their_spread() -> None:
+    result, whole = results()[:2]
+    values = [run.values["macro_auroc"] for run in result.runs]
+    assert result.intervals["macro_auroc"].value == pytest.approx(np.mean(values))
+    assert result.spread("macro_auroc") == pytest.approx(np.std(values, ddof=1))
     assert np.isnan(whole.spread("macro_auroc"))
 
 
 def test_tables_files_and_differences(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_few_label(tmp_path, cells(), kind="real ECG", setting="inductive", about={"too_few": ["F"]})
+    write_few_label(tmp_path, results(), kind="real ECG", setting="inductive", about={"too_few": ["F"]})
     out = capsys.readouterr().out
     assert "macro AUROC of test patients" in out
     assert "10 % (3)" in out and "100 % (30)" in out and "sd 10 %" in out
@@ -64,7 +64,7 @@ def test_tables_files_and_differences(tmp_path: Path, capsys: pytest.CaptureFixt
 
 
 def test_curves_have_a_panel_a_method_and_axes_that_say_what_they_are() -> None:
-    figure = efficiency_curves(cells(), "macro_auroc", "macro AUROC")
+    figure = efficiency_curves(results(), "macro_auroc", "macro AUROC")
     assert [axes.get_title() for axes in figure.axes] == ["kNN", "self-training"]
     assert all(axes.get_xlabel() == "labelled patients (share)" for axes in figure.axes)
     assert figure.axes[0].get_ylabel() == "macro AUROC"

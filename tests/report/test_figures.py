@@ -7,7 +7,10 @@ import pytest
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.statistics import Interval
-from ssl_ecg.report.figures import class_dots, confusion_figure, embedding_map, probe_bars, save, training_curves
+from ssl_ecg.report.embedding_map import embedding_map
+from ssl_ecg.report.score_figures import class_dots, confusion_figure, probe_bars
+from ssl_ecg.report.style import save
+from ssl_ecg.report.training_curves import training_curves
 
 CLASSES = ("N", "S", "V")
 
@@ -141,7 +144,8 @@ def test_saved_whole(tmp_path, name):
 
 def test_matplotlib_waits_until_a_figure_is_made():
     code = (
-        "import sys, ssl_ecg.report.figures, ssl_ecg.report.tables;"
+        "import sys;"
+        "from ssl_ecg.report import data, embedding_map, score_figures, tables, training_curves;"
         "print({'matplotlib', 'rich', 'torch'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

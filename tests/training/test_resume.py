@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,3 +106,93 @@ def test_a_killed_process_goes_on_by_the_same_command(tmp_path: Path, kind: sign
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=True)
     assert "going on where it was stopped" in done.stderr
     assert_same(weights(tmp_path, "killed"), weights(tmp_path, "whole"))
+
+
+@pytest.fixture
+def ward(shared_data: Path, tmp_path: Path) -> Path:
+    """A folder of recordings as a user may have one: 24 of LUDB."""
+    there = shared_data / "ludb" / "data"
+    if not (there / "1.dat").exists():
+        pytest.skip(f"no recordings of LUDB in {there}")
+    folder = tmp_path / "ward"
+    folder.mkdir()
+    for number in range(1, 25):
+        for suffix in ("hea", "dat"):
+            shutil.copy(there / f"{number}.{suffix}", folder)
+    return folder
+
+
+def on(root: Path, tmp_path: Path, name: str = "ward") -> list[str]:
+    """Pretraining on the recordings in a folder."""
+    data = ["--data=WFDBFolder", f"--data.root={root}"]
+    return [*data, *(each for each in arguments(tmp_path, name) if not each.startswith("--data."))]
+
+
+def begin(tmp_path: Path, ward: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of a run that was stopped before its second step."""
+    with monkeypatch.context() as patch:
+        patch.setattr(Throughput, "on_train_batch_start", Stop(1).on_train_batch_start)
+        with pytest.raises(RuntimeError, match="stopped"):
+            pretrain.main(on(ward, tmp_path))
+    folder = tmp_path / "runs" / "ward"
+    assert (folder / "last.ckpt").exists()
+    return folder
+
+
+def renamed_record(ward: Path, number: int, becomes: int) -> None:
+    """One recording takes the name of another."""
+    header = (ward / f"{number}.hea").read_text().replace(f"{number} 12", f"{becomes} 12")
+    (ward / f"{becomes}.hea").write_text(header.replace(f"{number}.dat", f"{becomes}.dat"))
+    shutil.copy(ward / f"{number}.dat", ward / f"{becomes}.dat")
+
+
+def test_a_stopped_run_goes_on_with_the_same_data_wherever_they_lie_and_with_no_others(
+    tmp_path: Path, ward: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    begin(tmp_path, ward, monkeypatch)
+    ward = ward.rename(tmp_path / "moved")
+    shutil.copytree(ward, before := tmp_path / "before")
+
+    def refused(*changed: str) -> None:
+        with monkeypatch.context() as patch:
+            patch.setattr(Throughput, "on_train_batch_start", lambda *_: pytest.fail("trained on other data"))
+            with pytest.raises(SystemExit) as stop:
+                pretrain.main(on(ward, tmp_path))
+        assert stop.value.code == 1
+        err = capsys.readouterr().err
+        assert "was started from something else, though its settings are the same" in err
+        assert [line.split(":")[0].strip() for line in err.splitlines() if ": was " in line] == [*changed]
+
+    renamed_record(ward, 1, 2)
+    refused("data")
+    (ward / "2.hea").unlink()
+    (ward / "2.dat").unlink()
+    refused("data", "patients learned from")
+    pretrain.main(on(before, tmp_path))
+    assert "going on where it was stopped" in capsys.readouterr().err
+    pretrain.main(on(before, tmp_path, "whole"))
+    assert_same(weights(tmp_path, "ward"), weights(tmp_path, "whole"))
+
+
+def test_a_finished_run_is_shown_whatever_became_of_its_data(
+    tmp_path: Path, ward: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pretrain.main(on(ward, tmp_path))
+    for change in (lambda: renamed_record(ward, 1, 2), lambda: shutil.rmtree(ward)):
+        change()
+        capsys.readouterr()
+        pretrain.main(on(ward, tmp_path))
+        assert "nothing to train" in capsys.readouterr().err
+
+
+def test_a_run_that_does_not_say_what_it_began_with_goes_on_and_says_it_from_then_on(
+    tmp_path: Path, ward: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    origin = begin(tmp_path, ward, monkeypatch) / "origin.json"
+    said = json.loads(origin.read_text())
+    assert set(said) == {"data", "patients learned from"}
+    origin.unlink()
+    pretrain.main(on(ward, tmp_path))
+    assert "does not say what it began with" in capsys.readouterr().err
+    assert json.loads(origin.read_text()) == said
+    assert weights(tmp_path, "ward")

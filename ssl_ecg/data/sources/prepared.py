@@ -80,6 +80,11 @@ class Prepared(Lazy, Source):
         return self._store.leads
 
     @property
+    def amplitude_unit(self) -> str:  # type: ignore[override]
+        """That of the signals as they were prepared."""
+        return self._store.unit
+
+    @property
     def cohort(self) -> str:  # type: ignore[override]
         """The source its patients are of."""
         return self._store.cohort

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
@@ -14,6 +15,7 @@ from ssl_ecg.data.lazy import Lazy
 from ssl_ecg.data.people import age_of, sex_of
 from ssl_ecg.data.physionet_source import PhysioNetSource
 from ssl_ecg.data.source import Recording, Split
+from ssl_ecg.data.wfdb_header import Header, parse
 from ssl_ecg.data.wfdb_io import TO_MV, read_header, read_signal
 from ssl_ecg.errors import DataError
 from ssl_ecg.leads import STANDARD_12
@@ -55,7 +57,8 @@ class PTBXL(Lazy, PhysioNetSource):
     table writes as 300.
 
     Read from `ptbxl_database.csv`, `scp_statements.csv` and the WFDB records in `records100` or `records500`.
-    A unit of NU (none) is taken for mV: copies of which each lead was divided by its standard deviation.
+    A unit of NU (none) is that of copies of which each lead was divided by its standard deviation. They are taken as
+    they are, and pictures say SD.
 
     References:
         Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Scientific Data 7, 2020,
@@ -114,6 +117,14 @@ class PTBXL(Lazy, PhysioNetSource):
         return {row[""]: (row[column],) for row in counted if row[column]}
 
     @cached_property
+    def amplitude_unit(self) -> str:  # type: ignore[override]
+        """What the first header that can be read says."""
+        for ecg in self._ecgs:
+            with suppress(DataError):
+                return _unit(parse(self.root / f"{ecg.path}.hea"))
+        return "mV"
+
+    @cached_property
     def records(self) -> tuple[str, ...]:
         """Every `ecg_id`, in the order of the table."""
         return tuple(ecg.record for ecg in self._ecgs)
@@ -132,6 +143,8 @@ class PTBXL(Lazy, PhysioNetSource):
             raise DataError(f"{header.path} is at {header.fs:g} Hz, not at {self.rate} Hz. Fetch it again.")
         age, odd_age = age_of(ecg.age)
         sex, odd_sex = sex_of(ecg.sex)
+        unit, usual = _unit(header), self.amplitude_unit
+        odd_unit = () if unit == usual else (f"its unit is {unit}, where others have {usual}",)
         return Recording(
             record=ecg.record,
             patient=ecg.patient,
@@ -142,7 +155,7 @@ class PTBXL(Lazy, PhysioNetSource):
             labels=ecg.codes,
             age=age,
             sex=sex,
-            notes=odd_age + odd_sex,
+            notes=odd_age + odd_sex + odd_unit,
         )
 
     @cached_property
@@ -177,6 +190,10 @@ def _parse(path: Path, row: dict[str, str], file: str) -> _Ecg:
         )
     except ValueError as error:
         raise DataError(f"{path}, ecg_id {row['ecg_id'] or '(none)'}: {error}. Fetch it again.") from error
+
+
+def _unit(header: Header) -> str:
+    return "SD" if "NU" in {channel.unit for channel in header.channels} else "mV"
 
 
 def _number(row: dict[str, str], column: str) -> str:
