@@ -22,6 +22,7 @@ from augmentations.converter import Clip, Quantise, clip, quantise, signal_peak
 from augmentations.drift import BaselineDrift
 from augmentations.fourier import fast_length, filter_spectrum, joint
 from augmentations.heart_rate import HeartRateChange, heart_rate_map
+from augmentations.lead_views import LeadViews
 from augmentations.leads import LeadDropout, LeadMixing, LeadPermutation, mix_leads, permute_leads
 from augmentations.masking import TimeMask, mask_spans
 from augmentations.mixing import CutMix, Mixed, Mixup, mix_labels
@@ -80,6 +81,7 @@ __all__ = [
     "LeadDropout",
     "LeadMixing",
     "LeadPermutation",
+    "LeadViews",
     "Mixed",
     "Mixup",
     "MuscleNoise",

@@ -60,12 +60,7 @@ class Views:
             ValueError: If `x` is not (B, C, T), if several differ in shape or are more than the views, or for a rate
                 that `check` refuses.
         """
-        both, sources = self._both, [x] if isinstance(x, Tensor) else list(x)
-        for source in sources:
-            check_batch(source)
-        if not 1 <= len(sources) <= self.n or len({source.shape for source in sources}) > 1:
-            shapes = [tuple(source.shape) for source in sources]
-            raise ValueError(f"Views: {self.n} views are made of 1 to {self.n} tensors of one shape, not of {shapes}")
+        both, sources = self._both, self._sources(x)
         made = [(sources[i % len(sources)], both[i % len(both)]) for i in range(self.n)]
         views = [(source, compose(source, fs, generator)) for source, compose in made]
         # What is done to a view must not reach the data or another view.
@@ -76,6 +71,18 @@ class Views:
         others = None if self.others is None else self.others.augmentations
         return {"augmentations": self.augmentations.augmentations, "n": self.n, "others": others}
 
+    def _sources(self, x: Tensor | Sequence[Tensor]) -> list[Tensor]:
+        """What views are made of, in turn."""
+        sources = [x] if isinstance(x, Tensor) else list(x)
+        for source in sources:
+            check_batch(source)
+        if not 1 <= len(sources) <= self.n or len({source.shape for source in sources}) > 1:
+            shapes = [tuple(source.shape) for source in sources]
+            raise ValueError(
+                f"{type(self).__name__}: {self.n} views are made of 1 to {self.n} tensors of one shape, not of {shapes}"
+            )
+        return sources
+
     @property
     def _both(self) -> list[Compose]:
         return [self.augmentations] if self.others is None else [self.augmentations, self.others]
@@ -83,4 +90,4 @@ class Views:
     def __repr__(self) -> str:
         parts = [indented([f"{part!r}," for part in compose.augmentations]) for compose in self._both]
         others = "" if self.others is None else f", others=[\n{parts[1]}\n]"
-        return f"Views([\n{parts[0]}\n], n={self.n}{others})"
+        return f"{type(self).__name__}([\n{parts[0]}\n], n={self.n}{others})"

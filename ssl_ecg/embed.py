@@ -14,7 +14,7 @@ from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
 from ssl_ecg.data.build import build
 from ssl_ecg.data.sources import Source
 from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import Windows, labelled, report_short
+from ssl_ecg.data.windows import Windows, labelled, report_left_out
 from ssl_ecg.errors import UserError
 from ssl_ecg.evaluation.embeddings import Embeddings, check_format, write_embeddings
 from ssl_ecg.files import ensure_writable
@@ -82,7 +82,7 @@ def embed(
     encoder.to(pick_device(device))
     ensure_writable(path.parent)
     store = build(data, encoder.preprocessing, cache, workers=0, progress=f"preparing {name}")
-    report_short(store, encoder.preprocessing.samples)
+    report_left_out(store, encoder.preprocessing.samples)
     index = (windows or labelled(store)).index(store, encoder.preprocessing.samples)
     everything = WindowSet(store, encoder.preprocessing, index)
     about = {

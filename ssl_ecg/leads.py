@@ -1,4 +1,4 @@
-"""Lead names: one canonical spelling each, and the limb leads that follow from two others."""
+"""Lead names: one canonical spelling each, and the limb leads that follow from any two others."""
 
 from __future__ import annotations
 
@@ -12,15 +12,9 @@ _MODIFIED = {"mli": "I", "mlii": "II", "mliii": "III", "mv1": "V1", "mv2": "V2",
 _PORTUGUESE = {"di": "I", "dii": "II", "diii": "III"}  # derivação
 _CANONICAL = {name.lower(): name for name in STANDARD_12} | _MODIFIED | _PORTUGUESE
 
-# Einthoven and Goldberger: each limb lead as weights of two others.
-_DERIVED: dict[str, tuple[tuple[str, float], tuple[str, float]]] = {
-    "I": (("II", 1.0), ("III", -1.0)),
-    "II": (("I", 1.0), ("III", 1.0)),
-    "III": (("II", 1.0), ("I", -1.0)),
-    "aVR": (("I", -0.5), ("II", -0.5)),
-    "aVL": (("I", 1.0), ("II", -0.5)),
-    "aVF": (("II", 1.0), ("I", -0.5)),
-}
+# Einthoven and Goldberger: how many halves of I and of II add up to each limb lead. No two are multiples of each
+# other, so any two give all six.
+_HALVES = {"I": (2, 0), "II": (0, 2), "III": (-2, 2), "aVR": (-1, -1), "aVL": (2, -1), "aVF": (-1, 2)}
 
 
 def canonical(lead: str) -> str:
@@ -43,7 +37,7 @@ def numbered(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def pick(signal: NDArray[np.float32], have: tuple[str, ...], want: tuple[str, ...]) -> NDArray[np.float32]:
-    """The wanted leads, in the wanted order, limb leads derived where two others give them.
+    """The wanted leads, in the wanted order; a limb lead that is not there is derived from two others.
 
     Args:
         signal: shape (..., C, T), in mV (derivation needs a common unit).
@@ -60,16 +54,28 @@ def pick(signal: NDArray[np.float32], have: tuple[str, ...], want: tuple[str, ..
     if len(set(names)) != len(names):
         raise ValueError(f"a lead is named twice in {', '.join(have)}")
     row = {name: signal[..., i, :] for i, name in enumerate(names)}
+    limb = [name for name in _HALVES if name in row][:2]
     out = []
     for lead in map(canonical, want):
         if lead in row:
             out.append(row[lead])
             continue
-        (a, wa), (b, wb) = _DERIVED.get(lead, (("", 0.0), ("", 0.0)))
-        if a not in row or b not in row:
+        if lead not in _HALVES or len(limb) < 2:
             raise ValueError(
                 f"lead {lead} is wanted, but the signal has {', '.join(have)}"
-                + (f" (it could be derived from {a} and {b})" if a else "")
+                + (" (it could be derived from any two other limb leads)" if lead in _HALVES else "")
             )
+        a, b = limb
+        wa, wb = _weights(lead, a, b)
         out.append(wa * row[a] + wb * row[b])
     return np.stack(out, axis=-2)
+
+
+def _weights(lead: str, a: str, b: str) -> tuple[float, float]:
+    """How much of two limb leads adds up to a third: Cramer's rule."""
+
+    def area(one: str, other: str) -> int:
+        (x, y), (u, v) = _HALVES[one], _HALVES[other]
+        return x * v - y * u
+
+    return area(lead, b) / area(a, b), area(a, lead) / area(a, b)

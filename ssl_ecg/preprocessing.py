@@ -30,9 +30,10 @@ class Preprocessing:
     window cut from it.
 
     Args:
-        fs: sampling rate the encoder sees, Hz. Recordings are resampled with an anti-aliasing filter.
+        fs: sampling rate the encoder sees, Hz. Recordings are resampled with an anti-aliasing filter; one whose own
+            rate cannot carry what the low-pass lets through (without one, whose rate is below this) is refused.
         leads: leads the encoder sees, in order. Spellings are mapped (MLII is II, AVR is aVR) and limb
-            leads are derived from two others where possible.
+            leads are derived from any two others.
         highpass: cut-off of the high-pass that removes baseline wander, Hz; 0 for none. Butterworth,
             order 2, run forwards and backwards (zero phase).
         lowpass: cut-off of the low-pass that removes muscle and mains noise, Hz; 0 for none. Butterworth,
@@ -57,8 +58,10 @@ class Preprocessing:
         object.__setattr__(self, "leads", tuple(canonical(lead) for lead in self.leads))
         if len(set(self.leads)) < len(self.leads):
             raise UserError(f"preprocessing.leads names a lead twice: {', '.join(self.leads)}")
-        if not self.fs > 0:
-            raise UserError(f"preprocessing.fs must be positive, not {self.fs} Hz")
+        if not 0 < self.fs < math.inf:
+            raise UserError(f"preprocessing.fs must be a positive number of Hz, not {self.fs}")
+        if not math.isfinite(self.window * self.fs):
+            raise UserError(f"preprocessing.window must be a number of seconds, not {self.window}")
         if self.samples < 8:
             raise UserError(f"preprocessing.window of {self.window} s at {self.fs:g} Hz is under 8 samples")
         for name, cutoff in (("highpass", self.highpass), ("lowpass", self.lowpass)):
@@ -91,8 +94,8 @@ class Preprocessing:
             normalised by record, in the recording's standard deviations.
 
         Raises:
-            DataError: for NaN or infinite samples, wrong leads, a wrong shape or an impossible rate;
-                it says what was given and what is needed.
+            DataError: for NaN, infinite or complex samples, wrong leads, a wrong shape, or a rate too low for what
+                the encoder sees; it says what was given and what is needed.
         """
         import scipy.signal
 
@@ -101,8 +104,11 @@ class Preprocessing:
             raise DataError(f"a signal must have shape (leads, time) or (batch, leads, time), not {x.shape}")
         if x.shape[-2] != len(leads):
             raise DataError(f"the signal has {x.shape[-2]} channels (shape {x.shape}) but {len(leads)} lead names")
-        if not fs > 0:
-            raise DataError(f"the sampling rate must be positive, not {fs} Hz")
+        if np.iscomplexobj(x):
+            raise DataError(f"a signal must be of real numbers, not {x.dtype}: give its real part or its magnitude")
+        if not 0 < fs < math.inf:
+            raise DataError(f"the sampling rate must be a positive number of Hz, not {fs}")
+        self._check_band(fs)
         try:
             x = pick(x.astype(np.float64), tuple(leads), self.leads)
         except ValueError as error:
@@ -131,6 +137,16 @@ class Preprocessing:
         if self.normalise == "record":
             x = x / _typical_sd(x, round(2 * self.fs))
         return np.ascontiguousarray(x, dtype=np.float32)
+
+    def _check_band(self, fs: float) -> None:
+        """See that a rate can carry what the encoder sees, to within the tenth of a per cent that clocks are off."""
+        needed = 2 * self.lowpass or self.fs
+        if fs < 0.999 * needed:
+            upto = self.lowpass or self.fs / 2
+            raise DataError(
+                f"a signal at {fs:g} Hz ends at {fs / 2:g} Hz, but the encoder sees up to {upto:g} Hz: give one at "
+                f"{needed:g} Hz or more, or use an encoder whose preprocessing.lowpass is at most {fs / 2:g} Hz"
+            )
 
     def conditioning(self) -> dict[str, object]:
         """What `condition` depends on: recordings conditioned alike can be cut and normalised in any way."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import yaml
 
@@ -16,17 +16,22 @@ from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.positives import Positives
 from ssl_ecg.data.sources import Source
-from ssl_ecg.data.windows import Windows, report_short
+from ssl_ecg.data.windows import Windows, report_left_out
+from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.methods import Method
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.card import describe, model_card
-from ssl_ecg.run import Run
+from ssl_ecg.run import Run, has_trained, run_folder
 from ssl_ecg.training.fit import fit
 from ssl_ecg.training.online_probe import OnlineProbe
+from ssl_ecg.training.processes import first_process, heard_once, trained_by_one
 from ssl_ecg.training.settings import TrainerSettings
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import WandbLogger
 
 # The command's defaults are a recipe like any other: simulated ECG, a small encoder, minutes on a laptop.
 DEFAULTS = Path(__file__).parent / "defaults.yaml"
@@ -91,38 +96,77 @@ def pretrain(
     Raises:
         UserError: for settings, data or a folder that cannot be used; before any training.
     """
-    if probe_every < 1:
-        raise UserError(f"probe_every must be at least 1, not {probe_every}")
     method.fs, method.seed = preprocessing.fs, seed
-    method.check()
+    _check(method, preprocessing, trainer, batch_size, patients_per_batch, hold_out, probe_every)
     ensure_writable(Path(out))
-    folder = Path(out) / (name or f"{type(method).__name__}-{type(data).__name__}".lower())
-    if (folder / "config.yaml").exists():  # started before: with the same settings?
+    folder = run_folder(out, name or f"{type(method).__name__}-{type(data).__name__}".lower())
+    if has_trained(folder):  # with the same settings?
         run = Run(folder, config or {})
         if run.finished:
             print(f"{run.folder} is finished: nothing to train.", file=sys.stderr)
             show(run)
             return run
     store = build(data, preprocessing, cache, progress=f"preparing {type(data).__name__}")
-    report_short(store, preprocessing.samples)
+    report_left_out(store, preprocessing.samples)
     module = ECGDataModule(
         store, preprocessing, windows, probe_windows, batch_size, patients_per_batch, hold_out, seed, positives
     )
     module.batches(ranks=trainer.devices)  # refuses what does not fill one
-    run = Run(folder, config or {}, _origin(module))  # not before: what cannot be trained takes no name
-    probe = OnlineProbe(module, multilabel=store.multilabel, every=probe_every)
-    _announce(run, module, method)
-    untrained = copy.deepcopy(method.encoder)
-    logger = None
-    if wandb != "off":
-        from ssl_ecg.training.wandb import wandb_logger
+    with trained_by_one(folder):  # not before: what cannot be trained takes no name
+        run = Run(folder, config or {}, _origin(module))
+        probe = OnlineProbe(module, multilabel=store.multilabel, every=probe_every)
+        _announce(run, module, method)
+        untrained = copy.deepcopy(method.encoder)
+        logger = None
+        if wandb != "off":
+            from ssl_ecg.training.wandb import wandb_logger
 
-        logger = wandb_logger(run.folder, wandb, config or {})
-    history = fit(method, module, run.folder, trainer, logger, probe)
+            logger = wandb_logger(run.folder, wandb, config or {})
+        history = fit(method, module, run.folder, trainer, logger, probe)
+        if first_process():
+            _finish(run, module, method, untrained, probe, history, logger)
+            show(run)
+    return run
 
+
+def _check(
+    method: Method,
+    preprocessing: Preprocessing,
+    trainer: TrainerSettings,
+    batch_size: int,
+    patients_per_batch: int,
+    hold_out: float,
+    probe_every: int,
+) -> None:
+    """Refuse settings that cannot be trained with, whatever the data."""
+    # One window alone has nothing to be told from.
+    for option, number, least in (
+        ("batch_size", batch_size, 2),
+        ("patients_per_batch", patients_per_batch, 0),
+        ("probe_every", probe_every, 1),
+    ):
+        if number < least:
+            raise UserError(f"{option} must be at least {least}, not {number}")
+    if not 0 <= hold_out < 1:
+        raise UserError(f"hold_out must be at least 0 and below 1, not {hold_out}")
+    trainer.check()
+    method.check(len(preprocessing.leads), preprocessing.samples)
+
+
+def _finish(
+    run: Run,
+    module: ECGDataModule,
+    method: Method,
+    untrained: Encoder,
+    probe: OnlineProbe,
+    history: list[dict[str, float]],
+    logger: WandbLogger | None,
+) -> None:
+    """Score the encoder, and write what the run is for: results, figure, checkpoint."""
     from ssl_ecg.report.style import save
     from ssl_ecg.report.training_curves import training_curves
 
+    store, preprocessing = module.store, module.preprocessing
     save(training_curves(history), run.folder / "training.png")
     scores = {}
     if probe.possible:
@@ -136,8 +180,8 @@ def pretrain(
         "method": type(method).__name__,
         "data": store.source,
         "simulated": store.simulated,
-        "epochs": trainer.max_epochs,
-        "seed": seed,
+        "epochs": len(history),
+        "seed": module.seed,
         "cohort": store.cohort,
         "covers": store.meta["covers"],
         "patients": [patient_hash(store.cohort, patient) for patient in module.patients],
@@ -152,8 +196,6 @@ def pretrain(
         golden_signal(next(module.train.conditioned(1))[0].cpu().numpy()),
         model_card(pretraining, preprocessing.to_dict(), describe(encoder), scores),
     )
-    show(run)
-    return run
 
 
 def show(run: Run) -> None:
@@ -206,7 +248,7 @@ def _announce(run: Run, module: ECGDataModule, method: Method) -> None:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
-    with cli.reporting_errors():
+    with cli.reporting_errors(), heard_once():
         defaults = yaml.safe_load(DEFAULTS.read_text())
         parsed = cli.parse(pretrain, argv, defaults=defaults, filled={"method.encoder.in_channels": 1})
         leads = parsed.config["preprocessing"]["leads"]
@@ -214,7 +256,10 @@ def main(argv: list[str] | None = None) -> None:
 
         from pytorch_lightning import seed_everything
 
-        seed_everything(parsed.config["seed"], verbose=False)
+        try:
+            seed_everything(parsed.config["seed"], verbose=False)
+        except ValueError as error:  # out of bounds
+            raise UserError(f"seed: {error}") from None
         pretrain(**parsed.instantiate())
 
 

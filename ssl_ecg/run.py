@@ -19,12 +19,32 @@ _FREE = (
 )
 
 
+def run_folder(out: str, name: str) -> Path:
+    """The folder of a run, which lies in the folder of all runs and nowhere else.
+
+    Raises:
+        UserError: if the name is no name of a folder there.
+    """
+    folder = Path(out) / name
+    if name in ("", ".", "..") or Path(name).name != name:
+        raise UserError(f"name must be that of a folder in {out}, without a path, not {name!r}")
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"{folder} is a file: give another --name")
+    return folder
+
+
+def has_trained(folder: Path) -> bool:
+    """Whether a run's folder holds a state of training or a checkpoint: its settings stand from then on."""
+    return any(any(folder.glob(kept)) for kept in ("last.ckpt", "*/last.ckpt", "checkpoint/config.json"))
+
+
 class Run:
     """The folder of one run.
 
     Args:
         folder: where; made if it is not there.
-        config: the resolved configuration. The first start writes it to `config.yaml`; later ones must agree.
+        config: the resolved configuration. The first start writes it to `config.yaml`; later ones must agree, once
+            something was trained.
         origin: what else the result comes from that settings do not say, such as a checksum of the weights that lie
             at a path: plain values by name. Kept in `origin.json`; later starts must agree here too. A folder without
             that file, begun before its command kept one, is taken to come from the first origin it is given.
@@ -38,17 +58,17 @@ class Run:
         self.folder = folder
         self.checkpoint = folder / "checkpoint"
         before, kept = folder / "config.yaml", folder / "origin.json"
-        again = before.exists()
+        again = before.exists() and has_trained(folder)
         if again:
             self._compare(yaml.safe_load(before.read_text()) or {}, config)
             if origin is not None and kept.exists():
                 self._compare_origin(json.loads(kept.read_text()), origin)
-        elif folder.exists() and any(folder.iterdir()):
+        elif not before.exists() and folder.exists() and any(folder.iterdir()):
             raise UserError(f"{folder} is not empty and no run of ssl_ecg: give another --name")
         ensure_writable(folder)
         if not again:
             write_text(before, yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-        if origin is not None and not kept.exists():
+        if origin is not None and not (again and kept.exists()):
             if again:
                 print(f"{folder} does not say what it began with: taken to be what is there now", file=sys.stderr)
             write_text(kept, json.dumps(origin, indent=1))

@@ -60,6 +60,20 @@ def test_numpy_and_torch_one_and_many_agree(checkpoint: Path) -> None:
     np.testing.assert_allclose(tensor, one, atol=1e-6)
 
 
+def test_a_tensor_is_embedded_in_any_precision(checkpoint: Path) -> None:
+    encoder = load_encoder(checkpoint)
+    x = torch.from_numpy(signal()).bfloat16()
+    z = encoder(x, 500, ["I", "II"])
+    assert isinstance(z, torch.Tensor)
+    np.testing.assert_array_equal(z, encoder(x.float().numpy(), 500, ["I", "II"]))
+    double = x.double() * 1.001 / 3
+    np.testing.assert_array_equal(encoder(double, 500, ["I", "II"]), encoder(double.numpy(), 500, ["I", "II"]))
+    with pytest.raises(DataError, match="real numbers, not complex64"):
+        encoder(x.float() * 1j, 500, ["I", "II"])
+    with pytest.raises(DataError, match="real numbers, not complex64"):
+        encoder((x.float() * 1j).conj(), 500, ["I", "II"])
+
+
 def test_rate_lead_order_and_extra_leads_do_not_matter(checkpoint: Path) -> None:
     encoder = load_encoder(checkpoint)
     z = encoder(signal(), 500, ["I", "II"])
@@ -134,6 +148,26 @@ def test_changed_preprocessing_is_found(checkpoint: Path, change: dict[str, obje
     (checkpoint / "config.json").write_text(json.dumps(config))
     with pytest.raises(CheckpointError, match="does not give the embedding"):
         load_encoder(checkpoint)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        ({"pooling": "stages"}, r"gives embeddings of shape \(240,\), and the one stored with it has \(128,\)"),
+        ({"width": 16}, r"another encoder than .*: \d+ of \d+ tensors differ .*, such as stem.0.weight"),
+        ({"depth": 2}, r"another encoder than .*: \d+ of \d+ tensors differ .*, such as "),
+    ],
+)
+def test_changed_arguments_of_the_encoder_are_said_in_a_line(
+    checkpoint: Path, change: dict[str, object], says: str
+) -> None:
+    config = json.loads((checkpoint / "config.json").read_text())
+    config["encoder"]["arguments"] |= change
+    (checkpoint / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match=says) as caught:
+        load_encoder(checkpoint)
+    assert len(str(caught.value).splitlines()) == 1
+    assert len(str(caught.value)) < 400
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,8 @@ class Change(ABC):  # noqa: B024  (like a base without abstract methods)
     """An augmentation."""
 
     def __init__(self, p: float = 0.5) -> None:
+        if not 0 <= p <= 1:
+            raise ValueError(f"p is a probability, not {p}")
         self.p = p
 
 
@@ -418,6 +420,32 @@ def test_objects_are_built_once_and_on_demand() -> None:
 def test_what_a_constructor_refuses_names_the_class() -> None:
     with pytest.raises(UsageError, match="Resnet: depth must be at least 1, not 0"):
         parse("--learner.net.depth", "0").instantiate()
+
+
+def test_what_a_constructor_refuses_is_said_alone_where_none_is_allowed_too() -> None:
+    with pytest.raises(UsageError) as caught:
+        parse("--learner.changes", "Wander,Noise", "--learner.changes.1.p", "2").instantiate()
+    assert str(caught.value) == "Noise: p is a probability, not 2.0"
+
+
+@pytest.mark.parametrize(
+    ("argv", "says"),
+    [
+        ("--method.optimiser.lr -1", "AdamW: lr must be positive, not -1.0"),
+        (
+            "--method.optimiser LARS --method.optimiser.weight_decay 0",
+            "LARS needs a positive weight_decay: without one",
+        ),
+        ("--method BYOL --method.optimiser.warmup 1", "AdamW: warmup is a share of all steps, 0 to under 1, not 1.0"),
+    ],
+)
+def test_what_an_optimiser_refuses_is_one_line(argv: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from ssl_ecg import pretrain
+
+    with pytest.raises(SystemExit) as stop:
+        pretrain.main(argv.split())
+    (line,) = capsys.readouterr().err.splitlines()
+    assert (stop.value.code, line[: len(says) + 7]) == (2, f"error: {says}")
 
 
 # --- what it says of mistakes -----------------------------------------------------------------------------------

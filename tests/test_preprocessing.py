@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import combinations
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssl_ecg.data.sources import CinC2021
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.leads import STANDARD_12, canonical, pick
 from ssl_ecg.preprocessing import Preprocessing
@@ -58,6 +62,32 @@ def test_limb_leads_follow_from_two_of_them() -> None:
     out = pick(np.stack([i, ii]), ("I", "II"), ("III", "aVR", "aVL", "aVF"))
     np.testing.assert_allclose(out, [ii - i, -(i + ii) / 2, i - ii / 2, ii - i / 2], rtol=1e-6)
     assert np.allclose(pick(out[[0]], ("III",), ("III",)), out[0])
+    # To the bit as ever: stores and embeddings hang on it.
+    np.testing.assert_array_equal(out, np.stack([ii - i, -0.5 * i - 0.5 * ii, i - 0.5 * ii, ii - 0.5 * i]))
+    np.testing.assert_array_equal(pick(out[[3, 0, 1]], ("aVF", "III", "aVR"), ("aVF",))[0], out[3])
+
+
+@pytest.mark.parametrize("have", list(combinations(STANDARD_12[:6], 2)), ids="+".join)
+def test_any_two_limb_leads_give_all_six_of_a_real_recording(have: tuple[str, str], shared_data: Path) -> None:
+    folder = shared_data / "cinc2021-sample"
+    if not folder.exists():
+        pytest.skip(f"no records of CinC 2021 in {folder}")
+    limb = STANDARD_12[:6]
+    source = CinC2021(str(folder), download=False)
+    for number in (0, len(source.records) // 2, len(source.records) - 1):
+        recording = source.read(number)
+        wanted = pick(recording.signal, recording.leads, limb)
+        derived = pick(pick(recording.signal, recording.leads, have), have, limb)
+        np.testing.assert_array_equal(derived[[limb.index(lead) for lead in have]], pick(wanted, limb, have))
+        assert np.abs(derived - wanted).max() < 0.012 < np.abs(wanted).max()  # mV: what was rounded adds up
+
+
+@pytest.mark.parametrize("have", [("II",), ("II", "V1"), ("V1", "V2")])
+def test_one_limb_lead_gives_no_other(have: tuple[str, ...]) -> None:
+    with pytest.raises(ValueError, match=r"lead aVF is wanted, but .* derived from any two other limb leads"):
+        pick(np.zeros((len(have), 9), np.float32), have, ("aVF",))
+    with pytest.raises(ValueError, match=r"lead V3 is wanted, but the signal has I, II$"):
+        pick(np.zeros((2, 9), np.float32), ("I", "II"), ("V3",))
 
 
 @given(st.sampled_from(STANDARD_12), st.sampled_from([str.upper, str.lower, str.title, lambda s: f"lead {s}"]))
@@ -67,11 +97,35 @@ def test_canonical_is_the_same_for_every_spelling(lead: str, spell) -> None:  # 
 
 
 @settings(deadline=None, max_examples=20)
-@given(st.integers(40, 2000), st.integers(2, 400))
+@given(st.integers(40, 2000), st.integers(80, 1000))
 def test_any_length_and_rate_gives_finite_samples(length: int, fs: int) -> None:
     x = np.random.default_rng(0).normal(size=(1, length))
     out = Preprocessing().condition(x, fs, ["II"])
     assert np.isfinite(out).all()
+
+
+@pytest.mark.parametrize(
+    ("settings", "enough", "too_slow"),
+    [
+        ({}, 80, 79),  # what lies under 40 Hz
+        ({"fs": 500}, 128, 79.9),  # a Holter monitor for an encoder of a faster rate, of the same band
+        ({"fs": 250, "lowpass": 64}, 128, 125),
+        ({"lowpass": 0}, 100, 64),
+        ({"fs": 360, "lowpass": 0}, 359.9, 250),  # the clock of a recorder is off by that much
+    ],
+)
+def test_a_rate_that_cannot_carry_the_band_is_refused(
+    settings: dict[str, float], enough: float, too_slow: float
+) -> None:
+    p = Preprocessing(**settings)  # type: ignore[arg-type]
+    assert amplitude(p.condition(tone(8, enough), enough, ["II"])) == pytest.approx(1, abs=0.02)
+    needed = 2 * p.lowpass or p.fs
+    for slow in (too_slow, 1, 0.5):
+        said = (
+            f"at {slow:g} Hz ends at {slow / 2:g} Hz, but the encoder sees up to {needed / 2:g} Hz.* {needed:g} Hz or"
+        )
+        with pytest.raises(DataError, match=said):
+            p.condition(tone(8, slow, 1000), slow, ["II"])
 
 
 def test_a_batch_is_treated_as_its_members() -> None:
@@ -98,6 +152,13 @@ def test_windows_are_normalised_and_a_flat_one_is_not_blown_up() -> None:
         ({"leads": ()}, "at least one lead"),
         ({"leads": ("II", "MLII")}, "twice"),
         ({"fs": 0}, "positive"),
+        ({"fs": np.inf}, "fs must be a positive number of Hz, not inf"),
+        ({"fs": np.nan}, "fs must be a positive number of Hz, not nan"),
+        ({"window": np.nan}, "window must be a number of seconds, not nan"),
+        ({"window": np.inf}, "window must be a number of seconds, not inf"),
+        ({"window": -3}, "under 8 samples"),
+        ({"highpass": np.nan}, "highpass of nan Hz is not between"),
+        ({"lowpass": np.inf}, "lowpass of inf Hz is not between"),
         ({"window": 0.01}, "under 8 samples"),
         ({"lowpass": 60}, "fs/2"),
         ({"highpass": 45}, "not below lowpass"),
@@ -115,6 +176,9 @@ def test_impossible_settings_are_refused(settings: dict[str, object], says: str)
         (np.zeros(100), 100, ["II"], "shape"),
         (np.zeros((2, 100)), 100, ["II"], "2 channels"),
         (np.zeros((1, 100)), 0, ["II"], "positive"),
+        (np.zeros((1, 100)), np.inf, ["II"], "positive number of Hz, not inf"),
+        (np.zeros((1, 100)), np.nan, ["II"], "positive number of Hz, not nan"),
+        (np.zeros((1, 100), np.complex64), 100, ["II"], "real numbers, not complex64"),
         (np.zeros((1, 100)), 100, ["V5"], "lead II is wanted, but the signal has V5"),
         (np.zeros((2, 100)), 100, ["II", "MLII"], "named twice"),
         (np.full((1, 100), np.nan), 100, ["II"], "NaN or infinite in 100 of 100 samples, first in lead II at 0.000 s"),

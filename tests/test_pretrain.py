@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from wandb_file import wandb_records
 
@@ -122,7 +123,7 @@ def test_the_offline_wandb_run_holds_metrics_configuration_and_figure(run: Path)
     assert config["method"]["init_args"]["temperature"] == 0.1
     assert config["batch_size"] == 16
     assert {"probe_auroc", "knn_auroc", "effective_rank", "samples_per_s", "pretrained/probe_auroc"} <= seen
-    assert {"loss_step", "loss_epoch", "training"} <= seen
+    assert {"lr", "loss_step", "loss_epoch", "training"} <= seen
     assert list(file.parent.glob("files/media/images/training*.png"))
 
 
@@ -145,6 +146,28 @@ def test_the_offline_wandb_run_holds_metrics_configuration_and_figure(run: Path)
         (["--method.encoder.kernel=4"], 2, "kernel must be odd"),
         (["--method.encoder.in_channels=3"], 2, "in_channels"),
         (["--out=/proc/nowhere"], 1, "/proc/nowhere"),
+        (["--name=../evil/x"], 1, "name must be that of a folder in"),
+        (["--name=.."], 1, "name must be that of a folder in"),
+        (["--name=/tmp/evil"], 1, "name must be that of a folder in"),
+        (["--method.views.n=1"], 1, "SimCLR compares 2 views: method.views.n must be 2, not 1"),
+        (["--method.views.n=3"], 1, "SimCLR compares 2 views: method.views.n must be 2, not 3"),
+        (["--method=BYOL", "--method.views.n=1"], 1, "BYOL compares 2 views"),
+        (["--method=BYOL", "--method.views.n=3"], 1, "BYOL compares 2 views"),
+        (["--method.views=LeadViews"], 1, "set method.encoder.leads to apart"),
+        (
+            ["--method.views=LeadViews", "--preprocessing.leads=II", "--method.encoder.leads=apart"],
+            1,
+            "must name two or more",
+        ),
+        (["--method.views.augmentations=Powerline"], 1, "method.views: Powerline"),
+        (["--seed=-1"], 1, "seed: -1 is not in bounds"),
+        (["--seed=99999999999"], 1, "seed: 99999999999 is not in bounds"),
+        (["--batch_size=1"], 1, "batch_size must be at least 2, not 1"),
+        (["--batch_size=0"], 1, "batch_size must be at least 2, not 0"),
+        (["--batch_size=-5"], 1, "batch_size must be at least 2, not -5"),
+        (["--patients_per_batch=-4"], 1, "patients_per_batch must be at least 0, not -4"),
+        (["--hold_out=-0.1"], 1, "hold_out must be at least 0 and below 1, not -0.1"),
+        (["--hold_out=1"], 1, "hold_out must be at least 0 and below 1, not 1"),
     ],
 )
 def test_bad_settings_are_said_before_any_training(
@@ -159,6 +182,81 @@ def test_bad_settings_are_said_before_any_training(
     assert "Traceback" not in err
     assert "epoch 1" not in err
     assert not list(tmp_path.glob("runs/*")), "a failed start takes the name"
+    assert not list(tmp_path.glob("evil*"))
+
+
+def test_a_gpu_that_is_not_there_is_said_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(SystemExit) as stop:
+        pretrain.main([*TINY, f"--out={tmp_path}/runs", f"--cache={tmp_path}/cache", "--trainer.accelerator=gpu"])
+    assert stop.value.code == 1
+    assert "trainer.accelerator is gpu, but there is none here" in capsys.readouterr().err
+    assert not list(tmp_path.glob("runs/*"))
+    assert not (tmp_path / "cache").exists()
+
+
+def test_a_file_in_the_place_of_the_run_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").write_text("mine")
+    with pytest.raises(SystemExit) as stop:
+        pretrain.main([*TINY, f"--out={tmp_path}", f"--cache={tmp_path}/cache", "--name=taken"])
+    assert stop.value.code == 1
+    assert f"{tmp_path}/taken is a file: give another --name" in capsys.readouterr().err
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+UNFIT = '''
+from ssl_ecg.encoders import ResNet1d
+
+
+class Forgetful(ResNet1d):
+    """Embeds, but forgets to pool."""
+
+    def forward(self, x):
+        return super().forward(x)[..., None].expand(-1, -1, 7)
+
+
+class Both(ResNet1d):
+    """Gives two things."""
+
+    def forward(self, x):
+        return super().forward(x), x
+'''
+
+
+@pytest.mark.parametrize(("name", "given"), [("Forgetful", "shape (2, 16, 7)"), ("Both", "tuple")])
+def test_an_encoder_that_does_not_embed_is_named_before_any_work(
+    name: str, given: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "unfit_for_test.py").write_text(UNFIT)
+    monkeypatch.syspath_prepend(tmp_path)
+    encoder = [f"--method.encoder=unfit_for_test.{name}", "--method.encoder.width=4", "--method.encoder.stages=2"]
+    others = [option for option in TINY if "encoder" not in option]
+    with pytest.raises(SystemExit) as stop:
+        pretrain.main([*others, *encoder, f"--out={tmp_path}/runs", f"--cache={tmp_path}/cache"])
+    assert stop.value.code == 1
+    err = capsys.readouterr().err
+    assert f"{name} makes two windows of shape (6, 1000) into {given}" in err
+    assert "its dim each, shape (2, 16)" in err
+    assert not list(tmp_path.glob("runs/*"))
+    assert not (tmp_path / "cache").exists()
+
+
+@pytest.mark.parametrize("saved", [False, True])
+def test_a_loss_that_is_not_finite_promises_no_state_that_is_not_there(
+    saved: bool, tmp_path: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    settings = ["--method.optimiser.lr=1e30", f"--trainer.save_minutes={1e-9 if saved else 9}"]
+    with pytest.raises(SystemExit) as stop:
+        pretrain.main([*TINY, *settings, f"--out={tmp_path}", f"--cache={here}/cache", "--name=wild"])
+    assert stop.value.code == 1
+    err = capsys.readouterr().err
+    assert "error: the loss is nan at step" in err
+    assert (tmp_path / "wild" / "last.ckpt").exists() == saved
+    assert (f"the last good state is kept in {tmp_path}/wild/last.ckpt" in err) == saved
+    assert ("nothing was saved yet" in err) != saved
 
 
 def test_missing_data_is_said_with_what_to_fetch_and_where_to_put_it(

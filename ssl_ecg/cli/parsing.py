@@ -82,7 +82,7 @@ class Parsed:
         # jsonargparse builds every dataclass of the command each time; without its values, from the defaults.
         todo = [name for name in self.config if settings[name].group or (name in wanted and name not in self._built)]
         part = Namespace({name: typed[name] for name in todo})  # type: ignore[no-untyped-call]
-        built = self._parser.instantiate(part, instantiators=[(_construct, object, True)])
+        built = self._build(part)
         for name in todo:
             self._built.setdefault(name, built[name])
         whole = {} if names or "config" not in self._takes else {"config": copy.deepcopy(self.config)}
@@ -91,6 +91,26 @@ class Parsed:
     def to_yaml(self) -> str:
         """The configuration as a file for `--config`."""
         return yaml.safe_dump(self.config, sort_keys=False, allow_unicode=True)
+
+    def _build(self, typed: Namespace) -> Namespace:
+        """The objects of some settings."""
+        refused: list[UserError] = []
+
+        def construct(cls: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+            try:
+                return _construct(cls, *args, **kwargs)
+            except UserError as error:
+                refused.append(error)
+                raise
+
+        try:
+            built: Namespace = self._parser.instantiate(typed, instantiators=[(construct, object, True)])
+            return built
+        except ValueError:
+            if not refused:
+                raise
+            # Where None is allowed too, jsonargparse tells at length of every type it tried.
+            raise refused[0] from None
 
     def _typed(self) -> Namespace:
         """The configuration with every value of its setting's type."""

@@ -66,6 +66,8 @@ class Batches:
         self.batch_size, self.patients, self.seed = batch_size, patients, seed
         self.rank, self.ranks = rank, ranks
         self.first, self.partners = first, partners
+        if batch_size < 1:
+            raise UserError(f"batch_size must be at least 1, not {batch_size}")
         self.steps = len(windows) // (batch_size * ranks)
         if self.steps < 1:
             raise UserError(

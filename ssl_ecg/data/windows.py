@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
@@ -178,8 +179,19 @@ def labelled(store: Store) -> Windows:
     return kinds[store.task]()
 
 
-def report_short(store: Store, samples: int) -> None:
-    """Say on stderr how many recordings no window of so many samples fits into: they are left out."""
+def report_left_out(store: Store, samples: int) -> None:
+    """Say on stderr what is not used: recordings that could not be prepared, and those shorter than so many samples.
+
+    Raises:
+        DataError: if the store's report cannot be read.
+    """
+    if dropped := store.report["dropped"]:
+        reason = textwrap.shorten(dropped[0]["reason"], 240, placeholder=" ...")
+        print(
+            f"{len(dropped):,} of {len(store.length) + len(dropped):,} recordings are left out "
+            f"(first: {dropped[0]['record']}: {reason}); all in {store.path / 'report.json'}",
+            file=sys.stderr,
+        )
     if short := int((store.length < samples).sum()):
         print(
             f"{short:,} of {len(store.length):,} recordings are shorter than a window of {samples / store.fs:g} s "

@@ -17,11 +17,13 @@ class Encoder(nn.Module, ABC):
 
     Attributes:
         in_channels: number of leads C.
+        any_leads: whether it takes any number of leads all the same, each embedded by itself.
         dim: length of an embedding, D.
         arguments: what the constructor was called with, defaults filled in.
     """
 
     in_channels: int
+    any_leads: bool = False
     dim: int
     arguments: dict[str, Any]
 

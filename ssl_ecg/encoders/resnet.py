@@ -34,6 +34,8 @@ class ResNet1d(Encoder):
         stretch: length of the stretches whose maxima are averaged, in samples of the window; they overlap by half. It
             makes windows of different lengths comparable, such as short crops in training and whole records
             afterwards: the longer, the higher a single maximum. 0 takes one maximum of all.
+        leads: "together" has the first convolution mix them; "apart" embeds each by itself, with the same weights, and
+            averages: such an encoder takes any number of leads, as views of single leads (`LeadViews`) ask for.
     """
 
     def __init__(
@@ -46,6 +48,7 @@ class ResNet1d(Encoder):
         stem: int = 2,
         pooling: Literal["last", "stages"] = "last",
         stretch: int = 0,
+        leads: Literal["together", "apart"] = "together",
     ) -> None:
         super().__init__()
         for name, value in (
@@ -63,9 +66,14 @@ class ResNet1d(Encoder):
             raise ValueError(f"ResNet1d: pooling must be 'last' or 'stages', not {pooling!r}")
         if stretch < 0:
             raise ValueError(f"ResNet1d: stretch must not be negative, not {stretch}")
-        self.in_channels = in_channels
+        if leads not in ("together", "apart"):
+            raise ValueError(f"ResNet1d: leads must be 'together' or 'apart', not {leads!r}")
+        self.in_channels, self.any_leads = in_channels, leads == "apart"
+        seen = 1 if self.any_leads else in_channels
         self.stem = nn.Sequential(
-            nn.Conv1d(in_channels, width, 15, stem, padding=7, bias=False), nn.BatchNorm1d(width), nn.ReLU()
+            nn.Conv1d(seen, width, 15, stem, padding=7, bias=False),
+            nn.BatchNorm1d(width),
+            nn.ReLU(),
         )
         blocks: list[nn.Module] = []
         channels, self.dim = width, 0
@@ -82,6 +90,12 @@ class ResNet1d(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         """Embed windows: (B, C, T) -> (B, D); of each pooled stage, the first first, means and then maxima."""
+        if not self.any_leads:
+            return self._embed(x)
+        alone = self._embed(x.flatten(0, 1)[:, None])
+        return alone.view(*x.shape[:2], self.dim).mean(1)
+
+    def _embed(self, x: Tensor) -> Tensor:
         x = self.stem(x)
         pooled: list[Tensor] = []
         for done, block in enumerate(self.blocks, start=1):

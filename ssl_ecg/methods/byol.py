@@ -32,6 +32,8 @@ class BYOL(Method):
         output_dim: of the projections that are compared.
     """
 
+    n_views = 2
+
     def __init__(
         self,
         encoder: Encoder,

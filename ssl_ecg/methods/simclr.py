@@ -37,6 +37,8 @@ class SimCLR(Method):
         output_dim: of the projections that are compared.
     """
 
+    n_views = 2
+
     def __init__(
         self,
         encoder: Encoder,

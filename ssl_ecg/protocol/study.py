@@ -14,7 +14,7 @@ from ssl_ecg.data.build import build
 from ssl_ecg.data.source import Source
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import report_short
+from ssl_ecg.data.windows import report_left_out
 from ssl_ecg.evaluation.benchmark import Labels
 from ssl_ecg.evaluation.rhythm import rr_features
 from ssl_ecg.protocol.guard import (
@@ -130,7 +130,7 @@ def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None) -
 def _opened(checkpoint: str | Path, data: Source, cache: str | None) -> tuple[PretrainedEncoder, Store]:
     encoder = load_encoder(checkpoint)
     store = build(data, encoder.preprocessing, cache, workers=0, progress=f"preparing {type(data).__name__}")
-    report_short(store, encoder.preprocessing.samples)
+    report_left_out(store, encoder.preprocessing.samples)
     return encoder, store
 
 

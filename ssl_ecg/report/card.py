@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,7 +12,6 @@ _CARD = """\
 ---
 library_name: ssl_ecg
 tags: [ecg, self-supervised, {method}]
-license: mit
 ---
 # {method} encoder, pretrained on {data}{then}
 {warning}
@@ -26,15 +26,18 @@ license: mit
 ```python
 from ssl_ecg import load_encoder
 encoder = load_encoder("PATH")
-z = encoder(signal, fs=500, leads=["I", "II"])   # (leads, time) in mV -> ({dim},)
+z = encoder(signal, fs={fs:g}, leads={names})  # (leads, time) in mV -> ({dim},)
 ```
+
+Leads are found by name; any rate from {least:g} Hz is resampled.
 
 {measured} (what the run itself knows; no test set was touched):
 
 {scores}
 
 Weights, configuration and a stored embedding are checked at load.
-Not a medical device: for research.
+Not a medical device: for research. The code is under the MIT licence; what may be done with these weights depends on
+the licence of the data they were trained on.
 """
 
 
@@ -80,6 +83,8 @@ def model_card(
         **{k: v for k, v in pretraining.items() if k != "patients"},
         **{k: v for k, v in preprocessing.items() if k != "leads"},
         leads=", ".join(preprocessing["leads"]),
+        names=json.dumps(list(preprocessing["leads"]), ensure_ascii=False),
+        least=2 * preprocessing["lowpass"] or preprocessing["fs"],
         patients=len(pretraining["patients"]),
         then=then,
         tuned=tuned,

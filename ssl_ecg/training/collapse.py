@@ -8,9 +8,10 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.randomness import generator
-from ssl_ecg.evaluation.diagnostics import collapsed, diagnose
+from ssl_ecg.evaluation.diagnostics import Diagnostics, collapsed, diagnose
 from ssl_ecg.methods import Method
 from ssl_ecg.training.embedding import embed
+from ssl_ecg.training.processes import of_first
 
 
 class CollapseMonitor(Callback):
@@ -31,15 +32,18 @@ class CollapseMonitor(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Embed two views of the windows and look at them."""
-        x = torch.cat(list(self.windows.batches()))
-        g = generator(self.seed, 6, device=x.device)
         assert isinstance(pl_module, Method)
-        views = pl_module.views(x, pl_module.fs, g)[:2]
-        found = diagnose(*(embed(pl_module.encoder, view.split(256)) for view in views))
+        found = of_first(trainer, lambda: self._look(pl_module))
         for name in ("spread", "effective_rank", "alignment", "uniformity"):
-            pl_module.log(name, getattr(found, name))
+            pl_module.log(name, getattr(found, name), sync_dist=True)
         if problem := collapsed(found):
             rank_zero_warn(
                 f"epoch {trainer.current_epoch + 1}: {problem} Stronger augmentations, a lower learning rate or "
                 "another method may help."
             )
+
+    def _look(self, method: Method) -> Diagnostics:
+        x = torch.cat(list(self.windows.batches()))
+        g = generator(self.seed, 6, device=x.device)
+        views = method.views(x, method.fs, g)[:2]
+        return diagnose(*(embed(method.encoder, view.split(256)) for view in views))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +28,8 @@ from ssl_ecg.methods.base import Trained, in_fp32
 from ssl_ecg.optimisers import Optimiser
 from ssl_ecg.training.embedding import embed
 from ssl_ecg.training.fit import train
+from ssl_ecg.training.processes import of_first, trained_by_one
+from ssl_ecg.training.resume import write_state
 from ssl_ecg.training.settings import TrainerSettings
 
 
@@ -106,7 +107,7 @@ class Classifier(Trained):
             g = generator(self.seed, 7, self.global_step, self.global_rank, device=x.device)
             x = self.views.augmentations(x, self.fs, g)
         loss = in_fp32(lambda logits: self.loss(logits, targets), self(x))
-        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(x))
+        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(x), sync_dist=True)
         return loss
 
     def shares(self) -> dict[nn.Parameter, float]:
@@ -142,13 +143,11 @@ class BestEpoch(Callback):
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score the epoch."""
         assert isinstance(pl_module, Classifier)
-        score = macro_auroc(self.windows.targets, pl_module.probabilities(self.windows))
-        pl_module.log("val_auroc", score, prog_bar=True)
+        score = of_first(trainer, lambda: macro_auroc(self.windows.targets, pl_module.probabilities(self.windows)))
+        pl_module.log("val_auroc", score, prog_bar=True, sync_dist=True)
         if score > self.score and trainer.is_global_zero:
-            temporary = self.path.with_name(f".{self.path.name}.tmp")
             state = {"module": pl_module.state_dict(), "epoch": trainer.current_epoch, "val_auroc": score}
-            torch.save(state, temporary)
-            os.replace(temporary, self.path)
+            write_state(self.path, state)
 
     @property
     def score(self) -> float:
@@ -213,5 +212,6 @@ def fine_tune(
     best = BestEpoch(folder, validation)
     share = len(learn) // settings.devices
     data = TrainingWindows(learn, max(1, min(batch_size, share)), seed=classifier.seed)
-    history = train(classifier, data, folder, settings, logger, [best])
-    return history, best.restore(classifier)
+    with trained_by_one(folder):
+        history = train(classifier, data, folder, settings, logger, [best])
+        return history, best.restore(classifier)

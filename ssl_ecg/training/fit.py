@@ -23,8 +23,10 @@ from ssl_ecg.methods.base import Trained
 from ssl_ecg.training.collapse import CollapseMonitor
 from ssl_ecg.training.log import EpochLog
 from ssl_ecg.training.online_probe import OnlineProbe
+from ssl_ecg.training.processes import first_process
 from ssl_ecg.training.resume import Resume
 from ssl_ecg.training.settings import TrainerSettings
+from ssl_ecg.training.stop import Stop, Stopped
 from ssl_ecg.training.throughput import Throughput
 
 
@@ -82,17 +84,19 @@ def train(
     Raises:
         CheckpointError: if `last.ckpt` cannot be read or does not fit the module.
         UserError: if the machine lacks the accelerator, or the loss is no longer finite.
-        SystemExit: with 143, after SIGTERM.
+        SystemExit: with 143 after SIGTERM and 130 after Ctrl-C, saved; with 0 in all processes but the first.
+        KeyboardInterrupt: after a second Ctrl-C, without saving.
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
     log = EpochLog(folder)
-    resume = Resume(folder, log, settings.save_minutes)
+    stop = Stop()
+    resume = Resume(folder, log, settings.save_minutes, stop)
     # What saves comes last, so that what is saved is complete.
-    callbacks: list[Callback] = [Throughput(), _Finite(), *watching, log, resume]
+    callbacks: list[Callback] = [Throughput(), _Finite(resume.path), *watching, log, resume]
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=10))
     steps = data.batches(ranks=settings.devices).steps  # an epoch's
-    with _quiet():
+    with _quiet(), stop:
         try:
             trainer = Trainer(
                 max_epochs=settings.max_epochs,
@@ -100,7 +104,7 @@ def train(
                 devices=settings.devices,
                 precision=settings.precision,
                 gradient_clip_val=settings.gradient_clip or None,
-                sync_batchnorm=settings.devices > 1,
+                sync_batchnorm=settings.devices > 1 and settings.on_gpu,  # there is none for CPUs
                 callbacks=callbacks,
                 logger=logger if logger is not None else False,
                 log_every_n_steps=min(10, steps),
@@ -118,18 +122,34 @@ def train(
         if len(log.rows) < settings.max_epochs:
             try:
                 trainer.fit(module, datamodule=data)
-            except SIGTERMException:
-                print(
-                    f"stopped by SIGTERM and saved: run the same command again to go on with {folder}", file=sys.stderr
-                )
-                raise SystemExit(128 + signal.SIGTERM) from None
-        if trainer.interrupted:  # Lightning keeps Ctrl-C to itself
-            raise KeyboardInterrupt
+            except Stopped as stopped:
+                raise _stopped(stopped.by, folder) from None
+            except SIGTERMException:  # before the first step, when only Lightning listened
+                raise _stopped(signal.SIGTERM, folder) from None
+            except SystemExit:  # what Lightning makes of a second Ctrl-C
+                raise KeyboardInterrupt from None
+            if stop.by is not None:  # as the last epoch ended
+                raise _stopped(stop.by, folder)
     return log.rows
 
 
+def _stopped(by: signal.Signals, folder: Path) -> SystemExit:
+    """Say that a run is saved; the exit that tells the caller."""
+    if not first_process():
+        return SystemExit(0)  # or Lightning would take it for a crash, and kill the first
+    print(f"stopped by {by.name} and saved: run the same command again to go on with {folder}", file=sys.stderr)
+    return SystemExit(128 + by)
+
+
 class _Finite(Callback):
-    """Stops at a loss that is NaN or infinite, before it is saved over good weights."""
+    """Stops at a loss that is NaN or infinite, before it is saved over good weights.
+
+    Args:
+        saved: the last good state, once there is one.
+    """
+
+    def __init__(self, saved: Path) -> None:
+        self.saved = saved
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
@@ -139,7 +159,8 @@ class _Finite(Callback):
         if not torch.isfinite(loss):
             raise UserError(
                 f"the loss is {float(loss)} at step {trainer.global_step}: lower the optimiser's lr "
-                "or use trainer.precision 32-true; the last good state is kept in last.ckpt"
+                "or use trainer.precision 32-true; "
+                + (f"the last good state is kept in {self.saved}" if self.saved.exists() else "nothing was saved yet")
             )
 
 

@@ -39,11 +39,12 @@ class EpochLog(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Add the epoch's row."""
+        lr = float(trainer.optimizers[0].param_groups[0]["lr"])
+        pl_module.log("lr", lr, sync_dist=True)  # for the loggers
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
         for step_wise in [name for name in metrics if name.endswith(("_step", "_epoch"))]:
             del metrics[step_wise]  # Lightning's other names for the same
-        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics}
-        row["lr"] = float(trainer.optimizers[0].param_groups[0]["lr"])
+        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, **metrics, "lr": lr}
         self.rows.append(row)
         if not trainer.is_global_zero:
             return

@@ -15,6 +15,7 @@ from ssl_ecg.evaluation.multilabel_scores import scorable, score_multilabel
 from ssl_ecg.evaluation.scores import score
 from ssl_ecg.methods import Method
 from ssl_ecg.training.embedding import embed
+from ssl_ecg.training.processes import of_first
 
 _NAMES = ("probe_auroc", "probe_f1", "knn_auroc")
 _C = 0.01  # fixed: an epoch has no time to choose it
@@ -92,8 +93,8 @@ class OnlineProbe(Callback):
         assert isinstance(pl_module, Method)
         done = trainer.current_epoch + 1
         if self.possible and (done % self.every == 0 or done == trainer.max_epochs):
-            for name, value in self.score(pl_module.encoder).items():
-                pl_module.log(name, value, prog_bar=name == "probe_auroc")
+            for name, value in of_first(trainer, lambda: self.score(pl_module.encoder)).items():
+                pl_module.log(name, value, prog_bar=name == "probe_auroc", sync_dist=True)
         else:  # or Lightning would report the last probe's scores again
             for name in _NAMES:
                 trainer.callback_metrics.pop(name, None)

@@ -1,4 +1,4 @@
-"""A stopped run goes on: the training state is saved now and then, at SIGTERM, and whole or not at all.
+"""A stopped run goes on: the training state is saved now and then, at SIGTERM and Ctrl-C, and whole or not at all.
 
 Lightning's own resume is not used: within an epoch it loses count of the batches. A run is instead always
 new to Lightning, with weights, optimiser, schedule and the counters of steps and epochs put in place first.
@@ -7,7 +7,6 @@ Nothing else is needed, because every step's randomness follows from its number.
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import Any
@@ -16,25 +15,28 @@ import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from ssl_ecg.errors import CheckpointError
+from ssl_ecg.files import replacing
 from ssl_ecg.training.log import EpochLog
+from ssl_ecg.training.stop import Stop, Stopped
 
 
 class Resume(Callback):
     """Keeps `last.ckpt` in the run's folder, and starts from it where there is one.
 
-    It is written after every epoch, every `minutes` within one, and at once when SIGTERM comes (Lightning
-    then ends training after the current step). What a SIGKILL costs is the time since the last save.
+    It is written after every epoch, every `minutes` within one, and after the current step when SIGTERM or Ctrl-C has
+    come, which ends training. What a SIGKILL costs is the time since the last save.
 
     Args:
         folder: of the run.
         log: its rows are saved and restored too.
         minutes: between saves within an epoch.
+        stop: notes SIGTERM and Ctrl-C.
     """
 
-    def __init__(self, folder: Path, log: EpochLog, minutes: float = 2.0) -> None:
+    def __init__(self, folder: Path, log: EpochLog, minutes: float, stop: Stop) -> None:
         self.path = folder / "last.ckpt"
         self.epochs = log
-        self.minutes = minutes
+        self.minutes, self.stop = minutes, stop
         self._state: dict[str, Any] | None = None
         self._saved = time.monotonic()
 
@@ -70,6 +72,11 @@ class Resume(Callback):
             trainer.lr_scheduler_configs[0].scheduler.load_state_dict(self._state["schedule"])
             trainer.precision_plugin.load_state_dict(self._state["precision"])
             self._state = None
+        self.stop.listen()  # in place of Lightning, which listens by now
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Stop here if it was asked for while the epoch before was ending, now that its metrics are logged."""
+        self._save_if_asked(trainer, pl_module)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: object, batch_idx: int
@@ -77,20 +84,26 @@ class Resume(Callback):
         """Save if it is time; the last step of an epoch is saved by `on_train_epoch_end`."""
         if batch_idx + 1 == trainer.num_training_batches:
             return
-        due = trainer.strategy.broadcast(time.monotonic() - self._saved > 60 * self.minutes)
-        if due or trainer.received_sigterm:
-            self._save(trainer, pl_module)
+        self._save_if_asked(trainer, pl_module, due=time.monotonic() - self._saved > 60 * self.minutes)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save after the epoch's metrics are known."""
         self._save(trainer, pl_module)
 
+    def _save_if_asked(self, trainer: Trainer, method: LightningModule, *, due: bool = False) -> None:
+        """Save if it is due or a signal has come, and then stop; the first process decides for all."""
+        due, by = trainer.strategy.broadcast((due, self.stop.by))
+        if due or by is not None:
+            self._save(trainer, method)
+        if by is not None:
+            raise Stopped(by)
+
     def _save(self, trainer: Trainer, method: LightningModule) -> None:
         self._saved = time.monotonic()
         if not trainer.is_global_zero:
             return
-        temporary = self.path.with_name(f".{self.path.name}.tmp")
-        torch.save(
+        write_state(
+            self.path,
             {
                 "method": method.state_dict(),
                 "optimiser": trainer.optimizers[0].state_dict(),
@@ -99,6 +112,17 @@ class Resume(Callback):
                 "step": trainer.global_step,
                 "rows": self.epochs.rows,
             },
-            temporary,
         )
-        os.replace(temporary, self.path)
+
+
+def write_state(path: Path, state: dict[str, Any]) -> None:
+    """Write a state of training, whole or not at all.
+
+    Raises:
+        UserError: if it cannot be written.
+    """
+    with replacing(path) as temporary:
+        try:
+            torch.save(state, temporary)
+        except RuntimeError as error:  # torch's word for a full disk
+            raise OSError(f"is the disk full? {str(error).splitlines()[0]}") from None

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+
 from ssl_ecg.errors import UserError
 
 
@@ -37,3 +39,19 @@ class TrainerSettings:
             raise UserError(f"trainer.save_minutes must be positive, not {self.save_minutes}")
         if self.gradient_clip < 0:
             raise UserError(f"trainer.gradient_clip must not be negative, not {self.gradient_clip}")
+
+    @property
+    def on_gpu(self) -> bool:
+        """Whether it trains on NVIDIA's or AMD's GPUs."""
+        return self.accelerator != "cpu" and torch.cuda.is_available()
+
+    def check(self) -> None:
+        """Refuse, before any work, devices that this machine lacks.
+
+        Raises:
+            UserError: naming the setting and what there is.
+        """
+        if self.accelerator == "gpu" and not (self.on_gpu or torch.backends.mps.is_available()):
+            raise UserError("trainer.accelerator is gpu, but there is none here: use cpu, or auto")
+        if self.on_gpu and self.devices > (there := torch.cuda.device_count()):
+            raise UserError(f"trainer.devices is {self.devices}, but there are {there} GPUs here")

@@ -11,7 +11,10 @@ from ssl_ecg.data.batches import Batch
 
 
 class Throughput(Callback):
-    """Logs `samples_per_s` and `data_wait` (share of the time spent waiting for batches) each epoch."""
+    """Logs `samples_per_s` and `data_wait` (share of the time spent waiting for batches) each epoch.
+
+    Of several processes, the samples of all a second, and the mean share.
+    """
 
     def __init__(self) -> None:
         self._waiting = self._working = 0.0
@@ -46,5 +49,5 @@ class Throughput(Callback):
             self._working += time.perf_counter() - self._mark
         total = self._waiting + self._working
         if total > 0 and self._samples:
-            pl_module.log("samples_per_s", self._samples / total)
-            pl_module.log("data_wait", self._waiting / total)
+            pl_module.log("samples_per_s", self._samples / total, sync_dist=True)
+            pl_module.log("data_wait", self._waiting / total, sync_dist=True)

@@ -78,6 +78,9 @@ def test_batches_that_cannot_be_are_refused(store: Store) -> None:
         batches(store, 5)
     with pytest.raises(UserError, match="do not fill one batch"):
         Batches(sliding(store), 10_000)
+    for size in (0, -5):
+        with pytest.raises(UserError, match=f"batch_size must be at least 1, not {size}"):
+            Batches(sliding(store), size)
 
 
 def test_held_out_patients_are_whole_and_never_trained_on(store: Store) -> None:

@@ -19,7 +19,7 @@ import wfdb
 from ssl_ecg.data import physionet
 from ssl_ecg.data.source import Recording
 from ssl_ecg.data.sources.mitbih import DS1, DS2, MITBIH
-from ssl_ecg.errors import DataError
+from ssl_ecg.errors import DataError, UserError
 
 REAL = Path(__file__).parents[3] / "shared" / "data" / "mitdb"
 needs_real = pytest.mark.skipif(not (REAL / "100.hea").is_file(), reason=f"no recordings in {REAL}")
@@ -165,6 +165,18 @@ def test_classes(imitation: Path) -> None:
     assert beats.labels.tolist() == [*"NNNNNSSSSVVF", "", "", "", "N"]
     assert beats.samples.tolist() == [100 + 140 * i for i, s in enumerate(BEATS) if s not in '+~|!x[]"']
     assert recordings["114"].leads == ("V5", "MLII")
+
+
+def test_the_chest_lead_of_every_record_by_one_name(imitation: Path) -> None:
+    source = MITBIH(str(imitation), download=False, chest="V1")
+    plain = {r.record: r for r in MITBIH(str(imitation), download=False).recordings()}
+    assert source.leads == ("II", "V1")
+    for r in source.recordings():
+        assert r.leads == (("V1", "MLII") if r.record == "114" else ("MLII", "V1"))
+        assert np.array_equal(r.signal, plain[r.record].signal), "names change, signals do not"
+    assert source.fingerprint() != MITBIH(str(imitation), download=False).fingerprint()
+    with pytest.raises(UserError, match="is there already"):
+        MITBIH(str(imitation), chest="MLII")
 
 
 def test_fingerprint_follows_the_content_and_not_the_place(imitation: Path, root: Path) -> None:

@@ -90,3 +90,21 @@ def test_in_evaluation_mode_samples_do_not_touch_each_other() -> None:
 def test_impossible_settings_are_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         ResNet1d(**wrong)
+
+
+@torch.inference_mode()
+def test_leads_apart_are_averaged_whatever_their_number_and_order() -> None:
+    encoder = ResNet1d(3, width=4, stages=2, leads="apart").eval()
+    single = ResNet1d(1, width=4, stages=2).eval()
+    single.load_state_dict(encoder.state_dict())
+    x = torch.randn(5, 3, 200)
+    z = encoder(x)
+    torch.testing.assert_close(z, torch.stack([single(x[:, [i]]) for i in range(3)]).mean(0))
+    torch.testing.assert_close(z, encoder(x[:, [2, 0, 1]]))
+    torch.testing.assert_close(encoder(x[:, :1]), single(x[:, :1]))
+    assert not torch.allclose(z, ResNet1d(3, width=4, stages=2).eval()(x))
+
+
+def test_unknown_treatment_of_leads_is_refused() -> None:
+    with pytest.raises(ValueError, match="'together' or 'apart'"):
+        ResNet1d(2, leads="both")  # type: ignore[arg-type]

@@ -13,50 +13,10 @@ from pathlib import Path
 
 import pytest
 import torch
-from pytorch_lightning import Callback
-from safetensors.torch import load_file
+from tiny_runs import Stop, arguments, assert_same, listening, weights
 
 from ssl_ecg import pretrain
 from ssl_ecg.training.throughput import Throughput
-
-TINY = [
-    "--data.patients=40",
-    "--data.records_per_patient=2",
-    "--data.duration=5",
-    "--preprocessing.window=5",
-    "--preprocessing.leads=[II,V1]",
-    "--method.encoder.width=4",
-    "--method.encoder.stages=2",
-    "--batch_size=8",
-    "--trainer.max_epochs=3",
-    "--trainer.save_minutes=0.0001",
-    "--trainer.accelerator=cpu",
-]
-
-
-def arguments(tmp_path: Path, name: str, *more: str) -> list[str]:
-    return [*TINY, f"--out={tmp_path}/runs", f"--cache={tmp_path}/cache", f"--name={name}", *more]
-
-
-def weights(tmp_path: Path, name: str) -> dict[str, torch.Tensor]:
-    return load_file(tmp_path / "runs" / name / "checkpoint" / "model.safetensors")
-
-
-def assert_same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> None:
-    assert a.keys() == b.keys()
-    for key in a:
-        assert torch.equal(a[key], b[key]), key
-
-
-class Stop(Callback):
-    """Stops the run as a crash would, before a step."""
-
-    def __init__(self, step: int) -> None:
-        self.step = step
-
-    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
-        if trainer.global_step == self.step:
-            raise RuntimeError("stopped")
 
 
 @pytest.mark.parametrize("method", ["SimCLR", "BYOL"])
@@ -77,7 +37,7 @@ def test_a_crash_at_any_step_changes_nothing(tmp_path: Path, method: str, monkey
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_killed_process_goes_on_by_the_same_command(tmp_path: Path, kind: signal.Signals) -> None:
     long = ["--trainer.max_epochs=12"]
     pretrain.main(arguments(tmp_path, "whole", *long))
@@ -88,7 +48,12 @@ def test_a_killed_process_goes_on_by_the_same_command(tmp_path: Path, kind: sign
     for _ in range(2):
         before = last.stat().st_mtime_ns if last.exists() else 0
         process = subprocess.Popen(
-            command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=listening,
         )
         deadline = time.monotonic() + 200
         while process.poll() is None and time.monotonic() < deadline:
@@ -97,9 +62,9 @@ def test_a_killed_process_goes_on_by_the_same_command(tmp_path: Path, kind: sign
                 break
             time.sleep(0.001)
         _, messages = process.communicate(timeout=200)
-        if kind == signal.SIGTERM:
-            assert process.returncode == 128 + signal.SIGTERM, messages
-            assert "run the same command again" in messages
+        if kind != signal.SIGKILL:
+            assert process.returncode == 128 + kind, messages
+            assert f"stopped by {kind.name} and saved: run the same command again" in messages
             assert "Traceback" not in messages
         else:
             assert process.returncode == -signal.SIGKILL

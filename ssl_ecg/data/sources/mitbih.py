@@ -9,6 +9,8 @@ from ssl_ecg.data import physionet
 from ssl_ecg.data.holter import Holter
 from ssl_ecg.data.source import Split
 from ssl_ecg.data.wfdb_header import Header
+from ssl_ecg.errors import UserError
+from ssl_ecg.leads import canonical
 
 _PROTOCOL = {
     "train": "101 106 108 109 112 114 115 116 118 119 122 124 201 203 205 207 208 209 215 220 223 230",
@@ -26,7 +28,8 @@ class MITBIH(Holter):
     class, so that RR intervals are right; rhythm, noise and flutter-wave marks are no beats.
 
     Leads come in the file's order and under the header's names: MLII and one chest lead, and in record 114
-    the chest lead first. Take them by name.
+    the chest lead first. Take them by name. The chest lead is V1 in 40 of the 48 records, and V2, V4 or V5 in the
+    others: to use both leads of all, give it one name with `chest`.
 
     One subject is on both sides of the protocol: record 202 (DS2) was cut from the same tape as 201 (DS1).
     Both have the patient "201", and `shared_patients` says so: report DS2 with and without such records.
@@ -41,6 +44,8 @@ class MITBIH(Holter):
         root: folder of the database, the one that holds `100.hea`.
         download: fetch what is missing in `root` from PhysioNet (about 90 MB). If false, or offline, the
             error says what to fetch and where to put it.
+        chest: what to call the chest lead of every record, "V1" say, wherever its electrode was; by default what the
+            header calls it.
     """
 
     database = "mitdb/1.0.0"
@@ -52,8 +57,13 @@ class MITBIH(Holter):
     shared_patients: ClassVar[Mapping[str, tuple[str, ...]]] = {"201": ("201", "202")}
     """Patients on both sides of the protocol, with their records."""
 
-    def __init__(self, root: str = "data/mitdb", download: bool = True) -> None:
+    def __init__(self, root: str = "data/mitdb", download: bool = True, chest: str | None = None) -> None:
         super().__init__(root, download)
+        self.chest = chest
+        if chest is not None:
+            if canonical(chest) == "II":
+                raise UserError("MITBIH: chest names the other lead: lead II (MLII) is there already")
+            self.leads = ("II", chest)
 
     @property
     def records(self) -> tuple[str, ...]:
@@ -73,7 +83,8 @@ class MITBIH(Holter):
         name, version = self.database.split("/")
         files = [file for number in range(len(self.records)) for file in self.files(number)]
         there = [file for file in files if (self.root / file).is_file()]
-        return {"name": name, "version": version, "sha256": physionet.verify(self.root, there)}
+        named = {} if self.chest is None else {"chest": self.chest}
+        return {"name": name, "version": version, "sha256": physionet.verify(self.root, there), **named}
 
     def patient(self, record: str) -> str:
         """Whose a record is."""
@@ -86,3 +97,8 @@ class MITBIH(Holter):
     def belongs(self, header: Header) -> bool:
         """Whether a header is of this database."""
         return header.fs == self.fs and len(header.leads) == 2 and "MLII" in header.leads
+
+    def _names(self, header: Header) -> tuple[str, ...]:
+        if self.chest is None:
+            return super()._names(header)
+        return tuple(lead if canonical(lead) == "II" else self.chest for lead in header.leads)

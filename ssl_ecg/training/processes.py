@@ -1,0 +1,70 @@
+"""Several processes may train one model, one a device: what only the first of them does."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from pathlib import Path
+from typing import TypeVar
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.utilities import rank_zero_only
+
+from ssl_ecg.errors import UserError
+
+T = TypeVar("T")
+
+
+def first_process() -> bool:
+    """Whether this process is the one that scores, writes and prints: the only one, or the first of several."""
+    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+
+
+def of_first(trainer: Trainer, find: Callable[[], T]) -> T:
+    """What the first process finds, in all of them: its model is the one that is kept."""
+    found: T = trainer.strategy.broadcast(find() if trainer.is_global_zero else None)  # type: ignore[assignment]
+    return found
+
+
+@contextmanager
+def heard_once() -> Iterator[None]:
+    """Silences all processes but the first; what escapes the block is said by whoever catches it."""
+    if first_process():
+        yield
+    else:
+        with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+            yield
+
+
+@contextmanager
+def trained_by_one(folder: Path) -> Iterator[None]:
+    """Make a run's folder, and keep other commands from training in it; the processes of one command share it.
+
+    On file systems without locks, such as some NFS, it keeps nobody out.
+
+    Raises:
+        UserError: if another process is in it, or it cannot be made or read.
+    """
+    if not first_process():
+        yield
+        return
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise UserError(f"cannot use {folder} ({error.strerror}): choose another folder") from None
+    try:
+        with suppress(ImportError):  # Windows
+            import fcntl
+
+            with suppress(OSError):
+                try:
+                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise UserError(
+                        f"{folder} is being trained by another process: wait for it, or give another --name"
+                    ) from None
+        yield
+    finally:
+        os.close(handle)
