@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +16,6 @@ from ssl_ecg.checkpoint import golden_signal, patient_hash, save_encoder
 from ssl_ecg.data.sources import Source
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.evaluation.benchmark import bootstrap_of
 from ssl_ecg.evaluation.probes import AffineProbe
 from ssl_ecg.files import ensure_writable, replacing
 from ssl_ecg.fingerprint import fingerprint
@@ -23,11 +23,12 @@ from ssl_ecg.optimisers import Optimiser
 from ssl_ecg.protocol import Study, open_study
 from ssl_ecg.protocol.guard import check_few_labels, check_untaught
 from ssl_ecg.protocol.systems import untrained
-from ssl_ecg.protocol.tuning import Model, Sides, frozen_probe, label_sides, tuned
+from ssl_ecg.protocol.tuning import Model, Sides, frozen_probe, label_sides, scored_once, tuned
 from ssl_ecg.report.card import describe, model_card
 from ssl_ecg.report.finetune import write_finetuning
-from ssl_ecg.run import Run
+from ssl_ecg.run import Run, run_folder
 from ssl_ecg.training.finetuning import Classifier
+from ssl_ecg.training.processes import first_process, heard_once, trained_by_one
 from ssl_ecg.training.settings import TrainerSettings
 
 DEFAULTS = {
@@ -106,51 +107,41 @@ def finetune(
     Raises:
         UserError: for settings, a checkpoint, data or a folder that cannot be used; before any training.
     """
-    for option, share in (("fraction", fraction), ("layer_decay", layer_decay)):
-        if not 0 < share <= 1:
-            raise UserError(f"{option} must be above 0 and at most 1, not {share}")
-    if not 0 < hold_out < 1:
-        raise UserError(f"hold_out must be above 0 and below 1, not {hold_out}: somebody has to choose the epoch")
-    for option, number in (("scratch_lr", scratch_lr), ("batch_size", batch_size), ("resamples", resamples)):
-        if not number > 0:
-            raise UserError(f"{option} must be positive, not {number}")
+    _check(trainer, fraction, layer_decay, hold_out, scratch_lr, batch_size, resamples, seed)
     source, place = type(data).__name__, Path(checkpoint)
     stem = place.parent.name if place.name == "checkpoint" else place.name
     ensure_writable(Path(out))
+    folder = run_folder(out, name or f"{stem}-finetuned-{source}".lower())
     study = open_study(checkpoint, data, cache)
     if views is not None:
-        views.check(study.encoder.preprocessing.fs)
+        try:
+            views.check(study.encoder.preprocessing.fs)
+        except ValueError as error:
+            raise UserError(f"views: {error}") from None
     if fraction < 1:
         check_few_labels(study)
     sides = label_sides(study, fraction, hold_out, seed)
+    if len(sides.learn) < trainer.devices:
+        raise UserError(f"trainer.devices is {trainer.devices}, but there are {len(sides.learn)} windows to learn from")
     if validate:
         check_untaught(study.encoder, study.store.cohort, sides.validation, data)
-    # Last, so that what was refused leaves nothing behind that a corrected command would have to agree with.
-    folder = Path(out) / (name or f"{stem}-finetuned-{source}".lower())
-    run = Run(folder, config or {}, _origin(study, sides))
     kind = "simulated ECG (no heart was involved)" if data.simulated else "real ECG"
-    print(
-        f"{source}, {kind}: learning from {len(sides.learn):,} windows of {len(sides.learners)} patients; "
-        f"{len(sides.judges)} validation patients; run folder {run.folder}",
-        file=sys.stderr,
-    )
-    probed, probe = frozen_probe(study, sides)
 
     def trained(
         system: str, encoder: Encoder, lr: float, decay: float = 1.0, start: AffineProbe | None = None
     ) -> tuple[Model, Classifier]:
-        folder = run.folder / system.replace(", ", "-").replace(" ", "-")
-        ensure_writable(folder)
+        place = folder / system.replace(", ", "-").replace(" ", "-")
+        ensure_writable(place)
         logger = None
         if wandb != "off":
             from ssl_ecg.training.wandb import wandb_logger
 
-            logger = wandb_logger(folder, wandb, config or {})
+            logger = wandb_logger(place, wandb, config or {})
         found = tuned(
             system,
             encoder,
             sides,
-            folder,
+            place,
             optimiser,
             trainer,
             multilabel=data.multilabel,
@@ -166,47 +157,70 @@ def finetune(
             logger.experiment.finish()  # or what was logged last may not be on disk when the next begins
         return found
 
-    pretrained, start = study.encoder.encoder, probe if head == "probe" else None
-    best, classifier = trained("fine-tuned", pretrained, optimiser.lr, layer_decay, start)
-    models = [best]
-    if layer_decay < 1:
-        models.append(trained("fine-tuned, one rate", pretrained, optimiser.lr, start=start)[0])
-    models += [trained("from scratch", untrained(pretrained, seed), scratch_lr)[0], probed]
-    _save(run, study, sides, classifier, {m.system: {"macro AUROC": m.validation} for m in models}, trainer.max_epochs)
-
-    shared = [record for records in data.shared_patients.values() for record in records]
-    test = study.labels(study.test)
-    draws: dict[str, Any] = {"n_resamples": resamples, "seed": seed}
-    scored, without = {}, {}
-    if not validate:
-        left, keep = test.without(shared)
-        everyone = bootstrap_of(test, data.classes, **draws)
-        others = bootstrap_of(left, data.classes, **draws) if not keep.all() else None
-        for model in models:
-            p = model.probabilities(study.test)
-            scored[model.system] = everyone.resample(p, model.decision)
-            if others is not None:
-                without[model.system] = others.resample(p[keep], model.decision)
-    write_finetuning(
-        run.folder,
-        models,
-        scored,
-        without,
-        title=f"{checkpoint}: fine-tuned on {source}, {kind}",
-        setting=study.setting,
-        about={
-            "checkpoint": checkpoint,
-            "simulated": data.simulated,
-            "train_patients": len(sides.learners),
-            "train_samples": len(sides.learn),
-            "validation_patients": len(sides.judges),
-            "excluded": shared if without else [],
-            "config": config,
-        },
-        test=test,
-        classes=data.classes,
-    )
+    # Not before: what was refused leaves nothing behind that a corrected command would have to agree with.
+    with trained_by_one(folder):
+        run = Run(folder, config or {}, _origin(study, sides))
+        print(
+            f"{source}, {kind}: learning from {len(sides.learn):,} windows of {len(sides.learners)} patients; "
+            f"{len(sides.judges)} validation patients; run folder {run.folder}",
+            file=sys.stderr,
+        )
+        probed, probe = frozen_probe(study, sides)
+        pretrained, start = study.encoder.encoder, probe if head == "probe" else None
+        best, classifier = trained("fine-tuned", pretrained, optimiser.lr, layer_decay, start)
+        models = [best]
+        if layer_decay < 1:
+            models.append(trained("fine-tuned, one rate", pretrained, optimiser.lr, start=start)[0])
+        models += [trained("from scratch", untrained(pretrained, seed), scratch_lr)[0], probed]
+        if first_process():
+            areas = {m.system: {"macro AUROC": m.validation} for m in models}
+            _save(run, study, sides, classifier, areas, trainer.max_epochs)
+            shared = [record for records in data.shared_patients.values() for record in records]
+            scored, without = ({}, {}) if validate else scored_once(study, models, shared, resamples, seed)
+            write_finetuning(
+                run.folder,
+                models,
+                scored,
+                without,
+                title=f"{checkpoint}: fine-tuned on {source}, {kind}",
+                setting=study.setting,
+                about={
+                    "checkpoint": checkpoint,
+                    "simulated": data.simulated,
+                    "train_patients": len(sides.learners),
+                    "train_samples": len(sides.learn),
+                    "validation_patients": len(sides.judges),
+                    "excluded": shared if without else [],
+                    "config": config,
+                },
+                test=study.labels(study.test),
+                classes=data.classes,
+            )
     return run
+
+
+def _check(
+    trainer: TrainerSettings,
+    fraction: float,
+    layer_decay: float,
+    hold_out: float,
+    scratch_lr: float,
+    batch_size: int,
+    resamples: int,
+    seed: int,
+) -> None:
+    """Refuse settings that cannot be trained with, whatever the data."""
+    for option, share in (("fraction", fraction), ("layer_decay", layer_decay)):
+        if not 0 < share <= 1:
+            raise UserError(f"{option} must be above 0 and at most 1, not {share}")
+    if not 0 < hold_out < 1:
+        raise UserError(f"hold_out must be above 0 and below 1, not {hold_out}: somebody has to choose the epoch")
+    for option, number in (("scratch_lr", scratch_lr), ("batch_size", batch_size), ("resamples", resamples)):
+        if not 0 < number < math.inf:
+            raise UserError(f"{option} must be positive, not {number}")
+    if not 0 <= seed < 2**32:  # what random numbers are made of
+        raise UserError(f"seed must be at least 0 and below {2**32}, not {seed}")
+    trainer.check()
 
 
 def _origin(study: Study, sides: Sides) -> dict[str, str]:
@@ -259,7 +273,7 @@ def _save(
 
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
-    with cli.reporting_errors():
+    with cli.reporting_errors(), heard_once():
         parsed = cli.parse(finetune, argv, defaults=DEFAULTS)
         finetune(**parsed.instantiate())
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +13,7 @@ import pandas as pd
 import pytest
 import torch
 from checkpoints import fresh_checkpoint
+from pytorch_lightning.utilities import rank_zero_only
 from safetensors import safe_open
 from safetensors.torch import load_file
 
@@ -24,6 +28,7 @@ from ssl_ecg.protocol.guard import check_untaught
 from ssl_ecg.protocol.tuning import Sides, label_sides
 from ssl_ecg.training.embedding import embed
 from ssl_ecg.training.finetuning import macro_auroc
+from ssl_ecg.training.processes import trained_by_one
 from ssl_ecg.training.throughput import Throughput
 
 SIZE = {"patients": 60, "records_per_patient": 2}
@@ -139,7 +144,7 @@ def test_a_finished_run_is_not_trained_again(
 def test_validation_never_looks_at_the_test_set(
     checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ssl_ecg.finetune.bootstrap_of", lambda *_, **__: pytest.fail("scored the test set"))
+    monkeypatch.setattr("ssl_ecg.protocol.tuning.bootstrap_of", lambda *_, **__: pytest.fail("scored the test set"))
     finetune.main(given(checkpoint, here, "--validate", "--name=validated", "--layer_decay=1"))
     assert "The test set was not touched" in capsys.readouterr().out
     folder = here / "runs" / "validated"
@@ -294,9 +299,13 @@ def test_validation_patients_who_taught_the_encoder_are_not_scored(
         (["--hold_out=1"], 1, "somebody has to choose the epoch"),
         (["--scratch_lr=-1"], 1, "scratch_lr must be positive"),
         (["--batch_size=0"], 1, "batch_size must be positive"),
+        (["--batch_size=-3"], 1, "batch_size must be positive"),
+        (["--scratch_lr=.inf"], 1, "scratch_lr must be positive"),
         (["--head=neck"], 2, "head"),
         (["--optimiser.lr=-1"], 2, "lr must be positive"),
         (["--views=physiologicl"], 2, "physiological"),
+        (["--views.augmentations=Powerline"], 1, "views: Powerline"),
+        (["--trainer.devices=1000"], 1, "trainer.devices is 1000, but there are"),
         (["--seed=7"], 1, "seed: was 0, now 7"),
     ],
 )
@@ -315,6 +324,93 @@ def test_bad_settings_are_said_before_any_training(
     assert stop.value.code == code, err
     assert says in err
     assert "epoch 1" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--fraction=2"], "fraction must be"),
+        (["--hold_out=0"], "hold_out must be"),
+        (["--batch_size=0"], "batch_size must be"),
+        (["--resamples=0"], "resamples must be"),
+        (["--seed=-1"], "seed must be at least 0 and below 4294967296, not -1"),
+        (["--seed=4294967296"], "seed must be at least 0 and below 4294967296"),
+        (["--trainer.accelerator=gpu"], "trainer.accelerator is gpu, but there is none here"),
+        (["--name=../evil/x"], "name must be that of a folder in"),
+        (["--name=.."], "name must be that of a folder in"),
+        (["--name=file"], "file is a file"),
+    ],
+)
+def test_what_needs_no_data_to_be_refused_is_refused_before_any_work(
+    tmp_path: Path, arguments: list[str], says: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(finetune, "open_study", lambda *_: pytest.fail("opened the data"))
+    for module in (torch.cuda, torch.backends.mps):
+        monkeypatch.setattr(module, "is_available", lambda: False)
+    (tmp_path / "file").touch()
+    with pytest.raises(SystemExit) as stop:
+        finetune.main(given(tmp_path / "none", tmp_path, f"--out={tmp_path}", *arguments))
+    assert stop.value.code == 1
+    assert says in capsys.readouterr().err
+
+
+def test_a_run_is_one_commands_from_its_first_line_to_its_last(
+    run: Path, checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inside = []
+
+    def another(*_: Any, **__: Any) -> None:
+        with pytest.raises(SystemExit):
+            finetune.main(given(checkpoint, here))
+        inside.append(capsys.readouterr().err)
+
+    kept = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    with monkeypatch.context() as patch:
+        patch.setattr(finetune, "write_finetuning", another)  # the last it does
+        finetune.main(given(checkpoint, here))
+    assert [f"{run} is being trained by another process" in err for err in inside] == [True]
+    with trained_by_one(run):  # and free again
+        assert {name: (run / name).read_bytes() for name in kept} == kept
+
+
+def test_a_process_that_is_not_the_first_scores_writes_and_says_nothing(
+    run: Path, checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(rank_zero_only, "rank", 1)
+    for last in ("save_encoder", "scored_once", "write_finetuning"):
+        monkeypatch.setattr(finetune, last, lambda *_, **__: pytest.fail("not the first"))
+    finetune.main(given(checkpoint, here))
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_two_processes_leave_one_run(checkpoint: Path, here: Path) -> None:
+    """One says it, one scores it, one writes it."""
+    line = given(checkpoint, here, "--name=two", "--trainer.devices=2", "--batch_size=8")
+    process = subprocess.run(
+        [sys.executable, "-m", "ssl_ecg.finetune", *line],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert process.returncode == 0, process.stderr
+    folder = here / "runs" / "two"
+    assert process.stdout.count("Written to") == process.stdout.count("95 % intervals") == 1
+    assert process.stderr.count("run folder") == process.stderr.count("from scratch:") == 1
+    assert process.stderr.count("epoch 2/2") == 3  # trainings
+    assert {path.name for path in folder.iterdir()} == {
+        *("config.yaml", "origin.json", "results.json", "results.csv", "curves.png", "classes.png"),
+        *("checkpoint", "head.safetensors", "fine-tuned", "fine-tuned-one-rate", "from-scratch"),
+    }
+    for row in ("fine-tuned", "fine-tuned-one-rate", "from-scratch"):
+        assert {path.name for path in (folder / row).iterdir()} == {"last.ckpt", "best.ckpt", "metrics.csv"}
+        assert len(pd.read_csv(folder / row / "metrics.csv")) == 2
+    best = torch.load(folder / "fine-tuned" / "best.ckpt", weights_only=True)
+    for name, value in load_file(folder / "checkpoint" / "model.safetensors").items():
+        assert torch.equal(value, best["module"][f"encoder.{name}"]), name  # running statistics too
+    results = json.loads((folder / "results.json").read_text())
+    assert results["systems"]["fine-tuned"]["validation AUROC"] == pytest.approx(best["val_auroc"])
 
 
 def test_recordings_that_the_protocol_shares_are_left_out_in_a_second_scoring(

@@ -20,11 +20,13 @@ from ssl_ecg.data.splits import check_disjoint, hold_out_patients
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import DataError
+from ssl_ecg.evaluation.benchmark import bootstrap_of
 from ssl_ecg.evaluation.label_draws import label_draw
 from ssl_ecg.evaluation.linear import fit_linear_probe
 from ssl_ecg.evaluation.multilabel import fit_multilabel_probe
 from ssl_ecg.evaluation.multilabel_scores import best_threshold
 from ssl_ecg.evaluation.probes import AffineProbe
+from ssl_ecg.evaluation.statistics import Resampled
 from ssl_ecg.optimisers import Optimiser
 from ssl_ecg.protocol.guard import unseen_by, validation_of
 from ssl_ecg.protocol.study import Study
@@ -207,3 +209,32 @@ def tuned(
     settings = {"lr": lr, "layer_decay": layer_decay}
     area = history[best]["val_auroc"]
     return Model(system, area, classifier.probabilities, decision, best + 1, history, settings), classifier
+
+
+def scored_once(
+    study: Study, models: Sequence[Model], exclude: Sequence[str], resamples: int, seed: int
+) -> tuple[dict[str, Resampled], dict[str, Resampled]]:
+    """Score models on the test patients.
+
+    Args:
+        study: the encoder and the data set.
+        models: each predicts once.
+        exclude: recordings to leave out in a second scoring.
+        resamples: of the bootstrap over the test patients.
+        seed: of the bootstrap.
+
+    Returns:
+        By system, the scores on all test patients, and those without the excluded recordings; the latter empty where
+        none of these is on the test side.
+    """
+    test, classes = study.labels(study.test), study.data.classes
+    left, keep = test.without(exclude)
+    everyone = bootstrap_of(test, classes, n_resamples=resamples, seed=seed)
+    others = None if keep.all() else bootstrap_of(left, classes, n_resamples=resamples, seed=seed)
+    scored, without = {}, {}
+    for model in models:
+        p = model.probabilities(study.test)
+        scored[model.system] = everyone.resample(p, model.decision)
+        if others is not None:
+            without[model.system] = others.resample(p[keep], model.decision)
+    return scored, without

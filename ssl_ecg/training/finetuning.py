@@ -28,7 +28,7 @@ from ssl_ecg.methods.base import Trained, in_fp32
 from ssl_ecg.optimisers import Optimiser
 from ssl_ecg.training.embedding import embed
 from ssl_ecg.training.fit import train
-from ssl_ecg.training.processes import of_first, trained_by_one
+from ssl_ecg.training.processes import of_first
 from ssl_ecg.training.resume import write_state
 from ssl_ecg.training.settings import TrainerSettings
 
@@ -212,6 +212,5 @@ def fine_tune(
     best = BestEpoch(folder, validation)
     share = len(learn) // settings.devices
     data = TrainingWindows(learn, max(1, min(batch_size, share)), seed=classifier.seed)
-    with trained_by_one(folder):
-        history = train(classifier, data, folder, settings, logger, [best])
-        return history, best.restore(classifier)
+    history = train(classifier, data, folder, settings, logger, [best])
+    return history, best.restore(classifier)
