@@ -127,6 +127,20 @@ def test_the_offline_wandb_run_holds_metrics_configuration_and_figure(run: Path)
     assert list(file.parent.glob("files/media/images/training*.png"))
 
 
+@pytest.mark.parametrize("method", ["SimCLR", "BYOL"])
+def test_leads_as_views_make_an_encoder_of_any_lead(method: str, here: Path) -> None:
+    apart = ["--method.views=LeadViews", "--method.encoder.leads=apart", f"--name=leads-{method}"]
+    pretrain.main([*TINY, f"--out={here}/runs", f"--cache={here}/cache", f"--method={method}", *apart])
+    encoder = load_encoder(here / "runs" / f"leads-{method}")
+    leads = encoder.preprocessing.leads
+    ecg = next(iter(Simulated(patients=40).recordings()))
+    signal = ecg.signal[[ecg.leads.index(lead) for lead in leads]]
+    z = encoder(signal, fs=ecg.fs, leads=leads)
+    turned = leads[1:] + leads[:1]  # other names, and so another order, for the same signals
+    np.testing.assert_allclose(encoder(signal, fs=ecg.fs, leads=turned), z, rtol=1e-4, atol=1e-5)
+    assert not np.allclose(encoder(-signal, fs=ecg.fs, leads=leads), z, rtol=1e-2)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "says"),
     [
