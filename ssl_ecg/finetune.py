@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from safetensors.torch import save_file
 
-from augmentations import Views
+from augmentations import LeadViews, Views
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import golden_signal, patient_hash, save_encoder
 from ssl_ecg.data.sources import Source
@@ -113,6 +113,10 @@ def finetune(
     ensure_writable(Path(out))
     folder = run_folder(out, name or f"{stem}-finetuned-{source}".lower())
     study = open_study(checkpoint, data, cache)
+    if isinstance(views, LeadViews):
+        raise UserError(
+            "views: LeadViews show one lead at a time, and a window is classified by all of its leads: use Views"
+        )
     if views is not None:
         try:
             views.check(study.encoder.preprocessing.fs)

@@ -304,6 +304,7 @@ def test_validation_patients_who_taught_the_encoder_are_not_scored(
         (["--head=neck"], 2, "head"),
         (["--optimiser.lr=-1"], 2, "lr must be positive"),
         (["--views=physiologicl"], 2, "physiological"),
+        (["--views=LeadViews", "--views.augmentations=GaussianNoise"], 1, "views: LeadViews show one lead at a time"),
         (["--views.augmentations=Powerline"], 1, "views: Powerline"),
         (["--trainer.devices=1000"], 1, "trainer.devices is 1000, but there are"),
         (["--seed=7"], 1, "seed: was 0, now 7"),
@@ -360,6 +361,7 @@ def test_a_run_is_one_commands_from_its_first_line_to_its_last(
     inside = []
 
     def another(*_: Any, **__: Any) -> None:
+        patch.setattr(finetune, "write_finetuning", lambda *_, **__: pytest.fail("two at a time"))
         with pytest.raises(SystemExit):
             finetune.main(given(checkpoint, here))
         inside.append(capsys.readouterr().err)
