@@ -224,5 +224,6 @@ def test_an_encoder_notes_its_arguments() -> None:
         "stem": 2,
         "pooling": "last",
         "stretch": 0,
+        "leads": "together",
     }
     assert isinstance(PretrainedEncoder(ResNet1d(), Preprocessing()).dim, int)
