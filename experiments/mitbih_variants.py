@@ -3,7 +3,8 @@
     python experiments/mitbih_variants.py --root ../shared/data/mitdb
 
 For every variant and seed, `ssl_ecg.pretrain` with half of the patients of DS1 (the seed draws which) and
-`ssl_ecg.probe --validate`: DS2 is not touched. A stopped run goes on where it was; an hour on one core.
+`ssl_ecg.probe --validate`: DS2 is not touched. A stopped run goes on where it was; an hour and a half on one
+core.
 """
 
 import argparse
