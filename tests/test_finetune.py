@@ -112,6 +112,9 @@ def test_the_checkpoint_knows_whose_labels_it_saw(run: Path, checkpoint: Path) -
     assert tuned.card["finetuning"]["data"] == "Simulated"
     assert tuned.card["taught_cohorts"] == ["Simulated"]
     assert tuned.card["taught_covers"] == []
+    # A collection that holds Simulated under other names may hold them among those it does not tell apart.
+    assert tuned.taught_by("Collection", ["?group", "named"], ["Simulated"]) == ["?group"]
+    assert tuned.taught_by("Collection", ["?group", "named"], ["Others"]) == []
     card = (run / "checkpoint" / "README.md").read_text()
     assert f"| fine-tuned on | {len(fitted)} patients of Simulated, with labels (NORM," in card
     assert "Simulated data: no heart was involved" in card

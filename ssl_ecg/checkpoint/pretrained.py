@@ -63,13 +63,13 @@ class PretrainedEncoder(nn.Module):
             patients: their names.
         """
         card = self.card
-        of = {card.get("cohort", card.get("data")), *card.get("taught_cohort", [])}
+        of = {card.get("cohort", card.get("data")), *card.get("taught_cohorts", [])}
         return _met(card.get("patients", []), card.get("covers", []), of, cohort, patients, covers)
 
     def taught_by(self, cohort: str, patients: Iterable[str], covers: Iterable[str] = ()) -> list[str]:
         """Which of these patients it was fine-tuned on, with their labels, or may have been; arguments as of `saw`."""
         card = self.card
-        of = set(card.get("taught_cohort", []))
+        of = set(card.get("taught_cohorts", []))
         return _met(card.get("taught_by", []), card.get("taught_covers", []), of, cohort, patients, covers)
 
     @torch.inference_mode()

@@ -83,7 +83,7 @@ def test_in_a_collection_those_who_are_not_told_apart_count_as_seen(tmp_path: Pa
 
 
 def test_labels_of_data_that_a_collection_covers_teach_too(tmp_path: Path) -> None:
-    taught = fresh_checkpoint(tmp_path, P, taught=(("Toy", "p0"),), taught_cohort=["Toy"])
+    taught = fresh_checkpoint(tmp_path, P, taught=(("Toy", "p0"),), taught_cohorts=["Toy"])
     with pytest.raises(DataError, match=r"labels of 1 of the 7 patients .*: \?toy"):
         open_whole(taught, Union(), str(tmp_path / "cache"))
     study = open_study(taught, Union(), str(tmp_path / "cache"))  # its test patients have names of their own
