@@ -20,8 +20,8 @@ from ssl_ecg.data.build import build
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import labelled
 from ssl_ecg.embed import embed
-from ssl_ecg.evaluation.embeddings import write_embeddings
-from ssl_ecg.protocol.embedding import embed_windows, forget
+from ssl_ecg.embed.blocks import embed_windows, forget
+from ssl_ecg.embed.embeddings import write_embeddings
 
 ROUNDS, SECONDS = 7, 4.0  # a round, by going through a small data set several times
 

@@ -24,9 +24,9 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[2]))  # also where the package is not installed
 
-from ssl_ecg.evaluation.multilabel import fit_multilabel_probe
-from ssl_ecg.evaluation.probes import CS
-from ssl_ecg.evaluation.scores import auroc
+from ssl_ecg.estimators.multilabel import fit_multilabel_probe
+from ssl_ecg.estimators.probes import CS
+from ssl_ecg.metrics.scores import auroc
 
 SIDES = {"train": 17_000, "validation": 2_000, "test": 2_000}
 

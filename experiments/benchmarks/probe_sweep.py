@@ -30,10 +30,10 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[2]))  # also where the package is not installed
 
-from ssl_ecg.evaluation.label_draws import Draw, label_draws
-from ssl_ecg.evaluation.label_efficiency import DrawnProbe, fit_draw
-from ssl_ecg.evaluation.probes import CS
-from ssl_ecg.evaluation.scores import auroc
+from ssl_ecg.estimators.probes import CS
+from ssl_ecg.metrics.scores import auroc
+from ssl_ecg.study.label_draws import Draw, label_draws
+from ssl_ecg.sweep.label_efficiency import DrawnProbe, fit_draw
 
 FRACTIONS = (0.01, 0.1, 1.0)
 TIGHT: dict[str, Any] = {"tol": 1e-6, "max_iter": 5000}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssl_ecg.evaluation.statistics import Interval
+from ssl_ecg.metrics.bootstrap import Interval
 from ssl_ecg.report.style import colour, marker, tidy
 
 if TYPE_CHECKING:

@@ -118,3 +118,26 @@ def _evenly(y: NDArray[np.integer[Any]], n: int, rng: np.random.Generator) -> ND
         share = (n - sum(map(len, chosen))) // (len(groups) - done)
         chosen.append(rng.permutation(group)[:share])
     return np.concatenate(chosen) if chosen else np.empty(0, dtype=np.int64)
+
+
+_COLOURS = 8  # so many are told apart in a figure
+
+
+def one_class(targets: NDArray[np.bool_], classes: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The only class of each sample, for figures that have room for one.
+
+    Args:
+        targets: which classes each sample belongs to, shape (n, K).
+        classes: the K class names.
+
+    Returns:
+        Indices, shape (n,), and what they stand for: the classes most samples have alone, as many as there are colours,
+        and last what all other samples are.
+    """
+    alone = targets.sum(axis=1) == 1
+    common = np.argsort(-targets[alone].sum(axis=0), kind="stable")[:_COLOURS]
+    kept = sorted(common.tolist())
+    mine = targets[:, kept] & alone[:, None]
+    y = np.where(mine.any(axis=1), mine.argmax(axis=1), len(kept))
+    rest = "several" if len(kept) == len(classes) else "several or a rarer one"
+    return y, (*(classes[i] for i in kept), rest)

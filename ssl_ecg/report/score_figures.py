@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.evaluation.checks import check_labels
-from ssl_ecg.evaluation.scores import confusion_matrix
-from ssl_ecg.evaluation.statistics import Interval
+from ssl_ecg.metrics.bootstrap import Interval
+from ssl_ecg.metrics.checks import check_labels
+from ssl_ecg.metrics.scores import confusion_matrix
 from ssl_ecg.report.dots import dot_rows, row_height
 from ssl_ecg.report.style import colour, new_figure, tidy
 

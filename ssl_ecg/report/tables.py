@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ssl_ecg.evaluation.statistics import Difference, Interval
 from ssl_ecg.files import replacing, write_text
+from ssl_ecg.metrics.bootstrap import Difference, Interval
 
 if TYPE_CHECKING:
     from rich.table import Table

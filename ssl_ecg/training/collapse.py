@@ -8,8 +8,8 @@ from pytorch_lightning.utilities import rank_zero_warn
 
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.randomness import generator
-from ssl_ecg.evaluation.diagnostics import Diagnostics, collapsed, diagnose
 from ssl_ecg.methods import Method
+from ssl_ecg.metrics.diagnostics import Diagnostics, collapsed, diagnose
 from ssl_ecg.training.embedding import embed
 from ssl_ecg.training.processes import of_first
 

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.encoders import Encoder
-from ssl_ecg.evaluation.knn import knn_predict, knn_predict_multilabel
-from ssl_ecg.evaluation.linear import fit_linear_probe
-from ssl_ecg.evaluation.multilabel import fit_multilabel_probe
-from ssl_ecg.evaluation.multilabel_scores import scorable, score_multilabel
-from ssl_ecg.evaluation.scores import score
+from ssl_ecg.estimators.knn import knn_predict, knn_predict_multilabel
+from ssl_ecg.estimators.linear import fit_linear_probe
+from ssl_ecg.estimators.multilabel import fit_multilabel_probe
 from ssl_ecg.methods import Method
+from ssl_ecg.metrics.multilabel import scorable, score_multilabel
+from ssl_ecg.metrics.scores import score
 from ssl_ecg.training.embedding import embed
 from ssl_ecg.training.processes import of_first
 

@@ -18,7 +18,7 @@ from ssl_ecg.data.windows import report_left_out
 from ssl_ecg.embed import embed
 from ssl_ecg.prepare import prepare
 from ssl_ecg.preprocessing import Preprocessing
-from ssl_ecg.protocol import open_study, open_whole
+from ssl_ecg.study import open_study, open_whole
 
 P = Preprocessing(leads=("II", "V1"), window=3.0)
 

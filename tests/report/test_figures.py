@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.evaluation.statistics import Interval
+from ssl_ecg.metrics.bootstrap import Interval
 from ssl_ecg.report.embedding_map import embedding_map
 from ssl_ecg.report.score_figures import class_dots, confusion_figure, probe_bars
 from ssl_ecg.report.style import save

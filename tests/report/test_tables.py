@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.evaluation.statistics import Difference, Interval
+from ssl_ecg.metrics.bootstrap import Difference, Interval
 from ssl_ecg.report.tables import print_table, table, text, write_csv, write_json
 
 ROWS = {

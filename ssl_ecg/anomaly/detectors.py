@@ -1,0 +1,266 @@
+"""Anomaly detectors: fitted on normal samples alone, they say how unlike those another sample is.
+
+    detector = KNNDistance().fit(normal, patients)    # (m, D) embeddings of normal samples, and whose they are
+    scores = detector.score(others)                   # (n,), more means more anomalous
+
+All standardise each feature by the normal samples first, so that no feature counts for more because of its unit.
+What is abnormal is never seen: neither in fitting nor in choosing anything.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
+from ssl_ecg.metrics.checks import check_features, check_patients
+from ssl_ecg.metrics.folds import multilabel_folds
+from ssl_ecg.metrics.scores import Array
+
+Features = NDArray[np.floating[Any]]
+Standardised = NDArray[np.float32]
+
+_WIDE, _NARROWED = 1024, 512
+_MOST_COMPONENTS = 256
+_COMPONENTS_OF = 20_000  # samples that components are found on: more do not move them
+
+
+class Detector(ABC):
+    """Something that is fitted on normal samples and scores how unlike them others are.
+
+    Of more than 1,024 features, it sees 512 principal components of the normal samples.
+
+    Attributes:
+        name: what it is called in tables.
+        wide: whether it does without that.
+    """
+
+    name: ClassVar[str]
+    wide: ClassVar[bool] = False
+
+    def fit(self, features: Features, patients: NDArray[Any]) -> Self:
+        """Learn what is normal.
+
+        Args:
+            features: of normal samples, shape (m, D).
+            patients: whose each is, shape (m,).
+
+        Returns:
+            Itself.
+
+        Raises:
+            UserError: for fewer than two samples, or features that do not fit or are not finite.
+        """
+        x = check_features(features, "normal")
+        check_patients(patients, len(x))
+        if len(x) < 2:
+            raise UserError("an anomaly detector needs two normal samples or more, got 1")
+        self._mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)
+        spread = x.std(axis=0, dtype=np.float64).astype(np.float32)
+        self._spread = np.where(spread > 0, spread, 1)
+        z = self._standardised(x)
+        self._pca = None if self.wide or z.shape[1] <= _WIDE else _components(z, _NARROWED)
+        self._fit(self._narrowed(z), np.asarray(patients))
+        return self
+
+    def score(self, features: Features) -> Array:
+        """How anomalous samples are, shape (n,): more means more.
+
+        Args:
+            features: shape (n, D).
+
+        Raises:
+            UserError: for features that do not fit those of the normal samples, or are not finite.
+        """
+        x = check_features(features, "scored")
+        if x.shape[1] != len(self._mean):
+            raise UserError(f"the normal samples have {len(self._mean)} features, those to score {x.shape[1]}")
+        return np.asarray(self._score(self._narrowed(self._standardised(x))), dtype=np.float64)
+
+    def _standardised(self, x: NDArray[np.float32]) -> Standardised:
+        return np.asarray((x - self._mean) / self._spread, dtype=np.float32)
+
+    def _narrowed(self, z: Standardised) -> Standardised:
+        return z if self._pca is None else self._pca(z[:, None])
+
+    @abstractmethod
+    def _fit(self, x: Standardised, patients: NDArray[Any]) -> None: ...
+
+    @abstractmethod
+    def _score(self, x: Standardised) -> NDArray[Any]: ...
+
+
+class KNNDistance(Detector):
+    """Mean Euclidean distance to the nearest normal samples, found exactly.
+
+    As in Bergman, Cohen & Hoshen, "Deep nearest neighbor anomaly detection", 2020 (https://arxiv.org/abs/2002.10445).
+
+    Args:
+        k: neighbours.
+        bank: normal samples to keep, at most. Of more, as many of each patient as there are of the others, as far as
+            there are any, spread evenly over the patient's: a long recording is no more normal than a short one.
+        batch_size: samples to score at a time; the memory is batch_size x bank.
+    """
+
+    name = "kNN distance"
+
+    def __init__(self, k: int = 5, bank: int = 10_000, batch_size: int = 1024) -> None:
+        if k < 1 or bank < k:
+            raise UserError(f"expected k from 1 to the size of the bank, got k = {k} and {bank}")
+        self.k, self.bank, self.batch_size = k, bank, batch_size
+
+    def _fit(self, x: Standardised, patients: NDArray[Any]) -> None:
+        self._bank = torch.from_numpy(x[thinned(patients, self.bank)])
+
+    @torch.no_grad()
+    def _score(self, x: Standardised) -> NDArray[Any]:
+        k = min(self.k, len(self._bank))
+        found = [
+            torch.cdist(some, self._bank).topk(k, dim=1, largest=False).values.mean(dim=1)
+            for some in torch.from_numpy(x).split(self.batch_size)
+        ]
+        return np.asarray(torch.cat(found).numpy())
+
+
+class Mahalanobis(Detector):
+    """Distance from the mean of the normal samples, in units of their spread in that direction.
+
+    The covariance is shrunk as in Ledoit & Wolf, "A well-conditioned estimator for large-dimensional covariance
+    matrices", Journal of Multivariate Analysis 2004: otherwise directions that the normal samples hardly use decide.
+    In double precision: in single, the inverse drops directions of a small variance.
+    """
+
+    name = "Mahalanobis"
+
+    def _fit(self, x: Standardised, patients: NDArray[Any]) -> None:
+        from sklearn.covariance import LedoitWolf
+
+        self._covariance = LedoitWolf().fit(x.astype(np.float64))
+
+    def _score(self, x: Standardised) -> NDArray[Any]:
+        return np.asarray(np.sqrt(np.maximum(self._covariance.mahalanobis(x.astype(np.float64)), 0)))
+
+
+class Forest(Detector):
+    """How few random splits set a sample apart: the isolation forest of Liu, Ting & Zhou, ICDM 2008.
+
+    Args:
+        trees: how many.
+        seed: of the splits.
+    """
+
+    name = "isolation forest"
+
+    def __init__(self, trees: int = 200, seed: int = 0) -> None:
+        self.trees, self.seed = trees, seed
+
+    def _fit(self, x: Standardised, patients: NDArray[Any]) -> None:
+        from sklearn.ensemble import IsolationForest
+
+        self._forest = IsolationForest(n_estimators=self.trees, random_state=self.seed).fit(x)
+
+    def _score(self, x: Standardised) -> NDArray[Any]:
+        return -np.asarray(self._forest.score_samples(x))
+
+
+class Reconstruction(Detector):
+    """Error of redrawing a sample from the principal components of the normal ones, as a linear autoencoder would.
+
+    The mean squared residual, called Q in process control: Jackson & Mudholkar, "Control procedures for residuals
+    associated with principal component analysis", Technometrics 1979.
+
+    Args:
+        variance: share of the normal samples' variance that the components are to explain; fewer than all
+            features, and at most 256, are kept.
+    """
+
+    name = "reconstruction"
+    wide = True
+
+    def __init__(self, variance: float = 0.9) -> None:
+        if not 0 < variance < 1:
+            raise UserError(f"variance must be between 0 and 1, not {variance}")
+        self.variance = variance
+
+    def _fit(self, x: Standardised, patients: NDArray[Any]) -> None:
+        pca = _components(x, _MOST_COMPONENTS)
+        explained = np.cumsum(pca(x[:, None]).var(axis=0, dtype=np.float64)) / x.var(axis=0, dtype=np.float64).sum()
+        number = max(1, min(1 + int(np.searchsorted(explained, self.variance)), x.shape[1] - 1))
+        self._axes = pca.axes[:, :number]
+
+    @torch.no_grad()
+    def _score(self, x: Standardised) -> NDArray[Any]:
+        z = torch.from_numpy(x)
+        return np.asarray((z - z @ self._axes @ self._axes.T).square().mean(dim=1).numpy())
+
+
+DETECTORS: dict[str, type[Detector]] = {
+    "knn": KNNDistance,
+    "mahalanobis": Mahalanobis,
+    "forest": Forest,
+    "reconstruction": Reconstruction,
+}
+"""All of them, as they are set by default. None of the settings was chosen by how well anomalies are found."""
+
+
+def held_out_scores(
+    make: Callable[[], Detector], features: Features, patients: NDArray[Any], n_folds: int = 5
+) -> Array:
+    """Scores of normal samples by detectors that were fitted on other patients: what to set a threshold by.
+
+    Args:
+        make: makes a detector.
+        features: of normal samples, shape (m, D).
+        patients: whose each is, shape (m,).
+        n_folds: groups of patients that are held out in turn; fewer where there are fewer patients.
+
+    Returns:
+        Shape (m,).
+
+    Raises:
+        UserError: for fewer than two patients.
+    """
+    fold = multilabel_folds(patients, np.ones((len(features), 1), dtype=np.bool_), n_folds)
+    scores = np.empty(len(features))
+    for f in range(fold.max() + 1):
+        held = fold == f
+        scores[held] = make().fit(features[~held], patients[~held]).score(features[held])
+    return scores
+
+
+def thinned(patients: NDArray[Any], n: int) -> NDArray[np.int64]:
+    """At most n samples, of each patient as many as of the others as far as there are any, spread over the patient's.
+
+    Args:
+        patients: whose each sample is, shape (m,), in the order of time.
+        n: how many to keep.
+
+    Returns:
+        Their numbers, ascending.
+    """
+    if len(patients) <= n:
+        return np.arange(len(patients))
+    _, patient, counts = np.unique(patients, return_inverse=True, return_counts=True)
+    share = np.zeros(len(counts), dtype=np.int64)
+    left = n
+    for done, who in enumerate(np.argsort(counts, kind="stable")):
+        share[who] = min(counts[who], left // (len(counts) - done))
+        left -= share[who]
+    mine = np.split(np.argsort(patient, kind="stable"), np.cumsum(counts)[:-1])
+    return np.sort(np.concatenate([rows[_evenly(len(rows), s)] for rows, s in zip(mine, share.tolist(), strict=True)]))
+
+
+def _components(z: Standardised, n: int) -> PrincipalComponents:
+    """At most n principal components."""
+    return fit_pca(z[_evenly(len(z), _COMPONENTS_OF), None], min(n, *z.shape))
+
+
+def _evenly(n: int, wanted: int) -> NDArray[np.int64]:
+    """At most so many of n places, evenly spaced."""
+    return np.linspace(0, n - 1, min(n, wanted)).round().astype(np.int64)

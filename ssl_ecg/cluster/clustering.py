@@ -1,0 +1,291 @@
+"""Clusters of embeddings: k-means, Gaussian mixture, HDBSCAN and DBSCAN, their parameters chosen without labels.
+
+    space = make_space(embeddings, patients)
+    found = kmeans(space)                # k by silhouette and stability: found.candidates has both for every k
+    found = kmeans(space, k=16)          # or k as it is told
+
+Each is fitted on `space.fit`. Whatever else there is gets the cluster of the nearest centre or the likeliest component.
+Where clusters have no centre, it is that of the nearest fitted sample (of DBSCAN's core samples), or noise where that
+lies farther away than DBSCAN's radius or, for HDBSCAN, than that sample's own tenth nearest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg.cluster.space import Array, Assign, Clusters, Space
+from ssl_ecg.errors import UserError
+
+COUNTS = (2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
+"""Numbers of clusters to choose from."""
+
+SIZES = (0.005, 0.01, 0.02, 0.04, 0.08)
+"""HDBSCAN's smallest clusters to choose from, as shares of the samples."""
+
+STABLE = 0.9
+"""What reaches this share of the best stability counts as stable."""
+
+MIN_SAMPLES = 10
+"""Of DBSCAN and HDBSCAN alike: a sample lies as densely as its tenth nearest is near."""
+
+_STARTS = 4  # of k-means
+
+Row = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Clustering:
+    """Clusters, and how the method's parameters were chosen.
+
+    Attributes:
+        method: its name.
+        labels: cluster of every sample from 0 on, the largest first; -1 for noise; shape (n,).
+        parameters: of the method, chosen or fixed.
+        reason: by what they were chosen.
+        candidates: each parameter value that was tried, with its criteria.
+        chosen: the one of them that was chosen.
+        distances: DBSCAN's k-distance curve: the distance of each fitted sample to its tenth nearest, ascending.
+    """
+
+    method: str
+    labels: Clusters
+    parameters: Row
+    reason: str
+    candidates: Sequence[Row] = ()
+    chosen: Row = field(default_factory=dict)
+    distances: NDArray[np.float64] = field(default_factory=lambda: np.empty(0))
+
+    @property
+    def n_clusters(self) -> int:
+        """How many there are, without the noise."""
+        return int(self.labels.max(initial=-1)) + 1
+
+    @property
+    def noise(self) -> float:
+        """Share of the samples that are in no cluster."""
+        return float((self.labels < 0).mean())
+
+
+def kmeans(space: Space, k: int | None = None) -> Clustering:
+    """k-means with k-means++ starts.
+
+    Of the stable numbers of clusters, those with at least 0.9 of the best one's stability, the one with the largest
+    silhouette is chosen.
+
+    Args:
+        space: the points.
+        k: number of clusters; chosen by default.
+
+    Raises:
+        UserError: for k below 2 or above the number of fitted samples.
+    """
+    if k is not None:
+        return Clustering("k-means", _assigned(space, _kmeans(_checked(k, space), space)), {"k": k}, "given")
+    rows, found = [], {}
+    for count in _counts(space):
+        fit = _kmeans(count, space)
+        found[count] = _assigned(space, fit)
+        rows.append({"k": count, "silhouette": space.silhouette(found[count]), "stability": space.stability(fit)})
+    enough = STABLE * max(row["stability"] for row in rows)
+    best = max(rows, key=lambda row: row["silhouette"] if row["stability"] >= enough else -np.inf)
+    reason = f"largest silhouette of the most stable (stability {best['stability']:.2f})" + _at_the_edge(best, rows)
+    return Clustering("k-means", found[int(best["k"])], {"k": best["k"]}, reason, rows, best)
+
+
+def gaussian_mixture(space: Space, k: int | None = None) -> Clustering:
+    """A mixture of Gaussians with full covariances; each sample belongs to its likeliest component.
+
+    The number of components with the smallest Bayesian information criterion (BIC) is chosen.
+
+    Args:
+        space: the points.
+        k: number of components; chosen by default.
+
+    Raises:
+        UserError: for k below 2 or above the number of fitted samples.
+    """
+    name = "Gaussian mixture"
+    if k is not None:
+        model = _mixture(_checked(k, space), space)
+        return Clustering(name, _assigned(space, lambda _: model.predict), {"k": k}, "given")
+    rows, found = [], {}
+    for count in _counts(space):
+        model = _mixture(count, space)
+        found[count] = _largest_first(model.predict(space.x))
+        bic = float(model.bic(space.x[space.fit]))
+        rows.append({"k": count, "BIC": bic, "silhouette": space.silhouette(found[count])})
+    best = min(rows, key=lambda row: row["BIC"])
+    reason = "smallest BIC" + _at_the_edge(best, rows)
+    return Clustering(name, found[int(best["k"])], {"k": best["k"]}, reason, rows, best)
+
+
+def hdbscan(space: Space) -> Clustering:
+    """HDBSCAN: clusters that persist over densities, as many as there are; what is in none is noise.
+
+    The smallest cluster, as a share of the samples, with the largest stability is chosen, of those that find two
+    clusters. The silhouette is shown, but would prefer whatever calls most samples noise.
+
+    Campello, Moulavi & Sander, "Density-based clustering based on hierarchical density estimates", PAKDD 2013.
+    """
+    rows, found = [], {}
+    for share in SIZES:
+        fit = _hdbscan(share)
+        found[share] = _assigned(space, fit)
+        rows.append(
+            {
+                "smallest cluster (share)": share,
+                "stability": space.stability(fit),
+                "silhouette": space.silhouette(found[share]),
+                "clusters": int(found[share].max()) + 1,
+                "noise": float((found[share] < 0).mean()),
+            }
+        )
+    best = max(rows, key=lambda row: (row["clusters"] > 1, np.nan_to_num(row["stability"], nan=-1.0)))
+    share = best["smallest cluster (share)"]
+    parameters = {"min_cluster_size": _smallest(share, len(space.fit)), "min_samples": MIN_SAMPLES}
+    stable = f"largest stability, {best['stability']:.2f}" + _at_the_edge(best, rows)
+    reason = stable if best["clusters"] > 1 else "no smallest cluster that was tried finds two"
+    return Clustering("HDBSCAN", found[share], parameters, reason, rows, best)
+
+
+def dbscan(space: Space) -> Clustering:
+    """DBSCAN: clusters that are dense everywhere by one measure; what is in none is noise.
+
+    Its radius is where the curve of the distances to the tenth nearest, sorted, lies farthest below the chord between
+    its ends: the elbow (Ester, Kriegel, Sander & Xu, "A density-based algorithm for discovering clusters", KDD 1996;
+    found as in Satopää et al., "Finding a kneedle in a haystack", ICDCS Workshops 2011). What other radii on
+    the curve would have made of the samples is shown beside it.
+    """
+    distances = np.sort(_core_distances(space.x[space.fit]))
+    elbow = float(distances[_elbow(distances)])
+    radii = sorted({*np.quantile(distances, (0.1, 0.3, 0.5, 0.7, 0.9)).tolist(), elbow})
+    rows, found = [], {}
+    for radius in (r for r in radii if r > 0):
+        found[radius] = _assigned(space, _dbscan(radius))
+        rows.append(
+            {
+                "radius": radius,
+                "silhouette": space.silhouette(found[radius]),
+                "clusters": int(found[radius].max()) + 1,
+                "noise": float((found[radius] < 0).mean()),
+            }
+        )
+    if elbow not in found:
+        raise UserError("DBSCAN finds no radius: most samples lie on one another")
+    parameters = {"eps": elbow, "min_samples": MIN_SAMPLES}
+    best = next(row for row in rows if row["radius"] == elbow)
+    return Clustering("DBSCAN", found[elbow], parameters, "elbow of the k-distance curve", rows, best, distances)
+
+
+METHODS: Mapping[str, Callable[[Space], Clustering]] = {
+    "kmeans": kmeans,
+    "mixture": gaussian_mixture,
+    "hdbscan": hdbscan,
+    "dbscan": dbscan,
+}
+"""By the name the command knows."""
+
+
+def _kmeans(k: int, space: Space) -> Callable[[Array], Assign]:
+    from sklearn.cluster import KMeans
+
+    def fit(x: Array) -> Assign:
+        model = KMeans(min(k, len(x)), n_init=_STARTS, random_state=space.seed).fit(x)
+        return cast(Assign, model.predict)
+
+    return fit
+
+
+def _mixture(k: int, space: Space) -> Any:  # noqa: ANN401 - scikit-learn has no types
+    from sklearn.mixture import GaussianMixture
+
+    # The points' variances add up to 1: a component narrower than a thousandth of a typical one is a spike.
+    ridge = 1e-3 / space.x.shape[1]
+    mixture = GaussianMixture(k, reg_covar=ridge, max_iter=200, random_state=space.seed)
+    return mixture.fit(space.x[space.fit].astype(np.float64))
+
+
+def _hdbscan(share: float) -> Callable[[Array], Assign]:
+    from sklearn.cluster import HDBSCAN
+
+    def fit(x: Array) -> Assign:
+        size = _smallest(share, len(x))
+        model = HDBSCAN(min_cluster_size=size, min_samples=min(MIN_SAMPLES, len(x)), copy=False).fit(x)
+        return _as_the_nearest(x, model.labels_, within=_core_distances(x))
+
+    return fit
+
+
+def _smallest(share: float, n: int) -> int:
+    return max(2, round(share * n))
+
+
+def _dbscan(radius: float) -> Callable[[Array], Assign]:
+    from sklearn.cluster import DBSCAN
+
+    def fit(x: Array) -> Assign:
+        model = DBSCAN(eps=radius, min_samples=MIN_SAMPLES).fit(x)
+        core = model.core_sample_indices_
+        return _as_the_nearest(x[core], model.labels_[core], within=np.full(len(core), radius))
+
+    return fit
+
+
+def _core_distances(x: Array) -> NDArray[np.float64]:
+    """Distance of each point to its tenth nearest other, shape (n,)."""
+    from sklearn.neighbors import NearestNeighbors
+
+    near = min(MIN_SAMPLES, len(x) - 1)
+    return np.asarray(NearestNeighbors(n_neighbors=near).fit(x).kneighbors()[0][:, -1], dtype=np.float64)
+
+
+def _as_the_nearest(x: Array, labels: Clusters, within: NDArray[np.float64]) -> Assign:
+    """Gives points the label of the nearest of x, and -1 where that is farther than it reaches, `within` (n,)."""
+    from sklearn.neighbors import NearestNeighbors
+
+    def assign(points: Array) -> Clusters:
+        if not len(x):
+            return np.full(len(points), -1)
+        distance, nearest = NearestNeighbors(n_neighbors=1).fit(x).kneighbors(points)
+        return np.where(distance[:, 0] <= within[nearest[:, 0]], labels[nearest[:, 0]], -1)
+
+    return assign
+
+
+def _assigned(space: Space, fit: Callable[[Array], Assign]) -> Clusters:
+    return _largest_first(fit(space.x[space.fit])(space.x))
+
+
+def _largest_first(labels: Clusters) -> Clusters:
+    """The same clusters, numbered by size; those without samples have no number."""
+    names, number, count = np.unique(labels, return_inverse=True, return_counts=True)
+    in_order = np.lexsort((-count, names < 0))  # noise last
+    place = np.empty(len(names), dtype=np.int64)
+    place[in_order] = np.arange(len(names))
+    place[names < 0] = -1
+    return place[number]
+
+
+def _elbow(ascending: NDArray[np.float64]) -> int:
+    """Where an ascending curve lies farthest below the chord between its ends."""
+    chord = np.linspace(ascending[0], ascending[-1], len(ascending))
+    return int((chord - ascending).argmax())
+
+
+def _counts(space: Space) -> list[int]:
+    return [count for count in COUNTS if count <= len(space.fit) // 4]
+
+
+def _checked(k: int, space: Space) -> int:
+    if not 2 <= k <= len(space.fit):
+        raise UserError(f"the number of clusters must be from 2 to the {len(space.fit)} samples, not {k}")
+    return k
+
+
+def _at_the_edge(best: Row, rows: Sequence[Row]) -> str:
+    return ", and the largest that was tried" if best is rows[-1] else ""

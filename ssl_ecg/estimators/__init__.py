@@ -1,0 +1,1 @@
+"""Arrays in, models out: linear probe, kNN, PCA, samples of patients."""

@@ -1,0 +1,5 @@
+"""Fine-tune a pretrained encoder on labels."""
+
+from ssl_ecg.finetune.command import finetune, main
+
+__all__ = ["finetune", "main"]

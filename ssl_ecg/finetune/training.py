@@ -1,0 +1,216 @@
+"""Fine-tuning: an encoder and a linear head, trained together on labels."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.loggers import Logger
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
+
+from augmentations import Views
+from ssl_ecg.data.batches import Batch
+from ssl_ecg.data.module import TrainingWindows
+from ssl_ecg.data.randomness import generator
+from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.encoders import Encoder
+from ssl_ecg.errors import CheckpointError
+from ssl_ecg.estimators.probes import AffineProbe
+from ssl_ecg.files import ensure_writable
+from ssl_ecg.methods.base import Trained, in_fp32
+from ssl_ecg.metrics.scores import auroc
+from ssl_ecg.optimisers import Optimiser
+from ssl_ecg.training.embedding import embed
+from ssl_ecg.training.fit import train
+from ssl_ecg.training.processes import of_first
+from ssl_ecg.training.resume import write_state
+from ssl_ecg.training.settings import TrainerSettings
+
+
+class Classifier(Trained):
+    """An encoder with a linear head, trained on labelled windows.
+
+    Where classes exclude each other, a class-balanced cross-entropy, as the linear probe's; else a binary
+    cross-entropy for each class.
+
+    The learning rate falls from layer to layer towards the signal: the head has all of it, the encoder's last layer
+    `layer_decay` of it, the one before that `layer_decay` of that, and so on (Clark et al. 2020,
+    https://arxiv.org/abs/2003.10555; Bao et al. 2022, https://arxiv.org/abs/2106.08254). Early layers, which found out
+    what is common to all ECG, change the least.
+
+    Args:
+        encoder: trained in place.
+        targets: of the windows that are drawn from, shape (n, K).
+        multilabel: whether a window may belong to several classes.
+        optimiser: how it is trained.
+        layer_decay: of the learning rate from a layer to the one before it; 1 is one rate for all.
+        views: changes training windows as the first of its views is changed; None leaves them.
+    """
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        targets: NDArray[np.bool_],
+        *,
+        multilabel: bool,
+        optimiser: Optimiser | None = None,
+        layer_decay: float = 1.0,
+        views: Views | None = None,
+    ) -> None:
+        super().__init__(encoder.requires_grad_(True), optimiser)
+        self.head = nn.Linear(encoder.dim, targets.shape[1])
+        self.multilabel, self.layer_decay, self.views = multilabel, layer_decay, views
+        counts = torch.from_numpy(targets.sum(axis=0))
+        there = counts > 0
+        # Not saved with the run: they follow from the data.
+        self.register_buffer("targets", torch.from_numpy(targets), persistent=False)
+        self.register_buffer("weight", there / (there.sum() * counts.clamp_min(1)) * len(targets), persistent=False)
+        self.train()
+
+    targets: Tensor
+    weight: Tensor
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of windows: (B, C, T) -> (B, K)."""
+        logits: Tensor = self.head(self.encoder(x))
+        return logits
+
+    def start_head(self, probe: AffineProbe) -> None:
+        """Begin with the head of a linear probe on the encoder's embeddings.
+
+        A random head's first gradients distort what pretraining found (Kumar et al. 2022,
+        https://arxiv.org/abs/2202.10054).
+        """
+        weight = (probe.coefficients / probe.scale[:, None]).T
+        with torch.no_grad():
+            self.head.weight.copy_(torch.from_numpy(weight))
+            self.head.bias.copy_(torch.from_numpy(probe.intercept - weight @ probe.mean))
+
+    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy of logits (B, K) and targets (B, K)."""
+        if self.multilabel:
+            return binary_cross_entropy_with_logits(logits, targets.float())
+        y = targets.int().argmax(dim=1)
+        return (cross_entropy(logits, y, reduction="none") * self.weight[y]).mean()
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step of Lightning's loop."""
+        assert batch.row is not None
+        x, targets = batch.x, self.targets[batch.row.to(self.targets.device)]
+        if self.views is not None:
+            g = generator(self.seed, 7, self.global_step, self.global_rank, device=x.device)
+            x = self.views.augmentations(x, self.fs, g)
+        loss = in_fp32(lambda logits: self.loss(logits, targets), self(x))
+        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(x), sync_dist=True)
+        return loss
+
+    def shares(self) -> dict[nn.Parameter, float]:
+        """Layer-wise shares of the learning rate; what is in no layer goes with the first."""
+        layers = self.encoder.layers()
+        found = {p: self.layer_decay ** max(1, len(layers)) for p in self.encoder.parameters()}
+        for depth, layer in enumerate(reversed(layers), start=1):
+            found |= dict.fromkeys(layer.parameters(), self.layer_decay**depth)
+        return found
+
+    def probabilities(self, windows: WindowSet) -> NDArray[np.float64]:
+        """Probability of each class of windows, in evaluation mode, shape (n, K)."""
+        logits = embed(self, windows.batches(256)).double()
+        p: NDArray[np.float64] = (logits.sigmoid() if self.multilabel else logits.softmax(dim=1)).numpy()
+        return p
+
+
+class BestEpoch(Callback):
+    """Logs `val_auroc` after each epoch, and keeps the weights of the best one.
+
+    That is the macro AUROC over the classes that some validation windows have and others lack. A stopped run goes on
+    with the best it had.
+
+    Args:
+        folder: of the run; the weights are `best.ckpt` there.
+        windows: of validation patients.
+    """
+
+    def __init__(self, folder: Path, windows: WindowSet) -> None:
+        self.path = folder / "best.ckpt"
+        self.windows = windows
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Score the epoch."""
+        assert isinstance(pl_module, Classifier)
+        score = of_first(trainer, lambda: macro_auroc(self.windows.targets, pl_module.probabilities(self.windows)))
+        pl_module.log("val_auroc", score, prog_bar=True, sync_dist=True)
+        if score > self.score and trainer.is_global_zero:
+            state = {"module": pl_module.state_dict(), "epoch": trainer.current_epoch, "val_auroc": score}
+            write_state(self.path, state)
+
+    @property
+    def score(self) -> float:
+        """Of the best epoch so far."""
+        return float(self._read()["val_auroc"]) if self.path.exists() else -math.inf
+
+    def restore(self, module: Classifier) -> int:
+        """Put the best epoch's weights in place, and say which epoch it was, counted from 0."""
+        state = self._read()
+        module.load_state_dict(state["module"])
+        return int(state["epoch"])
+
+    def _read(self) -> dict[str, Any]:
+        try:
+            return dict(torch.load(self.path, map_location="cpu", weights_only=True))
+        except Exception as error:  # noqa: BLE001  (zip, pickle and torch each raise kinds of their own)
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise CheckpointError(
+                f"{self.path} cannot be read ({reason}): delete its folder to start this training over"
+            ) from None
+
+
+def macro_auroc(targets: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> float:
+    """Mean AUROC over the classes that some samples have and others lack.
+
+    Args:
+        targets: shape (n, K).
+        probabilities: shape (n, K).
+    """
+    areas = [auroc(t, p) for t, p in zip(targets.T, probabilities.T, strict=True)]
+    defined = [area for area in areas if not math.isnan(area)]
+    return sum(defined) / len(defined) if defined else math.nan
+
+
+def fine_tune(
+    classifier: Classifier,
+    learn: WindowSet,
+    validation: WindowSet,
+    folder: Path,
+    settings: TrainerSettings,
+    batch_size: int = 64,
+    logger: Logger | None = None,
+) -> tuple[list[dict[str, float]], int]:
+    """Train a classifier, going on from where it was stopped, and leave it with the weights of its best epoch.
+
+    Args:
+        classifier: trained in place.
+        learn: the windows to learn from, those its targets belong to.
+        validation: windows of the patients that choose the epoch.
+        folder: of this training; made if it is not there.
+        settings: of the trainer.
+        batch_size: windows per step and process; all of them where there are fewer.
+        logger: gets every metric besides.
+
+    Returns:
+        The metrics of each epoch, and the number of the best, counted from 0.
+
+    Raises:
+        UserError: as `train`.
+    """
+    ensure_writable(folder)
+    best = BestEpoch(folder, validation)
+    share = len(learn) // settings.devices
+    data = TrainingWindows(learn, max(1, min(batch_size, share)), seed=classifier.seed)
+    history = train(classifier, data, folder, settings, logger, [best])
+    return history, best.restore(classifier)

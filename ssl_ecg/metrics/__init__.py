@@ -1,0 +1,1 @@
+"""Arrays in, scores out: single- and multi-label scores, bootstrap over patients, folds."""

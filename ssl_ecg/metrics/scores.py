@@ -1,0 +1,227 @@
+"""Scores of a classifier from its labels and probabilities.
+
+Everything but the area under the ROC curve (AUROC) follows from a confusion matrix, so those functions
+take matrices of shape (..., K, K), rows true and columns predicted: a thousand bootstrap resamples are
+scored at once by the code that scores one test set.
+
+Two decision rules are reported side by side. The probabilities of a class-balanced classifier answer "which
+class, if all were equally common?"; their argmax finds the rare classes at the price of false alarms. The
+*prior-corrected* rule multiplies them by how common each class was in training before taking the argmax; it
+errs least often where the probabilities are right, and may never predict a class that is rare and hard.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg.errors import UserError
+from ssl_ecg.metrics.checks import check_labels, check_probabilities
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a classifier achieved on one test set.
+
+    Attributes:
+        classes: the K class names.
+        absent: classes the test set has no sample of.
+        confusion: shape (K, K), rows true, columns predicted by argmax of the probabilities.
+        confusion_prior: the same for the prior-corrected rule, where priors were given.
+        values: every score by name, as `named_scores` builds them.
+    """
+
+    classes: tuple[str, ...]
+    absent: tuple[str, ...]
+    confusion: NDArray[np.int64]
+    confusion_prior: NDArray[np.int64] | None
+    values: dict[str, float]
+
+
+def score(
+    y: NDArray[np.integer[Any]],
+    probabilities: NDArray[np.floating[Any]],
+    classes: Sequence[str],
+    *,
+    priors: NDArray[np.floating[Any]] | None = None,
+    subsets: Sequence[Sequence[str]] = (),
+    chosen: NDArray[np.bool_] | None = None,
+) -> Scores:
+    """Score probabilities against the truth.
+
+    Args:
+        y: true class indices, shape (n,).
+        probabilities: of a class-balanced classifier, shape (n, K).
+        classes: the K class names.
+        priors: how common each class was in training, shape (K,); adds the prior-corrected rule.
+        subsets: groups of classes to also average the F1 over, such as `[("N", "S", "V")]`.
+        chosen: which classes have scores and are averaged over, shape (K,); those the test set has by default.
+
+    Raises:
+        UserError: for labels, probabilities, priors or subsets that do not fit the classes.
+    """
+    k = len(classes)
+    y = check_labels(y, len(y), k)
+    p = check_probabilities(probabilities, len(y), k)
+    matrices = [confusion_matrix(y, decide(p, rule), k) for rule in rules(priors, k)]
+    areas = np.array([auroc(y == i, p[:, i]) for i in range(k)])
+    values = named_scores(matrices, areas, classes, present(y, k) if chosen is None else chosen, subsets)
+    return Scores(
+        classes=tuple(classes),
+        absent=tuple(name for name, there in zip(classes, present(y, k), strict=True) if not there),
+        confusion=matrices[0],
+        confusion_prior=matrices[1] if len(matrices) > 1 else None,
+        values={name: float(value) for name, value in values.items()},
+    )
+
+
+def named_scores(
+    matrices: Sequence[NDArray[Any]],
+    areas: Array,
+    classes: Sequence[str],
+    chosen: NDArray[np.bool_],
+    subsets: Sequence[Sequence[str]] = (),
+) -> dict[str, Array]:
+    """All scores by name, for one test set or a whole batch of resampled ones.
+
+    `macro_auroc`; `auroc_<class>`; then for argmax `macro_f1`, `macro_f1_<subset>`, `sensitivity_<class>`,
+    `ppv_<class>` and `f1_<class>`; then the same with the prefix `prior_` for the prior-corrected rule.
+    What is undefined is NaN, and so is every average over it.
+
+    Args:
+        matrices: confusion matrices of the rules, each (..., K, K).
+        areas: AUROC of each class, shape (..., K).
+        classes: the K class names.
+        chosen: which classes have scores and are averaged over, shape (K,).
+        subsets: groups of classes to also average the F1 over.
+
+    Raises:
+        UserError: if a subset names an unknown class.
+    """
+    members = {f"macro_f1_{''.join(subset)}": _members(subset, classes) & chosen for subset in subsets}
+    found = {"macro_auroc": _mean(areas, chosen)}
+    found |= {f"auroc_{name}": areas[..., i] for i, name in enumerate(classes) if chosen[i]}
+    for prefix, matrix in zip(("", "prior_"), matrices, strict=False):
+        per_class = f1(matrix)
+        found[f"{prefix}macro_f1"] = _mean(per_class, chosen)
+        found |= {f"{prefix}{name}": _mean(per_class, mine) for name, mine in members.items()}
+        columns = {"sensitivity": sensitivity(matrix), "ppv": ppv(matrix), "f1": per_class}
+        for i in np.flatnonzero(chosen).tolist():
+            found |= {f"{prefix}{what}_{classes[i]}": column[..., i] for what, column in columns.items()}
+    return found
+
+
+def mean_defined(values: Array, axis: int = 0) -> Array:
+    """Mean along an axis of what is defined; NaN where nothing is, without numpy's warning."""
+    defined = (~np.isnan(values)).sum(axis=axis)
+    return np.where(defined > 0, np.nansum(values, axis=axis) / np.maximum(defined, 1), np.nan)
+
+
+def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> float:
+    """Area under the ROC curve: how often a positive scores above a negative, ties counting half.
+
+    Args:
+        positive: which samples belong to the class, shape (n,).
+        scores: more means likelier, shape (n,).
+
+    Returns:
+        NaN if all samples are positive or none is.
+    """
+    negatives = np.sort(scores[~positive])
+    positives = scores[positive]
+    if not len(negatives) or not len(positives):
+        return float("nan")
+    below = np.searchsorted(negatives, positives, side="left").mean()
+    not_above = np.searchsorted(negatives, positives, side="right").mean()
+    return float((below + not_above) / 2 / len(negatives))
+
+
+def rules(priors: NDArray[np.floating[Any]] | None, n_classes: int) -> list[Array]:
+    """What each decision rule multiplies the probabilities with: ones, then the priors where given.
+
+    Raises:
+        UserError: unless the priors are K numbers, none negative, not all zero.
+    """
+    ones = np.ones(n_classes)
+    if priors is None:
+        return [ones]
+    given = np.asarray(priors, dtype=np.float64)
+    if given.shape != (n_classes,) or not (given >= 0).all() or not given.sum() > 0:
+        raise UserError(f"expected {n_classes} class priors, none negative, got {given.tolist()}")
+    return [ones, given]
+
+
+def decide(probabilities: Array, priors: Array) -> NDArray[np.int64]:
+    """The likeliest class of each sample once its probabilities are multiplied by the priors, shape (n,)."""
+    return np.asarray((probabilities * priors).argmax(axis=1), dtype=np.int64)
+
+
+def prior_corrected(probabilities: Array, priors: Array) -> Array:
+    """Class-balanced probabilities turned into those under the priors, shape (n, K).
+
+    Saerens, Latinne & Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities",
+    Neural Computation 2002.
+    """
+    joint = probabilities * priors
+    return np.asarray(joint / joint.sum(axis=1, keepdims=True))
+
+
+def present(y: NDArray[np.int64], n_classes: int) -> NDArray[np.bool_]:
+    """Which classes occur, shape (K,)."""
+    return np.bincount(y, minlength=n_classes) > 0
+
+
+def confusion_matrix(y: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
+    """Counts of samples by true (row) and predicted (column) class, shape (K, K)."""
+    return np.bincount(y * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def sensitivity(confusion: NDArray[Any]) -> Array:
+    """Share of each class that was found (recall), shape (..., K); NaN for a class without samples."""
+    return _ratio(_hits(confusion), confusion.sum(axis=-1))
+
+
+def ppv(confusion: NDArray[Any]) -> Array:
+    """Share of each class's predictions that were right (precision), shape (..., K); NaN if it has none."""
+    return _ratio(_hits(confusion), confusion.sum(axis=-2))
+
+
+def f1(confusion: NDArray[Any]) -> Array:
+    """Harmonic mean of sensitivity and PPV, shape (..., K).
+
+    0 for a class that was never predicted, NaN for a class without samples, whatever was predicted.
+    """
+    return f1_of(_hits(confusion), confusion.sum(axis=-1), confusion.sum(axis=-2))
+
+
+def f1_of(hits: NDArray[Any], true: NDArray[Any], predicted: NDArray[Any]) -> Array:
+    """F1 from how many samples of a class were found, are there and were predicted; NaN where none is there."""
+    return np.where(true > 0, _ratio(2 * hits, true + predicted), np.nan)
+
+
+def _hits(confusion: NDArray[Any]) -> NDArray[Any]:
+    return np.diagonal(confusion, axis1=-2, axis2=-1)
+
+
+def _ratio(part: NDArray[Any], whole: NDArray[Any]) -> Array:
+    return np.where(whole > 0, part / np.maximum(whole, 1), np.nan)
+
+
+def _mean(per_class: Array, chosen: NDArray[np.bool_]) -> Array:
+    """Mean over the chosen classes, shape (...)."""
+    if not chosen.any():
+        return np.full(per_class.shape[:-1], np.nan)
+    return np.asarray(per_class[..., chosen].mean(axis=-1))
+
+
+def _members(subset: Sequence[str], classes: Sequence[str]) -> NDArray[np.bool_]:
+    unknown = [name for name in subset if name not in classes]
+    if unknown:
+        raise UserError(f"unknown classes {unknown} in a subset; the classes are {list(classes)}")
+    return np.array([name in subset for name in classes])

@@ -1,0 +1,209 @@
+"""`python -m ssl_ecg.prepare`: read a data set once, and keep what every later command starts from."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from ssl_ecg import cli
+from ssl_ecg.cli.line import chosen, command_line
+from ssl_ecg.cli.settings import closest, find_class, known, settings_of
+from ssl_ecg.data.sources import Prepared, Source
+from ssl_ecg.preprocessing import Preprocessing
+
+if TYPE_CHECKING:
+    from ssl_ecg.data.store import Store
+
+DEFAULTS = Path(__file__).parent / "defaults.yaml"
+"""What a recipe of `pretrain` starts from."""
+
+ALL = "all that the data set has"
+"""In place of the leads: those that all of its recordings have."""
+
+
+def prepare(
+    data: Source,
+    preprocessing: Preprocessing,
+    *,
+    limit: int | None = None,
+    strict: bool = False,
+    workers: int = 0,
+    again: bool = False,
+    stream: str | None = None,
+    cache: str | None = None,
+    config: dict[str, Any] | None = None,
+) -> Store:
+    """Read a data set once, filter and resample it, and keep it as the store that pretrain and probe start from.
+
+    The data set comes first, by its name. An option that is none of the command's own is one of the data set
+    (`--root` for `--data.root`) or, if it has none of that name, of the preprocessing (`--highpass` for
+    `--preprocessing.highpass`).
+
+    Killed at any moment, the same command goes on. A recording that cannot be used is left out and reported,
+    unless a published protocol needs it. Ends with a summary of what is there, also as summary.json and
+    summary.png in the store's folder; given again, does nothing but show it.
+
+    A file for --config may be a recipe of pretrain: what it says of the data is taken, so that just what will be
+    read is prepared.
+
+    Examples:
+        python -m ssl_ecg.prepare PTBXL --root data/ptb-xl --rate 500 --fs 250
+        python -m ssl_ecg.prepare WFDBFolder --root my/recordings --labels my/labels.csv --leads I,II
+        python -m ssl_ecg.prepare --config experiments/recipes/simclr_mitbih.yaml --root data/mitdb
+
+    Args:
+        data: the data set.
+        preprocessing: how a raw recording becomes what the encoder sees.
+        limit: the first so many recordings only, as a store of its own.
+        strict: stop at a recording that cannot be used.
+        workers: processes; 0 for one per core.
+        again: make the store anew.
+        stream: a folder, or an address such as s3://bucket/prefix, to write the store to for other machines.
+        cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
+        config: all settings as plain values, for the next command's line; the command line gives it.
+
+    Returns:
+        The store.
+
+    Raises:
+        UserError: for data, settings or a folder that cannot be used.
+    """
+    from ssl_ecg.data.build import build, find
+    from ssl_ecg.prepare.report import print_summary, summarise, write_summary
+
+    name = type(data).__name__
+    data.ensure(limit)
+    if preprocessing.leads == (ALL,):
+        preprocessing = replace(preprocessing, leads=data.leads)
+    there = not again and (isinstance(data, Prepared) or find(data, preprocessing, cache, limit) is not None)
+    started = time.perf_counter()
+    store = build(
+        data,
+        preprocessing,
+        cache,
+        limit=limit,
+        strict=strict or None,
+        workers=workers,
+        again=again,
+        progress=f"preparing {name}",
+    )
+    seconds = time.perf_counter() - started
+    if there:
+        print(f"{store.path} is prepared already: nothing to do.", file=sys.stderr)
+    summary = summarise(store)
+    write_summary(store, summary)
+    if stream:
+        from ssl_ecg.data.progress import track
+        from ssl_ecg.data.streaming import export
+
+        export(store, stream, progress=lambda blocks, n: track(blocks, n, f"writing to {stream}"))
+    print_summary(summary)
+    if not there:
+        print(f"took        {seconds:.1f} s, {len(store.records) / seconds:,.0f} records/s")
+    print(f"store       {store.path}")
+    print(f"picture     {store.path / 'summary.png'}")
+    if stream:
+        print(f"streamed    {stream}")
+    part = str(store.path) if limit is not None else None
+    print(f"next        {_next(data, preprocessing, stream or part, cache, config or {})}")
+    return store
+
+
+def _next(
+    data: Source, preprocessing: Preprocessing, place: str | None, cache: str | None, config: Mapping[str, Any]
+) -> str:
+    """The command that pretrains on just this store; `place` is its own, where no source would lead to it."""
+    source = config.get("data", {"class_path": f"{type(data).__module__}.{type(data).__qualname__}"})
+    options = {"data": "Prepared", "data.path": place} if place else chosen("data", Source, source)
+    usual = Preprocessing()
+    how = {option: value for option, value in vars(preprocessing).items() if value != getattr(usual, option)}
+    how = {"fs": preprocessing.fs, "leads": preprocessing.leads} | how
+    options |= {f"preprocessing.{option}": value for option, value in how.items()}
+    if cache is not None and place is None:
+        options["cache"] = cache
+    return command_line("pretrain", **options)
+
+
+def _in_full(argv: Sequence[str], source: str | None) -> list[str]:
+    """The command line with every option's full name.
+
+    Args:
+        argv: as it was given.
+        source: name of the data set where the line has none.
+
+    Raises:
+        UsageError: for an option that nobody has, or no data set.
+    """
+    line = list(argv)
+    if line and not line[0].startswith("-"):
+        line.insert(0, "--data")
+    if {"--help", "-h"} & set(line):
+        return line
+    named = [word for option, word in pairwise(line) if option == "--data"]
+    named += [word.removeprefix("--data=") for word in line if word.startswith("--data=")]
+    source = named[-1] if named else source
+    if source is None:
+        raise cli.UsageError(f"name the data set: one of {', '.join(known(Source))}")
+    found = find_class(source, Source, "--data")
+    owners = {"": [*settings_of(prepare), "config", "print_config"]}
+    owners |= {"data.": [*settings_of(found)], "preprocessing.": [*settings_of(Preprocessing)]}
+    for i, word in enumerate(line):
+        if word.startswith("--"):
+            option = word[2:].partition("=")[0].partition(".")[0].replace("-", "_")
+            owner = next((prefix for prefix, names in owners.items() if option in names), None)
+            if owner is None:
+                near = closest(option, [name for names in owners.values() for name in names])
+                hint = f"; did you mean --{near}?" if near else ""
+                raise cli.UsageError(f"there is no option --{option} for {found.__name__}{hint}")
+            line[i] = f"--{owner}{word[2:]}"
+    return line
+
+
+def _without_config(argv: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The command line without its `--config FILE`, and those files."""
+    line, files = list(argv), []
+    while at := next((i for i, word in enumerate(line, 1) if word.partition("=")[0] == "--config"), 0):
+        _, equals, file = line[at - 1].partition("=")
+        if not equals and at < len(line) and not line[at].startswith("--"):
+            file = line.pop(at)
+        if not file:
+            raise cli.UsageError("--config needs a file")
+        files.append(file)
+        del line[at - 1]
+    return line, files
+
+
+def _starting_point(files: Sequence[str]) -> dict[str, Any]:
+    """What the command line adds to: the leads of the data set, or what `pretrain` would start from with recipes."""
+    if not files:
+        return {"preprocessing": {"leads": [ALL]}}
+    settings: dict[str, Any] = {}
+    for file in (str(DEFAULTS), *files):
+        try:
+            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+            raise cli.UsageError(f"--config: cannot read {file} ({error})") from None
+        if not isinstance(content, dict):
+            raise cli.UsageError(f"--config: {file} holds no settings, NAME: VALUE a line")
+        mine = {name: value for name, value in content.items() if name.partition(".")[0] in settings_of(prepare)}
+        how = {**settings.get("preprocessing", {}), **mine.get("preprocessing", {})}
+        settings |= {**mine, "preprocessing": how}
+    return settings
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line."""
+    with cli.reporting_errors():
+        line, files = _without_config(sys.argv[1:] if argv is None else argv)
+        start = _starting_point(files)
+        data = start.get("data")
+        named = data.get("class_path") if isinstance(data, dict) else data
+        parsed = cli.parse(prepare, _in_full(line, named), defaults=start)
+        prepare(**parsed.instantiate())

@@ -1,0 +1,205 @@
+"""What every result stands beside: the pretrained encoder, and what does without pretraining."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ssl_ecg.data.progress import track
+from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.encoders import Encoder
+from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
+from ssl_ecg.study.hand import beat_features, record_features
+from ssl_ecg.study.minirocket import MiniRocket, fit_minirocket, minirocket_available, require_minirocket
+from ssl_ecg.study.study import Study
+from ssl_ecg.training.embedding import embed
+
+Features = NDArray[np.float32]
+
+PRETRAINED, UNTRAINED = "pretrained", "untrained"
+WITH_RR = " + RR"  # ends the name of what reads the rhythm, too
+
+_BATCH = 1024
+_FIT_ON = 20_000  # windows, evenly spaced: more do not move 64 principal components
+_COMPONENTS = 512  # of MiniRocket's 10,000 features, where they would take gigabytes
+
+
+class System(ABC):
+    """Something that turns windows into features; what it fits, it fits on the train windows, without labels.
+
+    Attributes:
+        name: what it is called in every table.
+        fitted: whether it fits anything: if not, features of a window are the same whoever is trained on.
+    """
+
+    name: str
+    fitted: bool = False
+
+    @abstractmethod
+    def features(self, windows: WindowSet) -> Features:
+        """Features of windows, shape (n, D)."""
+
+
+class Frozen(System):
+    """An encoder that is not trained further.
+
+    Args:
+        name: what it is called.
+        encoder: maps (B, C, T) to (B, D).
+    """
+
+    def __init__(self, name: str, encoder: Encoder) -> None:
+        self.name, self.encoder = name, encoder
+
+    def features(self, windows: WindowSet) -> Features:
+        """Embeddings, shape (n, D)."""
+        batches = track(windows.batches(_BATCH), -(-len(windows) // _BATCH), f"embedding, {self.name}")
+        return embed(self.encoder, batches).numpy()
+
+
+class RawPCA(System):
+    """Principal components of the windows themselves.
+
+    Args:
+        train: windows whose components are meant.
+        components: how many.
+    """
+
+    name = "raw PCA"
+    fitted = True
+
+    def __init__(self, train: WindowSet, components: int = 64) -> None:
+        self._train, self._components = train, components
+
+    @cached_property
+    def _fitted(self) -> PrincipalComponents:
+        return fit_pca(_some(self._train), self._components)
+
+    def features(self, windows: WindowSet) -> Features:
+        """Projections, shape (n, components)."""
+        return np.concatenate([self._fitted(x.numpy()) for x in windows.batches(_BATCH)])
+
+
+class Rhythm(System):
+    """Four causal RR features of each beat, and nothing of its shape.
+
+    Args:
+        rhythm: of every beat of the store, shape (beats, 4).
+    """
+
+    name = "RR alone"
+
+    def __init__(self, rhythm: Features) -> None:
+        self._rhythm = rhythm
+
+    def features(self, windows: WindowSet) -> Features:
+        """Those of the beat at each window's centre, shape (n, 4)."""
+        mine: Features = self._rhythm[windows.index.beat.numpy()]
+        return mine
+
+
+class HandFeatures(System):
+    """What cardiology measures, from windows in mV where the recordings have it: see `evaluation.hand`.
+
+    Args:
+        beats: whether a window holds one beat, at its centre; else it is a whole recording.
+    """
+
+    name = "hand features"
+
+    def __init__(self, beats: bool) -> None:
+        self._of = beat_features if beats else record_features
+
+    def features(self, windows: WindowSet) -> Features:
+        """Measurements, shape (n, D)."""
+        fs = windows.preprocessing.fs
+        batches = track(windows.conditioned(_BATCH), -(-len(windows) // _BATCH), self.name)
+        return np.concatenate([self._of(x.numpy(), fs) for x in batches])
+
+
+class MiniRocketFeatures(System):
+    """Random convolutions, the strongest features that learn nothing: see `evaluation.minirocket`.
+
+    Of more than 20,000 train windows, such as beats, 512 principal components of the features are taken.
+
+    Args:
+        train: windows whose quantiles its biases come from.
+        seed: of its kernels.
+    """
+
+    name = "MiniRocket"
+    fitted = True
+
+    def __init__(self, train: WindowSet, seed: int = 0) -> None:
+        self._train, self._seed = train, seed
+
+    @cached_property
+    def _fitted(self) -> MiniRocket:
+        reduced = _COMPONENTS if len(self._train) > _FIT_ON else None
+        return fit_minirocket(_some(self._train), seed=self._seed, components=reduced)
+
+    def features(self, windows: WindowSet) -> Features:
+        """Shares of positive values, shape (n, 9,996 or 512)."""
+        batches = track(windows.batches(_BATCH), -(-len(windows) // _BATCH), self.name)
+        return np.concatenate([self._fitted.transform(x.numpy()) for x in batches])
+
+
+def systems(study: Study, *, components: int = 64, seed: int = 0, beside: Sequence[str] | None = None) -> list[System]:
+    """Every system a study can be run with, the pretrained encoder first.
+
+    MiniRocket is there if aeon is installed, RR where beats have classes.
+
+    Args:
+        study: the encoder and the data set.
+        components: of the raw signal's PCA.
+        seed: of the untrained encoder's weights and MiniRocket's kernels.
+        beside: names of those that are wanted beside the pretrained encoder; all by default.
+
+    Raises:
+        UserError: for a name of what this study cannot be run with.
+    """
+    check_names(beside)
+    found: list[System] = [Frozen(UNTRAINED, untrained(study.encoder.encoder, seed)), RawPCA(study.train, components)]
+    if study.rhythm is not None:
+        found.append(Rhythm(study.rhythm))
+    found.append(HandFeatures(study.data.task == "beat"))
+    if minirocket_available():
+        found.append(MiniRocketFeatures(study.train, seed))
+    if missing := set(beside or ()) - {system.name for system in found}:
+        raise UserError(f"{', '.join(missing)} cannot stand beside: the classes of {study.name} are not those of beats")
+    wanted = [system for system in found if beside is None or system.name in beside]
+    return [Frozen(PRETRAINED, study.encoder.encoder), *wanted]
+
+
+def check_names(beside: Sequence[str] | None) -> None:
+    """Refuse names of systems that are none, or not installed, before any work is done.
+
+    Raises:
+        UserError: naming them and what there is.
+    """
+    known = [UNTRAINED, RawPCA.name, Rhythm.name, HandFeatures.name, MiniRocketFeatures.name]
+    if unknown := [name for name in beside or () if name not in known]:
+        raise UserError(f"nothing called {', '.join(unknown)} can stand beside; there is {', '.join(known)}")
+    if beside and MiniRocketFeatures.name in beside:
+        require_minirocket()
+
+
+def untrained(encoder: Encoder, seed: int) -> Encoder:
+    """The same architecture with fresh weights, in evaluation mode."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        fresh = type(encoder)(**encoder.arguments)
+    return fresh.eval()
+
+
+def _some(train: WindowSet) -> NDArray[Any]:
+    rows = torch.linspace(0, len(train) - 1, min(len(train), _FIT_ON)).round().long()
+    x: NDArray[Any] = train.load(rows).numpy()
+    return x

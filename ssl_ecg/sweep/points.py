@@ -1,0 +1,89 @@
+"""A sweep's cells as tables and curves want them: one point for each share of the labels, and pairs of systems."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from ssl_ecg.metrics.bootstrap import Difference, Resampled, difference, seed_mean
+from ssl_ecg.study.systems import PRETRAINED
+from ssl_ecg.sweep.cells import Cell
+
+SCORE = "macro_auroc"
+
+
+@dataclass(frozen=True)
+class Point:
+    """One system with one share of the labels.
+
+    Attributes:
+        fraction: of the patients.
+        patients: who gave labels, mean over the draws.
+        samples: how many windows of theirs there are, mean over the draws.
+        mean: the test scores' mean over the draws, also inside every resample.
+        values: test macro AUROC of each draw.
+        spread: their standard deviation; NaN for a single draw.
+    """
+
+    fraction: float
+    patients: float
+    samples: float
+    mean: Resampled
+    values: tuple[float, ...]
+    spread: float
+
+    @property
+    def share(self) -> str:
+        """Such as `10 %`."""
+        return share_of(self.fraction)
+
+
+def share_of(fraction: float) -> str:
+    """A fraction as tables name it, such as `10 %`."""
+    return f"{100 * fraction:g} %"
+
+
+def points_of(cell: Cell) -> list[Point]:
+    """A cell's draws gathered by share of the labels, ascending."""
+    found = []
+    for fraction in dict.fromkeys(draw.fraction for draw in cell.draws):
+        mine = [i for i, draw in enumerate(cell.draws) if draw.fraction == fraction]
+        values = tuple(cell.draws[i].test[SCORE] for i in mine)
+        found.append(
+            Point(
+                fraction,
+                float(np.mean([cell.draws[i].patients for i in mine])),
+                float(np.mean([cell.draws[i].samples for i in mine])),
+                seed_mean([cell.resampled[i] for i in mine]),
+                values,
+                float(np.std(values, ddof=1)) if len(values) > 1 else float("nan"),
+            )
+        )
+    return found
+
+
+def titled(cells: Sequence[Cell]) -> dict[str, dict[str, Cell]]:
+    """The cells of each task by what tables call them: a checkpoint's name, or a baseline's.
+
+    A baseline that differs between checkpoints (another architecture, another preprocessing) has theirs beside it.
+    """
+    tasks: dict[str, dict[str, Cell]] = {}
+    for cell in cells:
+        several = sum(c.task == cell.task and c.system == cell.system for c in cells) > 1
+        title = f"{cell.system} ({', '.join(cell.checkpoints)})" if several else cell.system
+        tasks.setdefault(cell.task, {})[cell.checkpoints[0] if cell.system == PRETRAINED else title] = cell
+    return tasks
+
+
+def versus(task: Mapping[str, Cell], title: str) -> dict[str, dict[str, Difference]]:
+    """A checkpoint minus each of its baselines, by baseline and share, paired over patients and draws."""
+    mine = task[title]
+    found: dict[str, dict[str, Difference]] = {}
+    for name, other in task.items():
+        both_pretrained = mine.system == other.system
+        if mine.system == PRETRAINED and not both_pretrained and set(mine.checkpoints) & set(other.checkpoints):
+            pairs = zip(points_of(mine), points_of(other), strict=True)
+            found[name] = {a.share: difference(a.mean, b.mean)[SCORE] for a, b in pairs}
+    return found

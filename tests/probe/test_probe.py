@@ -1,0 +1,261 @@
+"""The probe command on real and simulated ECG: baselines beside it, intervals, no leak."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from checkpoints import fresh_checkpoint
+
+from ssl_ecg import pretrain, probe
+from ssl_ecg.checkpoint import load_encoder
+from ssl_ecg.data.build import build
+from ssl_ecg.data.sources import MITBIH, Simulated
+from ssl_ecg.data.sources.mitbih import DS2
+from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import BeatCentred, PeakCentred
+from ssl_ecg.errors import DataError
+from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.study import guard, open_study
+from ssl_ecg.study.rhythm import rr_features
+from ssl_ecg.study.study import rhythm_of
+
+SIMULATED = Preprocessing(leads=("I", "II"), window=5.0)
+FEW = "--beside=untrained,raw PCA"
+
+
+@pytest.fixture(scope="module")
+def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("probe")
+
+
+@pytest.fixture(scope="module")
+def simulated(here: Path) -> Path:
+    pretrain.main(
+        [
+            "--data.patients=80",
+            "--data.records_per_patient=3",
+            "--method.encoder.width=4",
+            "--method.encoder.stages=2",
+            "--batch_size=16",
+            "--trainer.max_epochs=1",
+            f"--out={here}/runs",
+            f"--cache={here}/cache",
+            "--name=simulated",
+        ]
+    )
+    return here / "runs" / "simulated"
+
+
+def test_whole_records_are_probed(simulated: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = [str(simulated), "--data=Simulated", "--data.patients=80", "--data.records_per_patient=3"]
+    probe.main([*arguments, f"--cache={here}/cache", "--resamples=50"])
+    out = capsys.readouterr().out
+    assert "inductive: no test patient was in pretraining" in out
+    assert "simulated ECG (no heart was involved)" in out
+    folder = simulated / "probe-simulated"
+    results = json.loads((folder / "results.json").read_text())
+    assert list(results["systems"])[:4] == ["pretrained", "untrained", "raw PCA", "hand features"]
+    assert set(list(results["systems"])[4:]) <= {"MiniRocket"}  # if aeon is installed
+    for score in results["systems"]["pretrained"]["scores"].values():
+        assert (score["low"] is None) == (score["undefined"] > 25)
+        assert score["low"] is None or score["low"] <= score["value"] <= score["high"]
+    table = pd.read_csv(folder / "results.csv")
+    assert set(table["system"]) == set(results["systems"])
+    for figure in ("confusion.png", "map.png", "scores.png"):
+        assert (folder / figure).stat().st_size > 5000
+
+
+def test_validation_never_looks_at_the_test_set(
+    simulated: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ssl_ecg.study.benchmark.Benchmark.score", lambda *_: pytest.fail("scored the test set"))
+    arguments = [str(simulated), "--data=Simulated", "--data.patients=80", "--data.records_per_patient=3"]
+    probe.main([*arguments, f"--cache={here}/cache", "--validate", FEW])
+    out = capsys.readouterr().out
+    assert "The test set was not touched" in out
+    assert "Inductive: judged by 16 train patients who were not in pretraining" in out
+    assert "pretrained" in json.loads((simulated / "probe-simulated" / "validation.json").read_text())["systems"]
+
+
+def test_validation_refuses_judges_whose_labels_the_encoder_knows(
+    here: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    everybody = tuple(("Simulated", f"p{i:05d}") for i in range(80))
+    plain = fresh_checkpoint(tmp_path / "plain", SIMULATED)
+    source = Simulated(patients=80, records_per_patient=3)
+    train = sorted(set(open_study(plain, source, f"{here}/cache").train.patient.tolist()))
+    arguments = ["--data=Simulated", "--data.patients=80", "--data.records_per_patient=3", f"--cache={here}/cache"]
+    for number, known in enumerate((train, train[:-20])):
+        who = tuple(pair for pair in everybody if pair[1] in known)
+        taught = fresh_checkpoint(tmp_path / str(number), SIMULATED, seen=who, taught=who)
+        if known == train:
+            with pytest.raises(SystemExit):
+                probe.main([str(taught), *arguments, "--validate", FEW])
+            assert f"fine-tuned on the labels of {len(train)} of the {len(train)} patients" in capsys.readouterr().err
+        else:  # others judge
+            probe.main([str(taught), *arguments, "--validate", FEW])
+            assert "Inductive: judged by 20 train patients" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("setting", ["components", "resamples"])
+def test_bad_settings_are_said_before_any_work(
+    setting: str, simulated: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ssl_ecg.probe.command.open_study", lambda *_: pytest.fail("long work was begun"))
+    with pytest.raises(SystemExit):
+        probe.main([str(simulated), "--data=Simulated", f"--{setting}=0"])
+    assert f"{setting} must be at least 1, not 0" in capsys.readouterr().err
+
+
+class Side(NamedTuple):
+    """As much of a `WindowSet` as the guard asks for."""
+
+    patient: np.ndarray
+    split: np.ndarray | None = None
+    store: SimpleNamespace = SimpleNamespace(cohort="Any", meta={"covers": []})
+
+    def where(self, mask: np.ndarray) -> Side:
+        return Side(self.patient[mask])
+
+
+def test_with_few_unseen_patients_all_judge_and_it_is_said() -> None:
+    side = Side(np.array(["a", "a", *"bcdefg"]))
+    encoder = SimpleNamespace(saw=lambda cohort, patients, covers: [p for p in patients if p in seen])
+    seen = ["a", "b"]
+    assert guard.unseen_by(encoder, side).tolist() == [False] * 3 + [True] * 5
+    assert probe._validated(guard.unseen_by(encoder, side), side).startswith("inductive: judged by 5")
+    seen = ["a", "b", "c"]
+    assert guard.unseen_by(encoder, side) is None
+    assert "transductive" in probe._validated(None, side)
+
+
+def test_where_there_is_a_validation_split_its_unseen_patients_judge() -> None:
+    side = Side(np.array([*"aabcdefghij"]), np.array(["train"] * 4 + ["val"] * 7))
+    encoder = SimpleNamespace(saw=lambda cohort, patients, covers: [p for p in patients if p in seen])
+    validation = guard.validation_of(side)
+    assert validation is not None
+    seen = ["a", "b", "d"]
+    assert guard.unseen_by(encoder, side, validation).tolist() == [False] * 5 + [True] * 6
+    assert guard.unseen_by(encoder, side).tolist() == [False] * 3 + [True] + [False] + [True] * 6
+    seen = ["d", "e", "f"]
+    assert guard.unseen_by(encoder, side, validation) is None
+    assert guard.validation_of(SimpleNamespace(split=np.array(["train", "train"]))) is None
+
+
+def test_test_patients_seen_in_pretraining_are_said(simulated: Path) -> None:
+    encoder = load_encoder(simulated)
+    assert guard.setting_of(["p00001"], Simulated()) == "transductive: 1 test patient(s) were in pretraining"
+    assert encoder.saw("Simulated", ["p00000"]) == ["p00000"]
+    assert encoder.saw("MITBIH", ["p00000"]) == []
+
+
+def test_what_is_no_checkpoint_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        probe.main([str(tmp_path), "--data=Simulated"])
+    assert stop.value.code == 1
+    assert "is no checkpoint" in capsys.readouterr().err
+
+
+BESIDE = "--beside=untrained,raw PCA,RR alone"
+
+
+@pytest.fixture(scope="module")
+def mitbih_run(mitdb: Path, here: Path) -> Path:
+    recipe = Path(__file__).parents[2] / "experiments" / "recipes" / "simclr_mitbih.yaml"
+    pretrain.main(
+        [
+            f"--config={recipe}",
+            f"--data.root={mitdb}",
+            "--method.encoder.width=4",
+            "--windows=Sliding",
+            "--windows.stride=20",
+            "--batch_size=64",
+            "--trainer.max_epochs=1",
+            f"--out={here}/runs",
+            f"--cache={here}/cache",
+        ]
+    )
+    return here / "runs" / "simclr-mitbih"
+
+
+@pytest.mark.slow
+def test_beats_of_mit_bih_are_probed_by_the_protocol(mitbih_run: Path, mitdb: Path, here: Path) -> None:
+    probe.main([str(mitbih_run), "--data=MITBIH", f"--data.root={mitdb}", f"--cache={here}/cache", BESIDE])
+    results = json.loads((mitbih_run / "probe-mitbih" / "results.json").read_text())
+    systems = results["systems"]
+    pairs = [f"{name}{more}" for name in ("pretrained", "untrained", "raw PCA") for more in (" + RR", "")]
+    assert set(systems) == {*pairs, "RR alone"}
+    assert results["excluded"] == ["202"]
+    assert 49_500 < results["test_samples"] < 49_705
+    assert systems["RR alone"]["scores"]["macro_auroc"]["value"] == pytest.approx(0.888, abs=0.01)  # as published
+    assert "untrained + RR" in systems["pretrained + RR"]["versus"]
+    for score in ("macro_f1", "macro_f1_NSV", "sensitivity_S", "ppv_S", "sensitivity_V", "ppv_V"):
+        assert 0 <= systems["pretrained + RR"]["scores"][score]["value"] <= 1
+
+
+def test_the_patients_of_a_mit_bih_checkpoint_are_of_ds1(mitbih_run: Path) -> None:
+    encoder = load_encoder(mitbih_run)
+    assert encoder.saw("MITBIH", [record for record in DS2 if record != "202"]) == []
+    held_out = json.loads((mitbih_run / "results.json").read_text())["held_out"]
+    assert len(held_out) == 11
+    assert encoder.saw("MITBIH", held_out) == []
+
+
+def test_windows_rhythm_and_labels_belong_to_the_same_beat(mitdb: Path, here: Path) -> None:
+    p = Preprocessing(window=1.28, normalise="record")
+    source = MITBIH(str(mitdb))
+    store = build(source, p, here / "cache")
+    everything = WindowSet(store, p, BeatCentred().index(store, p.samples))
+    rhythm = rhythm_of(store)
+    recording = next(r for r in source.recordings() if r.record == "208")
+    assert recording.beats is not None
+    mine = everything.where(everything.record == "208")
+    rows = mine.index.beat.numpy() - int(
+        np.flatnonzero(store.records["record"].to_numpy()[store.beats["record"]] == "208")[0]
+    )
+    labels = recording.beats.labels[rows]
+    assert [source.classes[i] for i in mine.label] == labels.tolist()
+    wanted = rr_features(recording.beats.samples, 360)[rows]
+    np.testing.assert_array_equal(rhythm[mine.index.beat.numpy()], wanted)
+    centre = mine.index.start.numpy() + p.samples // 2
+    assert np.abs(centre - recording.beats.samples[rows] / 3.6).max() <= 0.5
+
+
+def test_detected_peaks_lie_on_annotated_beats(mitdb: Path, here: Path) -> None:
+    p = Preprocessing(window=1.28, normalise="record")
+    store = build(MITBIH(str(mitdb)), p, here / "cache")
+    found = PeakCentred().index(store, p.samples)
+    hits = beats = 0
+    for row in range(len(store.records)):
+        peaks = np.sort(found.start[found.record == row].numpy() + p.samples // 2)
+        mine = store.beats["r_peak"][store.beats["record"] == row].to_numpy() / 3.6
+        nearest = np.abs(
+            peaks[np.clip(np.searchsorted(peaks, mine)[:, None] + [-1, 0], 0, len(peaks) - 1)] - mine[:, None]
+        )
+        hits += int((nearest.min(1) <= 7).sum())
+        beats += len(mine)
+    assert hits / beats > 0.985
+    assert len(found) / beats < 1.02
+    assert torch.equal(
+        PeakCentred(jitter=0.1).index(store, p.samples).start, PeakCentred(jitter=0.1).index(store, p.samples).start
+    )
+
+
+def test_a_patient_on_both_sides_is_refused(here: Path, simulated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from ssl_ecg.data.sources import Simulated
+
+    source = Simulated(patients=80, records_per_patient=3)
+    encoder = load_encoder(simulated)
+    store = build(source, encoder.preprocessing, here / "cache")
+    train, test = guard.labelled_sides(store, source, encoder)
+    assert not set(train.patient) & set(test.patient)
+    store.patient[torch.from_numpy((store.records["split"] == "test").to_numpy())] = 0  # plant one
+    with pytest.raises(DataError, match="in both train and test, which would leak: p00000"):
+        guard.labelled_sides(store, source, encoder)

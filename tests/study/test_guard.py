@@ -1,0 +1,139 @@
+"""The guard against leaks, through the entry that the commands share: who may be scored, and what is said of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from checkpoints import fresh_checkpoint
+from toy import Toy
+
+from ssl_ecg import cluster, cross_validate
+from ssl_ecg.checkpoint import load_encoder
+from ssl_ecg.data.source import Recording, Split
+from ssl_ecg.data.sources import MITBIH, Simulated
+from ssl_ecg.errors import DataError
+from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.study import guard, open_study, open_whole
+
+P = Preprocessing(leads=("MLII",), window=1.0)
+TRAIN, TEST = [f"p{i}" for i in range(5)], "p5"  # of Toy
+
+
+class Planted(Toy):
+    """Its last recording is of a patient who has others in training."""
+
+    def read(self, number: int) -> Recording:
+        recording = super().read(number)
+        return replace(recording, patient="p0") if number == 2 * self.patients - 1 else recording
+
+
+class Union(Toy):
+    """Toy and others under other names, as CinC 2021 has PTB-XL: the patients of Toy are not told apart."""
+
+    covers = ("Toy",)
+
+    def read(self, number: int) -> Recording:
+        return replace(super().read(number), patient="?toy" if number < 6 else f"u{number}")
+
+
+class Unsplit(Simulated):
+    """A data set without a test side."""
+
+    split: Split = "train"
+
+    def read(self, number: int) -> Recording:
+        return replace(super().read(number), split=self.split)
+
+
+def test_an_encoder_taught_by_a_test_patient_is_refused(tmp_path: Path) -> None:
+    checkpoint = fresh_checkpoint(tmp_path, P, taught=(("Toy", TEST),))
+    with pytest.raises(DataError, match=f"fine-tuned on the labels of 1 of the 1 patients .* {TEST}; use the check"):
+        open_study(checkpoint, Toy(), str(tmp_path / "cache"))
+
+
+def test_an_encoder_taught_by_a_collection_that_covers_the_data_is_refused(tmp_path: Path) -> None:
+    checkpoint = fresh_checkpoint(tmp_path, P, taught=(("Union", "?toy"),), taught_covers=["Toy"])
+    with pytest.raises(DataError, match=f"labels of 1 of the 1 patients .* {TEST}"):
+        open_study(checkpoint, Toy(), str(tmp_path / "cache"))
+
+
+def test_a_patient_planted_on_both_sides_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="both train and test, which would leak: p0"):
+        open_study(fresh_checkpoint(tmp_path, P), Planted(), str(tmp_path / "cache"))
+
+
+def test_a_test_patient_who_was_in_pretraining_is_said(tmp_path: Path) -> None:
+    study = open_study(fresh_checkpoint(tmp_path, P, (("Toy", TEST),)), Toy(), str(tmp_path / "cache"))
+    assert study.setting == "transductive: 1 test patient(s) were in pretraining"
+    other = open_study(fresh_checkpoint(tmp_path, P, (("Other", TEST),)), Toy(), str(tmp_path / "cache"))
+    assert other.setting == "inductive: no test patient was in pretraining"
+
+
+@pytest.mark.parametrize("card", [{"cohort": "Toy"}, {"data": "Toy"}])
+def test_in_a_collection_those_who_are_not_told_apart_count_as_seen(tmp_path: Path, card: dict[str, object]) -> None:
+    checkpoint = fresh_checkpoint(tmp_path, P, (("Toy", "p0"),), **card)
+    study = open_whole(checkpoint, Union(), str(tmp_path / "cache"))
+    assert study.seen == ["?toy"]  # whoever has a name of their own is somebody else
+    assert study.judged is not None
+    assert set(study.train.patient[~study.judged]) == {"?toy"}
+    of_others = fresh_checkpoint(tmp_path, P, (("Other", "p0"),), cohort="Other")
+    assert open_whole(of_others, Union(), str(tmp_path / "cache")).seen == []
+
+
+def test_labels_of_data_that_a_collection_covers_teach_too(tmp_path: Path) -> None:
+    taught = fresh_checkpoint(tmp_path, P, taught=(("Toy", "p0"),), taught_cohorts=["Toy"])
+    with pytest.raises(DataError, match=r"labels of 1 of the 7 patients .*: \?toy"):
+        open_whole(taught, Union(), str(tmp_path / "cache"))
+    study = open_study(taught, Union(), str(tmp_path / "cache"))  # its test patients have names of their own
+    assert study.taught == guard.seen_by(study.encoder, study.train) == ["?toy"]
+    assert load_encoder(fresh_checkpoint(tmp_path, P, cohort="Toy")).taught_by("Union", ["?toy"], ["Toy"]) == []
+
+
+def test_train_patients_whose_labels_taught_the_encoder_are_said(tmp_path: Path) -> None:
+    taught = fresh_checkpoint(tmp_path, P, taught=tuple(("Toy", who) for who in TRAIN[:2]))
+    study = open_study(taught, Toy(), str(tmp_path / "cache"))
+    assert study.setting.endswith("; its encoder was fine-tuned on the labels of 2 train patients")
+    with pytest.raises(DataError, match=r"labels of 2 train patients of Toy, .* the checkpoint that was fine-tuned"):
+        guard.check_few_labels(study)
+    guard.check_few_labels(open_study(fresh_checkpoint(tmp_path, P), Toy(), str(tmp_path / "cache")))
+
+
+@pytest.mark.parametrize("command", [cluster.cluster, cross_validate.cross_validate])
+def test_labels_of_train_patients_leak_where_these_are_scored(tmp_path: Path, command) -> None:
+    preprocessing = Preprocessing(leads=("I",), window=5.0)
+    patient = next(r.patient for r in Simulated(patients=24).recordings() if r.split == "train")
+    taught = fresh_checkpoint(tmp_path, preprocessing, taught=(("Simulated", patient),))
+    ways = ({"side": "train"}, {"side": "all"}) if command is cluster.cluster else ({"validate": True}, {})
+    for way in ways:
+        with pytest.raises(DataError, match=f"labels of 1 of the .* {patient}"):
+            command(str(taught), Simulated(patients=24), cache=str(tmp_path / "cache"), **way)
+
+
+def test_the_subject_whom_a_protocol_has_on_both_sides_is_said_whoever_was_seen() -> None:
+    both = "; the protocol has the subject of records 201, 202 on both sides"
+    assert guard.setting_of([], MITBIH()) == "inductive: no test patient was in pretraining" + both
+    only = "inductive: no test patient was in pretraining, but for the subject of records 201, 202"
+    assert guard.setting_of(["201"], MITBIH()) == only + both
+    assert guard.setting_of(["100", "201"], MITBIH()) == "transductive: 2 test patient(s) were in pretraining" + both
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_what_parts_the_patients_itself_needs_no_split(
+    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Unsplit, "split", split)
+    checkpoint, cache = fresh_checkpoint(tmp_path, Preprocessing(leads=("I",), window=5.0)), str(tmp_path / "cache")
+    data = Unsplit(patients=40)
+    with pytest.raises(DataError, match=r"no labelled windows in its .* split"):
+        open_study(checkpoint, data, cache)
+    folded = cross_validate.cross_validate(
+        str(checkpoint), data, folds=2, beside=["raw PCA"], resamples=20, cache=cache
+    )
+    assert [result.system for result in folded] == ["pretrained", "raw PCA"]
+    found = cluster.cluster(
+        str(checkpoint), data, side="all", methods=(), k=(2,), beside=["raw PCA"], resamples=20, projection="pca",
+        cache=cache,
+    )  # fmt: skip
+    assert [result.system for result in found] == ["pretrained", "raw PCA"]
