@@ -99,12 +99,7 @@ def load_encoder(path: str | Path) -> PretrainedEncoder:
         CheckpointError: if it is no checkpoint, a file is missing or damaged, the weights are not the ones
             that were saved, or they do not give the embedding that was stored with them.
     """
-    folder = Path(path).expanduser()
-    if (folder / "checkpoint" / "config.json").exists():
-        folder = folder / "checkpoint"
-    if not (folder / "config.json").exists():
-        hint = ": training has not finished; run the same pretrain command again" if _is_run(folder) else ""
-        raise CheckpointError(f"{folder} is no checkpoint: it holds no config.json{hint}")
+    folder = find_checkpoint(path)
     try:
         config = json.loads((folder / "config.json").read_text())
         encoder_class = _import(config["encoder"]["class"])
@@ -131,6 +126,23 @@ def load_encoder(path: str | Path) -> PretrainedEncoder:
     pretrained = PretrainedEncoder(encoder, preprocessing, config.get("pretraining"), found)
     _check_golden(pretrained, golden, config, folder)
     return pretrained
+
+
+def find_checkpoint(path: str | Path) -> Path:
+    """The folder of a checkpoint, given as it or as the run that holds it.
+
+    Raises:
+        CheckpointError: if there is none.
+    """
+    folder = Path(path).expanduser()
+    if not folder.exists():
+        raise CheckpointError(f"{folder} does not exist: give the folder of a run or of a checkpoint")
+    if (folder / "checkpoint" / "config.json").exists():
+        folder = folder / "checkpoint"
+    if not (folder / "config.json").exists():
+        hint = ": training has not finished; run the same pretrain command again" if _is_run(folder) else ""
+        raise CheckpointError(f"{folder} is no checkpoint: it holds no config.json{hint}")
+    return folder
 
 
 def _check_golden(

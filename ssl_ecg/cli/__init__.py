@@ -13,7 +13,7 @@ A command is a plain function with typed, documented arguments:
 An argument named `config` is no setting: the command gets the resolved configuration there.
 """
 
-from ssl_ecg.cli.parsing import Parsed, parse, reporting_errors
+from ssl_ecg.cli.parsing import Parsed, parse, reporting_errors, run
 from ssl_ecg.cli.settings import UsageError
 
-__all__ = ["Parsed", "UsageError", "parse", "reporting_errors"]
+__all__ = ["Parsed", "UsageError", "parse", "reporting_errors", "run"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import re
 import shutil
-import sys
 import textwrap
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -29,9 +28,7 @@ _COLUMN = 38  # where meanings start
 
 def program(command: Callable[..., Any]) -> str:
     """How the command is called, such as `python -m ssl_ecg.pretrain`."""
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    module = spec.name if spec and command.__module__ == "__main__" else command.__module__
-    return f"python -m {module}"
+    return f"python -m {command.__module__.removesuffix('.command')}"
 
 
 def help_text(command: Callable[..., Any], defaults: Mapping[str, Any], filled: Iterable[str] = ()) -> str:

@@ -36,7 +36,8 @@ class Parsed:
         self._built: dict[str, Any] = {}
         self._takes = inspect.signature(command).parameters
         self._parser = ArgumentParser(exit_on_error=False)
-        self._parser.add_function_arguments(command, as_group=False, fail_untyped=False, skip={"config"})
+        add = self._parser.add_class_arguments if inspect.isclass(command) else self._parser.add_function_arguments
+        add(command, as_group=False, fail_untyped=False, skip={"config"})
         self.notes = chosen.notes
         self.config: dict[str, Any] = chosen.plain()
         self.config = _plain(self._typed().as_dict())
@@ -168,6 +169,13 @@ def parse(
     for note in parsed.notes:
         print(f"note: {note}", file=sys.stderr)
     return parsed
+
+
+def run(command: Callable[..., Any], argv: Sequence[str] | None = None) -> Any:
+    """Parse a command line, build the settings and run the command: a function, or a dataclass with a method `run`."""
+    with reporting_errors():
+        made = command(**parse(command, argv).instantiate())
+        return made.run() if inspect.isclass(command) else made
 
 
 @contextmanager

@@ -20,6 +20,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
+import docstring_parser
+
 # The one use of a private name of jsonargparse: the parser below it resolves signatures with the same
 # function (**kwargs followed to the parent class, docstrings, postponed annotations), so what --help
 # lists and what is accepted cannot come apart.
@@ -84,11 +86,28 @@ def settings_of(owner: Callable[..., Any]) -> dict[str, Setting]:
 
     An argument `config` of a command is none: there it takes the resolved configuration as a whole.
     """
+    docs = _documented(owner) if inspect.isclass(owner) else {}
     return {
-        p.name: Setting(p.name, Any if p.annotation is REQUIRED else p.annotation, p.default, p.doc or "")
+        p.name: Setting(
+            p.name, Any if p.annotation is REQUIRED else p.annotation, p.default, p.doc or docs.get(p.name, "")
+        )
         for p in get_signature_parameters(owner, None)
-        if inspect.isclass(owner) or p.name != "config"
+        if p.name != "config" or not is_command(owner)
     }
+
+
+def is_command(owner: Callable[..., Any]) -> bool:
+    """Whether it is a command: a function, or a dataclass of its settings with a method `run`."""
+    return not inspect.isclass(owner) or (dataclasses.is_dataclass(owner) and hasattr(owner, "run"))
+
+
+def _documented(owner: type) -> dict[str, str]:
+    """What the docstrings of a class and of its bases say of arguments."""
+    found: dict[str, str] = {}
+    for cls in reversed(owner.__mro__):
+        doc = docstring_parser.parse(inspect.cleandoc(vars(cls).get("__doc__") or ""))
+        found |= {p.arg_name: p.description or "" for p in doc.params}
+    return found
 
 
 def positionals(command: Callable[..., Any]) -> list[str]:

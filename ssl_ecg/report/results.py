@@ -1,0 +1,156 @@
+"""The one result schema: tidy rows with the same columns for every question, and the one place that writes them."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ssl_ecg import __version__
+from ssl_ecg.errors import UserError
+from ssl_ecg.metrics.bootstrap import Difference, Interval
+from ssl_ecg.report.style import save
+from ssl_ecg.report.tables import write_csv, write_json
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One number and where it belongs; what does not apply is empty or None.
+
+    Attributes:
+        data: the data set, such as PTBXL.
+        task: what is predicted, such as super.
+        system: whose features, such as pretrained, untrained or raw PCA.
+        predictor: what reads them, such as linear probe, kNN or k-means.
+        fraction: share of the labels, 1 for all.
+        draw: number of the draw of the labels; None for the mean over draws.
+        seed: of pretraining; None where there is one checkpoint.
+        fold: of patients; None for the mean over folds, or without folds.
+        subset: which test samples, such as "without 232"; empty for all.
+        reference: the system that a difference is against; empty for a score itself.
+        score: its name, such as macro_auroc or auroc_MI.
+        value: the number.
+        low: lower end of its 95 % interval.
+        high: upper end.
+        p_value: of a paired difference, two-sided.
+    """
+
+    data: str = ""
+    task: str = ""
+    system: str = ""
+    predictor: str = ""
+    fraction: float = 1.0
+    draw: int | None = None
+    seed: int | None = None
+    fold: int | None = None
+    subset: str = ""
+    reference: str = ""
+    score: str
+    value: float
+    low: float = math.nan
+    high: float = math.nan
+    p_value: float = math.nan
+
+
+_NUMBERS = ("value", "low", "high", "p_value")
+
+
+def rows_of(scores: Mapping[str, Interval | float], **where: Any) -> list[Row]:  # noqa: ANN401
+    """A row for each score of one system.
+
+    Args:
+        scores: by name: intervals, paired differences or plain numbers.
+        **where: the other columns, such as `system="pretrained", predictor="linear probe"`.
+    """
+    rows = []
+    for name, score in scores.items():
+        if isinstance(score, Interval):
+            p = score.p_value if isinstance(score, Difference) else math.nan
+            rows.append(Row(score=name, value=score.value, low=score.low, high=score.high, p_value=p, **where))
+        else:
+            rows.append(Row(score=name, value=float(score), **where))
+    return rows
+
+
+@dataclass
+class Results:
+    """What a question found.
+
+    Attributes:
+        question: which, such as probe.
+        rows: every number.
+        about: what else is to be known: checkpoint, setting (inductive or transductive), classes, settings chosen, the
+            command's configuration.
+    """
+
+    question: str
+    rows: list[Row]
+    about: dict[str, Any] = field(default_factory=dict)
+
+    def of(self, **where: Any) -> dict[str, Row]:  # noqa: ANN401
+        """Rows by the name of their score, of those that agree with `where`."""
+        return {r.score: r for r in self.rows if all(getattr(r, name) == value for name, value in where.items())}
+
+    def write(self, folder: Path, figures: Mapping[str, Figure], name: str = "results") -> list[Path]:
+        """Write NAME.json, NAME.csv and the figures, each whole or not at all, and say so.
+
+        Args:
+            folder: where; files of these names there are replaced.
+            figures: by file name.
+            name: of both files.
+
+        Returns:
+            The paths.
+
+        Raises:
+            UserError: if a file cannot be written.
+        """
+        rows = [asdict(row) for row in self.rows]
+        paths = [folder / f"{name}.json", folder / f"{name}.csv", *(folder / figure for figure in figures)]
+        write_csv(rows, paths[1])
+        for path, figure in zip(paths[2:], figures.values(), strict=True):
+            save(figure, path)
+        head = {"schema": SCHEMA, "question": self.question, "ssl_ecg": __version__}
+        write_json({**head, **self.about, "rows": rows}, paths[0])
+        print(f"Written to {folder}: {', '.join(path.name for path in paths)}")
+        return paths
+
+
+def read_results(path: str | Path) -> Results:
+    """Read results.json, or the one of a folder.
+
+    Raises:
+        UserError: if there is none, or it has another schema.
+    """
+    path = Path(path)
+    path = path / "results.json" if path.is_dir() else path
+    try:
+        document = json.loads(path.read_text())
+        if document.pop("schema") != SCHEMA:
+            raise KeyError("schema")
+        rows = [Row(**_with_nan(line)) for line in document.pop("rows")]
+        return Results(document.pop("question"), rows, document)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} holds no results of schema {SCHEMA} ({type(error).__name__}: {error})") from None
+
+
+def _with_nan(line: dict[str, Any]) -> dict[str, Any]:
+    return {name: math.nan if value is None and name in _NUMBERS else value for name, value in line.items()}
+
+
+def differences(versus: Mapping[str, Mapping[str, Difference]], **where: Any) -> list[Row]:  # noqa: ANN401
+    """Rows of paired differences, by the system that each is against."""
+    return [row for other, found in versus.items() for row in rows_of(found, reference=other, **where)]
+
+
+def unique(names: Sequence[str]) -> list[str]:
+    """The names, those that occur again with a number."""
+    return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]

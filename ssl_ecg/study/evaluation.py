@@ -1,0 +1,150 @@
+"""The settings that all questions about frozen encoders share, and what each question does with them first."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import torch
+
+from ssl_ecg.checkpoint import find_checkpoint
+from ssl_ecg.data.sources import Source
+from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.pca import check_components
+from ssl_ecg.files import ensure_writable
+from ssl_ecg.fingerprint import fingerprint
+from ssl_ecg.metrics.bootstrap import check_resamples
+from ssl_ecg.study.study import Study, open_study
+from ssl_ecg.study.systems import System, check_names, systems
+from ssl_ecg.training.device import pick_device
+
+# What moves no number: two results that differ in these alone are the same result.
+_FREE = ("checkpoint", "data", "device", "cache", "out", "wandb", "config")
+_WHERE = ("root", "download", "path")  # settings of a source that say where it lies, not what it is
+
+
+@dataclass(kw_only=True)
+class Shared:
+    """Settings of every question about frozen encoders.
+
+    Args:
+        beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket; all by default.
+        resamples: bootstrap resamples of the test patients for the 95 % intervals.
+        components: of the PCA of the raw signal.
+        seed: of the untrained encoder's weights and of the bootstrap.
+        device: where to compute, such as cpu or cuda; auto takes a GPU if there is one.
+        cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
+        out: folder of the results; beside the checkpoint by default, named by question, data and settings.
+        wandb: log rows and figures to Weights & Biases too; "offline" needs no account and can be synced later.
+        config: all settings as plain values, kept with the results; the command line gives it.
+    """
+
+    question: ClassVar[str]
+
+    beside: list[str] | None = None
+    resamples: int = 1000
+    components: int = 64
+    seed: int = 0
+    device: str = "auto"
+    cache: str | None = None
+    out: str | None = None
+    wandb: Literal["off", "offline", "online"] = "off"
+    config: dict[str, Any] | None = None
+
+    def check(self) -> None:
+        """Refuse, before any work, shared settings that cannot be used.
+
+        Raises:
+            UserError: naming the setting and what it may be.
+        """
+        check_names(self.beside)
+        check_components(self.components)
+        check_resamples(self.resamples)
+        pick_device(self.device)
+
+    @property
+    def at(self) -> torch.device:
+        """Where to compute."""
+        return pick_device(self.device)
+
+    def systems(self, study: Study) -> list[System]:
+        """The pretrained encoder and what it is compared with."""
+        return systems(study, components=self.components, seed=self.seed, beside=self.beside)
+
+    def changed(self) -> dict[str, Any]:
+        """The settings that are not their defaults and may move a number."""
+        return {f.name: v for f in fields(self) if f.name not in _FREE and (v := getattr(self, f.name)) != f.default}
+
+
+@dataclass
+class Evaluation(Shared):
+    """A question about one checkpoint on one labelled data set.
+
+    Args:
+        checkpoint: a run's folder or a checkpoint's.
+        data: the labelled data set.
+    """
+
+    checkpoint: str
+    data: Source
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells these results from those of another question, task or setting; kept with them."""
+        return {"question": self.question, "data": task_of(self.data), **self.changed()}
+
+    def open(self) -> tuple[Path, Study]:
+        """Check all settings, find the checkpoint, make the folder of the results, and open encoder and data.
+
+        Raises:
+            UserError: for settings, a checkpoint, data or a folder that cannot be used.
+        """
+        self.check()
+        find_checkpoint(self.checkpoint)
+        folder = result_folder(self.checkpoint, self.out, self.identity)
+        return folder, self.open_study()
+
+    def open_study(self) -> Study:
+        """Encoder and data, parted into train and test; a question that parts them differently overrides this."""
+        return open_study(self.checkpoint, self.data, self.cache)
+
+
+def task_of(data: Source) -> dict[str, Any]:
+    """A data set's name and the settings that are not its defaults, but for where it lies."""
+    found: dict[str, Any] = {"name": type(data).__name__}
+    for name, parameter in inspect.signature(type(data)).parameters.items():
+        value = getattr(data, name, parameter.default)
+        if name not in _WHERE and (name == "labels" or value != parameter.default):
+            found[name] = value if isinstance(value, str | int | float | bool | None) else str(value)
+    return found
+
+
+def result_folder(checkpoint: str | Path, out: str | None, identity: dict[str, Any]) -> Path:
+    """The folder of a question's results, made and proved writable: results of other settings have another one.
+
+    Args:
+        checkpoint: beside which it lies, unless
+        out: names it.
+        identity: question, data and changed settings.
+
+    Raises:
+        UserError: if it cannot be written, or `out` holds results of something else.
+    """
+    if out is None:
+        data = {k: v for k, v in identity["data"].items() if k not in ("name", "labels")}
+        settings = {k: v for k, v in identity.items() if k not in ("question", "data")} | data
+        parts = [identity["question"], identity["data"]["name"].lower(), str(identity["data"].get("labels") or "")]
+        parts.append(fingerprint(json.loads(json.dumps(settings, default=str)))[:6] if settings else "")
+        folder = Path(checkpoint) / "-".join(part for part in parts if part)
+    else:
+        folder = Path(out)
+        before = folder / "results.json"
+        if before.exists():
+            there = json.loads(before.read_text()).get("identity")
+            if there != json.loads(json.dumps(identity, default=str)):
+                raise UserError(f"{folder} holds other results ({there}): give another --out, or remove them")
+    ensure_writable(folder)
+    return folder
