@@ -1,0 +1,61 @@
+"""Samples for what cannot take all of them: an even share of every patient."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg.metrics.checks import check_patients
+
+
+def evenly_over_patients(
+    patients: NDArray[Any], most: int, rng: np.random.Generator | None = None
+) -> NDArray[np.int64]:
+    """Choose at most so many samples: of every patient the same number, give or take one, as far as there are any.
+
+    Args:
+        patients: whose each sample is, in the order of time where there is no `rng`, shape (n,).
+        most: samples.
+        rng: draws them; without, each patient's are evenly spaced in time.
+
+    Returns:
+        Their numbers, ascending, shape (min(n, most),).
+    """
+    _, patient = check_patients(patients, len(patients))
+    counts = np.bincount(patient)
+    if rng is None:
+        if len(patient) <= most:
+            return np.arange(len(patient))
+        mine = np.split(np.argsort(patient, kind="stable"), np.cumsum(counts)[:-1])
+        taken = even_shares(counts, most).tolist()
+        return np.sort(np.concatenate([rows[evenly_spaced(len(rows), n)] for rows, n in zip(mine, taken, strict=True)]))
+    order = rng.permutation(len(patient))
+    grouped = order[np.argsort(patient[order], kind="stable")]
+    nth = np.empty(len(patient), dtype=np.int64)  # of its patient's samples
+    nth[grouped] = np.arange(len(patient)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.sort(order[np.argsort(nth[order], kind="stable")][:most])
+
+
+def even_shares(counts: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """How many to take of each group so that none has two more than another, unless that has no more to give.
+
+    Args:
+        counts: how many each group has, shape (G,).
+        most: of all groups together; where they do not part evenly, larger groups give the odd one.
+
+    Returns:
+        Shape (G,), at most `counts`.
+    """
+    share = np.zeros(len(counts), dtype=np.int64)
+    left = most
+    for done, group in enumerate(np.argsort(counts, kind="stable")):
+        share[group] = min(counts[group], left // (len(counts) - done))
+        left -= share[group]
+    return share
+
+
+def evenly_spaced(n: int, most: int) -> NDArray[np.int64]:
+    """At most so many of n places, evenly spaced from the first to the last, shape (min(n, most),)."""
+    return np.linspace(0, n - 1, min(n, most)).round().astype(np.int64)
