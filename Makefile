@@ -1,12 +1,17 @@
-# Two commands, each doing all its own set-up in a virtual environment of its own:
-#   make demo   installs, and pretrains on the embedded default
-#   make test   installs, and runs what CI runs: lint, types, every test
-# PYTHON chooses the interpreter the environment is made with: make test PYTHON=python3.12
+# Commands that each do all their own set-up in a virtual environment of its own:
+#   make demo        installs, and pretrains on the embedded default
+#   make test        installs, and runs lint, types and every test that is not slow
+#   make test-slow   installs, and runs the slow tests: wheels, killed and resumed processes, whole databases
+# CI runs both tests. PYTHON chooses the interpreter the environment is made with: make test PYTHON=python3.12
+# WORKERS is the number of test processes. A failed run is repeated by the HYPOTHESIS_SEED and SSL_ECG_THREADS it names.
 
 PYTHON ?= python3
+WORKERS ?= 2
+# A module's tests stay in one worker, so that what they share is made once.
+PYTEST = .venv/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 10
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test
+.PHONY: demo test test-slow
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -16,7 +21,10 @@ test: .venv/installed-dev
 	.venv/bin/ruff check .
 	.venv/bin/ruff format --check .
 	.venv/bin/mypy
-	.venv/bin/python -m pytest
+	$(PYTEST) -m "not slow"
+
+test-slow: .venv/installed-dev
+	$(PYTEST) -m slow
 
 # The stamps: what is installed is installed again only when the requirements change.
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python

@@ -1,28 +1,47 @@
-"""What every test may ask for."""
+"""What every test may ask for, and what makes a run of the tests repeatable."""
 
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
-# The same examples every time: of one state of the code CI says one thing. Elsewhere, new ones with every run.
-settings.register_profile("ci", derandomize=True)
-if "CI" in os.environ:
-    settings.load_profile("ci")
+# No time limits: how busy the machine is decides no test. New examples with every run, in CI too; a failure says
+# how to get them again, and the header says the seed of all of them.
+settings.register_profile(
+    "ssl_ecg", deadline=None, derandomize=False, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ssl_ecg")
 
 # Before anyone imports pyplot: there is no screen.
 os.environ.setdefault("MPLBACKEND", "Agg")
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Choose threads and seed for this process, its workers and every process that a test starts."""
+    workers = getattr(config.option, "numprocesses", None)
+    # Two workers with one thread each fill two cores; alone, a process takes both.
+    threads = os.environ.setdefault("SSL_ECG_THREADS", "1" if workers else "2")
+    os.environ["OMP_NUM_THREADS"] = threads  # read when torch and scikit-learn are imported
+    if config.option.hypothesis_seed is None:
+        config.option.hypothesis_seed = os.environ.setdefault("HYPOTHESIS_SEED", str(secrets.randbelow(2**32)))
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    seed, threads = config.option.hypothesis_seed, os.environ["SSL_ECG_THREADS"]
+    return f"HYPOTHESIS_SEED={seed} SSL_ECG_THREADS={threads} (set both to repeat this run)"
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _two_threads() -> None:
-    """Two threads whatever the machine: sums over threads, and so golden numbers, depend on their number."""
+def _threads() -> None:
+    """Use as many threads as SSL_ECG_THREADS says, whatever the machine."""
     import torch
 
-    torch.set_num_threads(2)
+    torch.set_num_threads(int(os.environ["SSL_ECG_THREADS"]))
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import functools
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,11 +19,11 @@ ROOT = Path(__file__).parents[1]
 LAYERS = [
     {"errors"},
     {"leads", "files", "fingerprint", "cli"},
+    {"metrics"},
+    {"estimators"},
     {"preprocessing"},
     {"encoders", "data", "optimisers"},
     {"methods", "checkpoint"},
-    {"metrics"},
-    {"estimators"},
     {"training"},
     {"study"},
     {"report"},
@@ -38,21 +40,32 @@ FORBIDDEN = {
 }
 
 
-def imports(path: Path) -> Iterator[str]:
-    """The full name of every module a file imports, inside functions too."""
-    package = path.relative_to(ROOT).with_suffix("").parts[:-1]
+@functools.cache
+def modules(*packages: str) -> dict[str, Path]:
+    """Every module below these packages by its full name."""
+    paths = [path for package in packages for path in sorted(ROOT.joinpath(package).rglob("*.py"))]
+    return {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
+
+
+def imports(path: Path, root: Path = ROOT) -> Iterator[tuple[str, str]]:
+    """Every module a file imports, by its full name, and the name taken from it ("" for the module itself).
+
+    Imports inside functions and under TYPE_CHECKING count; so does a text that is a dotted path into our packages.
+    """
+    package = path.relative_to(root).with_suffix("").parts[:-1]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            yield from ((alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = ".".join(
-                [*package[: len(package) + 1 - node.level], node.module or ""] if node.level else [node.module or ""]
-            )
+            above = package[: len(package) + 1 - node.level] if node.level else ()
+            base = ".".join([*above, *([node.module] if node.module else [])])
             # `from ssl_ecg import cli` names a module, `from ssl_ecg import __version__` does not
             for alias in node.names:
-                inner = ROOT.joinpath(*base.strip(".").split("."), alias.name)
+                inner = root.joinpath(*base.split("."), alias.name)
                 is_module = inner.is_dir() or inner.with_suffix(".py").exists()
-                yield f"{base.strip('.')}.{alias.name}" if is_module else base.strip(".")
+                yield (f"{base}.{alias.name}", "") if is_module else (base, alias.name)
+        elif isinstance(node, ast.Constant) and re.fullmatch(r"(ssl_ecg|augmentations)([.:]\w+)+", str(node.value)):
+            yield str(node.value).replace(":", "."), ""
 
 
 def layer(piece: str) -> int:
@@ -74,20 +87,85 @@ def why_not(piece: str, imported: str) -> str | None:
     return None if layer(other) < layer(piece) else f"{piece} may not import {imported}, which is not below it"
 
 
-def files(package: str) -> list[Path]:
-    return sorted(ROOT.joinpath(package).rglob("*.py"))
-
-
 def test_ssl_ecg_imports_one_way() -> None:
-    wrong = [
+    wrong = {
         f"{path.relative_to(ROOT)}: {reason}"
-        for path in files("ssl_ecg")
+        for path in modules("ssl_ecg").values()
         # the package's own __init__ lends what the layers below made
         if (piece := path.relative_to(ROOT / "ssl_ecg").parts[0].removesuffix(".py")) != "__init__"
-        for imported in imports(path)
+        for imported, _ in imports(path)
         if (reason := why_not(piece, imported))
+    }
+    assert not wrong, "\n" + "\n".join(sorted(wrong))
+
+
+def circles(files: dict[str, Path], root: Path = ROOT) -> list[list[str]]:
+    """The groups of modules that import each other, over however many steps (Tarjan's components).
+
+    A package's `__init__` hands on what its modules made: who imports a name from it imports the module that made it.
+    """
+    faces = {
+        name: {taken: module for module, taken in imports(path, root) if taken}
+        for name, path in files.items()
+        if path.name == "__init__.py"
+    }
+
+    def maker(module: str, name: str) -> str:
+        handed_on = faces.get(module, {}).get(name)
+        return maker(handed_on, name) if handed_on and handed_on != module else module
+
+    inner = [name for name in files if name not in faces]
+    graph = {name: {maker(*target) for target in imports(files[name], root)} & {*inner} - {name} for name in inner}
+    order: dict[str, int] = {}
+    lowest: dict[str, int] = {}
+    open_: list[str] = []
+    found: list[list[str]] = []
+
+    def visit(name: str) -> None:
+        order[name] = lowest[name] = len(order)
+        open_.append(name)
+        for target in sorted(graph[name]):
+            if target not in order:
+                visit(target)
+            if target in open_:
+                lowest[name] = min(lowest[name], lowest[target])
+        if lowest[name] == order[name]:
+            component = open_[open_.index(name) :]
+            del open_[-len(component) :]
+            if len(component) > 1:
+                found.append(sorted(component))
+
+    for name in inner:
+        if name not in order:
+            visit(name)
+    return found
+
+
+def test_no_modules_import_each_other() -> None:
+    being_mended = [
+        ["ssl_ecg.study.guard", "ssl_ecg.study.study"],
+        ["ssl_ecg.few_label.predictors", "ssl_ecg.few_label.semi_supervised"],
     ]
-    assert not wrong, "\n" + "\n".join(wrong)
+    found = [names for names in circles(modules("ssl_ecg", "augmentations")) if names not in being_mended]
+    assert not found, "\n" + "\n".join(" <-> ".join(names) for names in found)
+
+
+def test_circles_are_found(tmp_path: Path) -> None:
+    texts = {
+        "__init__": "from p.a import made",
+        "a": "def made():\n    from p import b",
+        "b": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .c import x",
+        "c": "from p import made",
+        "d": "from p import made, a, b",
+    }
+    (tmp_path / "p").mkdir()
+    files = {}
+    for name, text in texts.items():
+        path = files["p" if name == "__init__" else f"p.{name}"] = tmp_path / "p" / f"{name}.py"
+        path.write_text(text)
+    assert circles(files, tmp_path) == [["p.a", "p.b", "p.c"]]
+    files["p.c"].write_text("'p.a'")
+    assert circles(files, tmp_path) == []
 
 
 def test_augmentations_import_torch_alone() -> None:
@@ -96,8 +174,8 @@ def test_augmentations_import_torch_alone() -> None:
     extras = {"storage.py": {"yaml"}, "gallery": {"matplotlib", "PIL", "wfdb"}}
     wrong = [
         f"{path.relative_to(ROOT)}: {imported}"
-        for path in files("augmentations")
-        for imported in imports(path)
+        for path in modules("augmentations").values()
+        for imported, _ in imports(path)
         if imported.partition(".")[0]
         not in allowed | extras.get(path.name, set()) | extras.get(path.parent.name, set())
     ]
@@ -134,8 +212,8 @@ def test_the_rule_itself(piece: str, imported: str, allowed: bool) -> None:
         ("ssl_ecg.errors", ("torch", "numpy")),
         ("ssl_ecg.cli", ("torch", "pytorch_lightning", "sklearn")),
         ("ssl_ecg.metrics", ("pytorch_lightning", "lightly", "ssl_ecg.methods")),
-        ("augmentations", ("ssl_ecg", "pytorch_lightning", "scipy", "yaml", "matplotlib", "wfdb")),
-        ("augmentations.gallery", ("matplotlib", "wfdb", "PIL", "ssl_ecg")),
+        # and with it augmentations itself
+        ("augmentations.gallery", ("ssl_ecg", "pytorch_lightning", "scipy", "yaml", "matplotlib", "wfdb", "PIL")),
     ],
 )
 def test_what_an_import_does_not_bring_along(module: str, absent: tuple[str, ...]) -> None:
