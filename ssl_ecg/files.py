@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ssl_ecg.errors import DataError, UserError
 
+_DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # only writing meets these, and `write` names no file
+
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place if the block succeeds.
 
+    No other process, on this machine or another that shares the folder, is given the same one.
+
     Raises:
-        UserError: if the file cannot be written.
+        UserError: if the file cannot be written; an `OSError` of anything else in the block is passed on.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
         yield temporary
         os.replace(temporary, path)
     except OSError as error:
+        if error.errno not in _DISK and str(temporary) not in (str(error.filename), str(error.filename2)):
+            raise
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         temporary.unlink(missing_ok=True)
