@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from ssl_ecg.data import physionet
+from ssl_ecg.data import download
 
 
 def download_from(site: Path, database: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
@@ -21,5 +21,5 @@ def download_from(site: Path, database: str, monkeypatch: pytest.MonkeyPatch) ->
             (root / file).parent.mkdir(parents=True, exist_ok=True)
             (root / file).write_bytes((site / file).read_bytes())
 
-    monkeypatch.setattr(physionet, "download", copy)
+    monkeypatch.setattr(download, "from_physionet", copy)
     return asked

@@ -22,7 +22,10 @@ def test_a_failed_block_leaves_what_was_there(tmp_path: Path) -> None:
 
 
 def test_only_writing_cannot_write(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot write .*x: No such file"), replacing(tmp_path / "no" / "x") as temporary:
+    with (
+        pytest.raises(UserError, match="cannot write .*x: No such file"),
+        replacing(tmp_path / "no" / "x") as temporary,
+    ):
         temporary.write_text("")
     with pytest.raises(UserError, match="cannot write .*x: No space"), replacing(tmp_path / "x"):
         raise OSError(errno.ENOSPC, "No space left on device")  # as `write` raises it, without a name

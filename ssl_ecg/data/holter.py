@@ -10,7 +10,7 @@ from typing import ClassVar, Literal, cast
 
 import numpy as np
 
-from ssl_ecg.data.physionet_source import PhysioNetSource
+from ssl_ecg.data.physionet import PhysioNetSource
 from ssl_ecg.data.source import Beats, Recording, Spans, Split, Task
 from ssl_ecg.data.wfdb_header import Header
 from ssl_ecg.data.wfdb_io import read_annotations, read_header, read_rhythms, read_signal

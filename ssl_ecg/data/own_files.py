@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
-from ssl_ecg.data.fetch import file_digest
+from ssl_ecg.data.download import sha256
 from ssl_ecg.data.label_table import LabelTable
 from ssl_ecg.data.lazy import Lazy
 from ssl_ecg.data.source import Source
@@ -37,7 +37,7 @@ class OwnFiles(Lazy, Source):
         return LabelTable(self.labels)
 
     def _labels_digest(self) -> str | None:
-        return file_digest(self.labels, "sha256") if self.labels else None
+        return sha256(self.labels) if self.labels else None
 
     def _first_leads(self) -> tuple[str, ...]:
         problems = []

@@ -10,12 +10,13 @@ import zipfile
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
 
-from ssl_ecg.data import zenodo
+from ssl_ecg.data import download
 from ssl_ecg.data.build import build
 from ssl_ecg.data.source import Recording
 from ssl_ecg.data.sources import CODE15
@@ -210,8 +211,9 @@ def site(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
             archive.write(path, path.name)
         files[f"{path.stem}.zip"] = path.with_suffix(".zip").read_bytes()
     site = Site(files)
+    monkeypatch.setattr("pooch.core.time", SimpleNamespace(sleep=lambda seconds: None))
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv(zenodo.MIRROR, site.url)
+    monkeypatch.setenv(download.ZENODO_MIRROR, site.url)
     yield site
     site.server.shutdown()
     site.server.server_close()
@@ -246,11 +248,11 @@ def test_what_zenodo_does_not_have_is_named(site: Site, tmp_path: Path, monkeypa
     del site.files["exams.csv"]
     with pytest.raises(DataError, match=r"(?s)4916206 has no file exams\.csv; it has exams_part.*put it so that"):
         CODE15(str(tmp_path / "new")).ensure()
-    monkeypatch.setenv(zenodo.MIRROR, site.url + "/none")
+    monkeypatch.setenv(download.ZENODO_MIRROR, site.url + "/none")
     with pytest.raises(DataError, match=r"Cannot fetch .*4916206: HTTP 404"):
         CODE15(str(tmp_path / "new")).ensure()
     for place in ("/login", "/empty"):
-        monkeypatch.setenv(zenodo.MIRROR, site.url + place)
+        monkeypatch.setenv(download.ZENODO_MIRROR, site.url + place)
         with pytest.raises(DataError, match=r"4916206 does not answer as Zenodo does"):
             CODE15(str(tmp_path / "new")).ensure()
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from ssl_ecg.data import physionet
+from ssl_ecg.data import download
 from ssl_ecg.data.build import build
 from ssl_ecg.data.source import Recording
 from ssl_ecg.data.sources import MIMIC

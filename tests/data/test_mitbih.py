@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import wfdb
 
-from ssl_ecg.data import physionet
+from ssl_ecg.data import download
 from ssl_ecg.data.source import Recording
 from ssl_ecg.data.sources.mitbih import DS1, DS2, MITBIH
 from ssl_ecg.errors import DataError, UserError
@@ -57,7 +57,7 @@ def root(imitation: Path, tmp_path: Path) -> Path:
 
 def checksums(folder: Path) -> None:
     lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()} {p.name}\n" for p in sorted(folder.glob("*.*"))]
-    (folder / physionet.SUMS).write_text("".join(lines))
+    (folder / download.SUMS).write_text("".join(lines))
 
 
 # --- the real recordings
@@ -145,7 +145,7 @@ def test_only_201_and_202_share_a_patient(real: dict[str, Recording]) -> None:
 
 @needs_real
 def test_fingerprint_is_that_of_the_published_files() -> None:
-    lines = (REAL / physionet.SUMS).read_text().splitlines()
+    lines = (REAL / download.SUMS).read_text().splitlines()
     published = {name: digest for digest, name in map(str.split, lines)}
     fingerprint = MITBIH(str(REAL)).fingerprint()
     assert (fingerprint["name"], fingerprint["version"]) == ("mitdb", "1.0.0")
@@ -198,7 +198,7 @@ def test_downloads_what_is_missing(imitation: Path, tmp_path: Path, monkeypatch:
     server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "site")))
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv(physionet.MIRROR, f"http://127.0.0.1:{server.server_port}")
+    monkeypatch.setenv(download.PHYSIONET_MIRROR, f"http://127.0.0.1:{server.server_port}")
     source = MITBIH(str(root))
     source.ensure()
     server.shutdown()
@@ -206,7 +206,7 @@ def test_downloads_what_is_missing(imitation: Path, tmp_path: Path, monkeypatch:
     source.ensure()  # all there: no server needed
     assert len(list(source.recordings())) == 44
     wanted = {file for number in range(44) for file in source.files(number)}
-    assert {p.name for p in root.iterdir()} == {*wanted, physionet.SUMS}
+    assert {p.name for p in root.iterdir()} == {*wanted, download.SUMS}
 
 
 def read_all(root: Path) -> list[Recording]:

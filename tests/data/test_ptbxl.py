@@ -16,7 +16,7 @@ import wfdb
 from pretend_download import download_from
 from twelve_leads import counts, write_record
 
-from ssl_ecg.data import physionet
+from ssl_ecg.data import download
 from ssl_ecg.data.build import build
 from ssl_ecg.data.sources import PTBXL, Prepared
 from ssl_ecg.data.sources.ptbxl import Labels
@@ -290,7 +290,7 @@ def test_a_missing_or_foreign_recording_is_named_and_hinders_no_other(root: Path
 def test_published_checksums_are_held(root: Path) -> None:
     files = [path for path in root.rglob("*") if path.is_file()]
     lines = [f"{hashlib.sha256(p.read_bytes()).hexdigest()} {p.relative_to(root).as_posix()}\n" for p in files]
-    (root / physionet.SUMS).write_text("".join(lines))
+    (root / download.SUMS).write_text("".join(lines))
     assert ready(root).read(0).record == "1"
     write_record(root / path_of(1, 100), counts(99, 1000), 100, leads=LEADS)
     with pytest.raises(DataError, match=r"00001_lr\.\w+ is not the file PhysioNet published"):

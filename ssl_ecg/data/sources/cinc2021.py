@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
-from ssl_ecg.data import physionet
+from ssl_ecg.data import download
 from ssl_ecg.data.choices import check_choice
 from ssl_ecg.data.lazy import Lazy
 from ssl_ecg.data.people import age_of, sex_of
-from ssl_ecg.data.physionet_source import PhysioNetSource
+from ssl_ecg.data.physionet import PhysioNetSource
 from ssl_ecg.data.source import Recording
 from ssl_ecg.data.sources.snomed import SCORED
 from ssl_ecg.data.splits import hashed_split
@@ -109,7 +109,7 @@ class CinC2021(Lazy, PhysioNetSource):
         if not self._headers:
             raise DataError(
                 f"{self.root} has no recordings of {', '.join(self.databases or (self.title,))}.\n"
-                + physionet.remedy(self.database, self.root, "training/georgia/g1/E00001.hea")
+                + download.physionet_remedy(self.database, self.root, "training/georgia/g1/E00001.hea")
             )
 
     @cached_property

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from ssl_ecg.data import zenodo
-from ssl_ecg.data.fetch import file_digest
+from ssl_ecg.data import download
 from ssl_ecg.data.hdf5 import read_rows
 from ssl_ecg.data.lazy import Lazy
 from ssl_ecg.data.people import age_of
@@ -79,14 +78,14 @@ class CODE15(Lazy, Source):
         if not self._csv.is_file():
             if not self.download:
                 raise self._lacks(self._csv.name)
-            zenodo.download(ZENODO, [self._csv.name], self.root)
+            download.from_zenodo(ZENODO, [self._csv.name], self.root)
         wanted: list[str] = self._exams["trace_file"].iloc[:limit].unique().tolist()
         for name in wanted:  # one after the other: only one lies there packed and unpacked
             packed = self.root / name.replace(".hdf5", ".zip")
             if self._there(name):
                 continue
             if fetched := self.download and not packed.is_file():
-                zenodo.download(ZENODO, [packed.name], self.root)
+                download.from_zenodo(ZENODO, [packed.name], self.root)
             if packed.is_file():
                 _unpack(packed, self.root / name)
             if fetched:
@@ -99,7 +98,7 @@ class CODE15(Lazy, Source):
     def fingerprint(self) -> dict[str, object]:
         """SHA-256 of the table, and the size of each file that is there."""
         files = {name: (self.root / name).stat().st_size for name in self._table["trace_file"].unique().tolist()}
-        return {"name": "code-15", "zenodo": ZENODO, "sha256": file_digest(self._csv, "sha256"), "files": files}
+        return {"name": "code-15", "zenodo": ZENODO, "sha256": download.sha256(self._csv), "files": files}
 
     @cached_property
     def records(self) -> Sequence[str]:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ssl_ecg.data.csv_rows import csv_rows
 from ssl_ecg.data.lazy import Lazy
 from ssl_ecg.data.people import age_of, sex_of
-from ssl_ecg.data.physionet_source import PhysioNetSource
+from ssl_ecg.data.physionet import PhysioNetSource
 from ssl_ecg.data.source import Beats, Recording, Spans
 from ssl_ecg.data.splits import hashed_split
 from ssl_ecg.data.wfdb_header import Header

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssl_ecg.data import physionet
+from ssl_ecg.data import download
 from ssl_ecg.data.lazy import Lazy
-from ssl_ecg.data.physionet_source import PhysioNetSource
+from ssl_ecg.data.physionet import PhysioNetSource
 from ssl_ecg.data.source import Recording
 from ssl_ecg.data.splits import hashed_split
 from ssl_ecg.data.wfdb_io import read_header, read_signal
@@ -67,7 +67,7 @@ class MIMIC(Lazy, PhysioNetSource):
         """Name, version, SHA-256 of the list, and which folders are there."""
         name, version = self.database.split("/")
         folders = sorted(path.name for path in self.root.glob("files/p*"))
-        sums = {file: physionet.sha256(self.root / file) for file in self.index}
+        sums = {file: download.sha256(self.root / file) for file in self.index}
         return {"name": name, "version": version, "sha256": sums, "folders": folders}
 
     def check_files(self, number: int) -> None:

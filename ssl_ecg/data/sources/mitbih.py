@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import ClassVar
 
-from ssl_ecg.data import physionet
+from ssl_ecg.data import download
 from ssl_ecg.data.holter import Holter
 from ssl_ecg.data.source import Split
 from ssl_ecg.data.wfdb_header import Header
@@ -76,7 +76,7 @@ class MITBIH(Holter):
         numbers = range(len(self.records))[:limit]
         for number in numbers:  # before the checksums: they say more
             self.header(number)
-        physionet.verify(self.root, [file for number in numbers for file in self.files(number)])
+        download.verify(self.root, [file for number in numbers for file in self.files(number)])
 
     def fingerprint(self) -> dict[str, object]:
         """Name, version, and the SHA-256 of every file that is read."""
@@ -84,7 +84,7 @@ class MITBIH(Holter):
         files = [file for number in range(len(self.records)) for file in self.files(number)]
         there = [file for file in files if (self.root / file).is_file()]
         named = {} if self.chest is None else {"chest": self.chest}
-        return {"name": name, "version": version, "sha256": physionet.verify(self.root, there), **named}
+        return {"name": name, "version": version, "sha256": download.verify(self.root, there), **named}
 
     def patient(self, record: str) -> str:
         """Whose a record is."""

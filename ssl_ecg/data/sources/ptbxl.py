@@ -13,7 +13,7 @@ from ssl_ecg.data.choices import check_choice
 from ssl_ecg.data.csv_rows import csv_rows
 from ssl_ecg.data.lazy import Lazy
 from ssl_ecg.data.people import age_of, sex_of
-from ssl_ecg.data.physionet_source import PhysioNetSource
+from ssl_ecg.data.physionet import PhysioNetSource
 from ssl_ecg.data.source import Recording, Split
 from ssl_ecg.data.wfdb_header import Header, parse
 from ssl_ecg.data.wfdb_io import TO_MV, read_header, read_signal
