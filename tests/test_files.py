@@ -12,33 +12,33 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.files import replacing, write_text
 
 
-def test_a_failed_block_leaves_what_was_there(tmp_path: Path) -> None:
-    path = tmp_path / "x"
-    write_text(path, "before")
-    with pytest.raises(KeyError), replacing(path) as temporary:
+def failing(path: Path, error: Exception) -> None:
+    with replacing(path) as temporary:
         temporary.write_text("half")
-        raise KeyError
+        raise error
+
+
+def test_a_failed_block_leaves_what_was_there(tmp_path: Path) -> None:
+    write_text(tmp_path / "x", "before")
+    with pytest.raises(KeyError):
+        failing(tmp_path / "x", KeyError())
     assert [file.read_text() for file in tmp_path.iterdir()] == ["before"]
 
 
 def test_only_writing_cannot_write(tmp_path: Path) -> None:
-    with (
-        pytest.raises(UserError, match="cannot write .*x: No such file"),
-        replacing(tmp_path / "no" / "x") as temporary,
-    ):
-        temporary.write_text("")
-    with pytest.raises(UserError, match="cannot write .*x: No space"), replacing(tmp_path / "x"):
-        raise OSError(errno.ENOSPC, "No space left on device")  # as `write` raises it, without a name
+    with pytest.raises(UserError, match=r"cannot write .*x: No such file"):
+        write_text(tmp_path / "no" / "x", "")
+    with pytest.raises(UserError, match=r"cannot write .*x: No space"):
+        failing(tmp_path / "x", OSError(errno.ENOSPC, "No space left on device"))  # as `write` raises it
     (tmp_path / "folder" / "inside").mkdir(parents=True)
-    with pytest.raises(UserError, match="cannot write .*folder"), replacing(tmp_path / "folder") as temporary:
-        temporary.write_text("")
+    with pytest.raises(UserError, match=r"cannot write .*folder"):
+        write_text(tmp_path / "folder", "")
 
 
 @pytest.mark.parametrize("number", [errno.ENOENT, errno.EIO])
 def test_an_error_of_what_the_block_reads_is_passed_on(number: int, tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="input") as caught, replacing(tmp_path / "x") as temporary:
-        temporary.write_text("half")
-        raise OSError(number, "no input", str(tmp_path / "input"))
+    with pytest.raises(OSError, match="input") as caught:
+        failing(tmp_path / "x", OSError(number, "no input", str(tmp_path / "input")))
     assert not isinstance(caught.value, UserError)
     assert not list(tmp_path.iterdir())
 

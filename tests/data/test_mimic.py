@@ -105,7 +105,7 @@ def test_fingerprint_follows_the_list_and_the_folders(root: Path) -> None:
 
 def test_download_fetches_the_first_few(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[list[str]] = []
-    monkeypatch.setattr(physionet, "download", lambda database, files, root: asked.append([database, *files]))
+    monkeypatch.setattr(download, "from_physionet", lambda database, files, root: asked.append([database, *files]))
     (root / "files").rename(root / "elsewhere")
     MIMIC(str(root), download=True).ensure(limit=1)
     path = f"{folder(*STUDIES[0])}/{STUDIES[0][1]}"
