@@ -21,12 +21,12 @@ LAYERS = [
     {"leads", "files", "fingerprint", "cli"},
     {"metrics"},
     {"estimators"},
+    {"report"},
     {"preprocessing"},
     {"encoders", "data", "optimisers"},
     {"methods", "checkpoint"},
     {"training"},
     {"study"},
-    {"report"},
 ]
 
 # Beyond the layers: what a piece may not import although it is below it, or is no part of ssl_ecg.

@@ -10,8 +10,10 @@ from typing import Any
 
 def wandb_records(path: Path) -> Iterator[Any]:
     """What an offline run holds: a LevelDB log (blocks of 32 KiB; checksum, length, type, data) of protobufs."""
+    import wandb
     from wandb.proto import wandb_internal_pb2
 
+    wandb.teardown()  # the process that writes is another one, and may be behind
     data, at, parts = path.read_bytes(), 7, b""
     while at + 7 <= len(data):
         left = 32768 - at % 32768

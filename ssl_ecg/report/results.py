@@ -99,7 +99,7 @@ class Results:
         """Rows by the name of their score, of those that agree with `where`."""
         return {r.score: r for r in self.rows if all(getattr(r, name) == value for name, value in where.items())}
 
-    def write(self, folder: Path, figures: Mapping[str, Figure], name: str = "results") -> list[Path]:
+    def write(self, folder: Path, figures: Mapping[str, Figure], name: str = "results") -> dict[str, Path]:
         """Write NAME.json, NAME.csv and the figures, each whole or not at all, and say so.
 
         Args:
@@ -108,20 +108,19 @@ class Results:
             name: of both files.
 
         Returns:
-            The paths.
+            The figures' paths, by file name.
 
         Raises:
             UserError: if a file cannot be written.
         """
         rows = [asdict(row) for row in self.rows]
-        paths = [folder / f"{name}.json", folder / f"{name}.csv", *(folder / figure for figure in figures)]
-        write_csv(rows, paths[1])
-        for path, figure in zip(paths[2:], figures.values(), strict=True):
-            save(figure, path)
+        write_csv(rows, folder / f"{name}.csv")
+        for file, figure in figures.items():
+            save(figure, folder / file)
         head = {"schema": SCHEMA, "question": self.question, "ssl_ecg": __version__}
-        write_json({**head, **self.about, "rows": rows}, paths[0])
-        print(f"Written to {folder}: {', '.join(path.name for path in paths)}")
-        return paths
+        write_json({**head, **self.about, "rows": rows}, folder / f"{name}.json")
+        print(f"Written to {folder}: {', '.join([f'{name}.json', f'{name}.csv', *figures])}")
+        return {file: folder / file for file in figures}
 
 
 def read_results(path: str | Path) -> Results:

@@ -1,12 +1,13 @@
-"""The settings that all questions about frozen encoders share, and what each question does with them first."""
+"""The settings that all questions about frozen encoders share, and what every question does first and last."""
 
 from __future__ import annotations
 
 import inspect
 import json
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -17,9 +18,14 @@ from ssl_ecg.estimators.pca import check_components
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.metrics.bootstrap import check_resamples
+from ssl_ecg.report.results import Results, Row
+from ssl_ecg.report.wandb import Mode, check_wandb, log_results
 from ssl_ecg.study.study import Study, open_study
 from ssl_ecg.study.systems import System, check_names, systems
 from ssl_ecg.training.device import pick_device
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # What moves no number: two results that differ in these alone are the same result.
 _FREE = ("checkpoint", "data", "device", "cache", "out", "wandb", "config")
@@ -51,7 +57,7 @@ class Shared:
     device: str = "auto"
     cache: str | None = None
     out: str | None = None
-    wandb: Literal["off", "offline", "online"] = "off"
+    wandb: Mode = "off"
     config: dict[str, Any] | None = None
 
     def check(self) -> None:
@@ -64,6 +70,7 @@ class Shared:
         check_components(self.components)
         check_resamples(self.resamples)
         pick_device(self.device)
+        check_wandb(self.wandb)
 
     @property
     def at(self) -> torch.device:
@@ -72,11 +79,45 @@ class Shared:
 
     def systems(self, study: Study) -> list[System]:
         """The pretrained encoder and what it is compared with."""
-        return systems(study, components=self.components, seed=self.seed, beside=self.beside)
+        return systems(study, components=self.components, seed=self.seed, beside=self.beside, device=self.at)
 
-    def changed(self) -> dict[str, Any]:
-        """The settings that are not their defaults and may move a number."""
-        return {f.name: v for f in fields(self) if f.name not in _FREE and (v := getattr(self, f.name)) != f.default}
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells these results from those of another question or setting; kept with them."""
+        changed = {
+            f.name: value
+            for f in fields(self)
+            if f.name not in _FREE
+            and (value := getattr(self, f.name)) != (f.default if f.default_factory is MISSING else f.default_factory())
+        }
+        return {"question": self.question, **changed}
+
+    def publish(
+        self,
+        folder: Path,
+        rows: Sequence[Row],
+        figures: Mapping[str, Figure],
+        about: Mapping[str, Any],
+        *,
+        name: str = "results",
+        curves: Iterable[Mapping[str, float]] = (),
+    ) -> Results:
+        """Write rows and figures to a folder, and log them to Weights & Biases if that is wanted.
+
+        Args:
+            folder: where; files of these names there are replaced.
+            rows: every number.
+            figures: by file name.
+            about: what else is to be known; `identity` and `config` are added.
+            name: of results.json and results.csv.
+            curves: points that W&B draws as curves; see `log_results`.
+
+        Raises:
+            UserError: if something cannot be written.
+        """
+        results = Results(self.question, list(rows), {"identity": self.identity, "config": self.config, **about})
+        log_results(results, results.write(folder, figures, name), folder, self.wandb, curves)
+        return results
 
 
 @dataclass
@@ -94,17 +135,21 @@ class Evaluation(Shared):
     @property
     def identity(self) -> dict[str, Any]:
         """What tells these results from those of another question, task or setting; kept with them."""
-        return {"question": self.question, "data": task_of(self.data), **self.changed()}
+        question, *changed = super().identity.items()
+        return dict([question, ("data", task_of(self.data)), *changed])
 
-    def open(self) -> tuple[Path, Study]:
+    def open(self, name: str = "results") -> tuple[Path, Study]:
         """Check all settings, find the checkpoint, make the folder of the results, and open encoder and data.
+
+        Args:
+            name: of the file that will be written there.
 
         Raises:
             UserError: for settings, a checkpoint, data or a folder that cannot be used.
         """
         self.check()
         find_checkpoint(self.checkpoint)
-        folder = result_folder(self.checkpoint, self.out, self.identity)
+        folder = result_folder(self.checkpoint, self.out, self.identity, name)
         return folder, self.open_study()
 
     def open_study(self) -> Study:
@@ -122,29 +167,43 @@ def task_of(data: Source) -> dict[str, Any]:
     return found
 
 
-def result_folder(checkpoint: str | Path, out: str | None, identity: dict[str, Any]) -> Path:
+def result_folder(checkpoint: str | Path, out: str | None, identity: dict[str, Any], name: str = "results") -> Path:
     """The folder of a question's results, made and proved writable: results of other settings have another one.
 
     Args:
         checkpoint: beside which it lies, unless
         out: names it.
         identity: question, data and changed settings.
+        name: of the file that will be written there.
 
     Raises:
         UserError: if it cannot be written, or `out` holds results of something else.
     """
+    identity = json.loads(json.dumps(identity, default=str))
     if out is None:
-        data = {k: v for k, v in identity["data"].items() if k not in ("name", "labels")}
-        settings = {k: v for k, v in identity.items() if k not in ("question", "data")} | data
-        parts = [identity["question"], identity["data"]["name"].lower(), str(identity["data"].get("labels") or "")]
-        parts.append(fingerprint(json.loads(json.dumps(settings, default=str)))[:6] if settings else "")
-        folder = Path(checkpoint) / "-".join(part for part in parts if part)
+        data = identity.get("data", {})
+        settings = {k: v for k, v in identity.items() if k not in ("question", "data")}
+        settings |= {f"data.{k}": v for k, v in data.items() if k not in ("name", "labels")}
+        parts = [identity["question"], data.get("name", "").lower(), str(data.get("labels") or "")]
+        parts.append(fingerprint(settings)[:6] if settings else "")
+        folder = Path(checkpoint).expanduser() / "-".join(part for part in parts if part)
     else:
-        folder = Path(out)
-        before = folder / "results.json"
-        if before.exists():
-            there = json.loads(before.read_text()).get("identity")
-            if there != json.loads(json.dumps(identity, default=str)):
-                raise UserError(f"{folder} holds other results ({there}): give another --out, or remove them")
+        folder = Path(out).expanduser()
+        _check_same(folder / f"{name}.json", identity)
     ensure_writable(folder)
     return folder
+
+
+def _check_same(file: Path, identity: dict[str, Any]) -> None:
+    """Refuse to replace results of something else."""
+    if not file.exists():
+        return
+    try:
+        there = json.loads(file.read_text()).get("identity")
+    except (OSError, ValueError, AttributeError):
+        there = None
+    if there is None:
+        raise UserError(f"{file} is no file of results that could be replaced: give another --out, or remove it")
+    if differing := [k for k in {**there, **identity} if there.get(k) != identity.get(k)]:
+        said = "; ".join(f"{k}: there {there.get(k)}, now {identity.get(k)}" for k in differing)
+        raise UserError(f"{file} holds other results ({said}): give another --out, or remove them")

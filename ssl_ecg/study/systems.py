@@ -53,13 +53,15 @@ class Frozen(System):
     Args:
         name: what it is called.
         encoder: maps (B, C, T) to (B, D).
+        device: where to compute; by default where the encoder is.
     """
 
-    def __init__(self, name: str, encoder: Encoder) -> None:
-        self.name, self.encoder = name, encoder
+    def __init__(self, name: str, encoder: Encoder, device: torch.device | None = None) -> None:
+        self.name, self.encoder, self._device = name, encoder, device
 
     def features(self, windows: WindowSet) -> Features:
         """Embeddings, shape (n, D)."""
+        self.encoder.to(self._device)
         batches = track(windows.batches(_BATCH), -(-len(windows) // _BATCH), f"embedding, {self.name}")
         return embed(self.encoder, batches).numpy()
 
@@ -151,7 +153,14 @@ class MiniRocketFeatures(System):
         return np.concatenate([self._fitted.transform(x.numpy()) for x in batches])
 
 
-def systems(study: Study, *, components: int = 64, seed: int = 0, beside: Sequence[str] | None = None) -> list[System]:
+def systems(
+    study: Study,
+    *,
+    components: int = 64,
+    seed: int = 0,
+    beside: Sequence[str] | None = None,
+    device: torch.device | None = None,
+) -> list[System]:
     """Every system a study can be run with, the pretrained encoder first.
 
     MiniRocket is there if aeon is installed, RR where beats have classes.
@@ -161,21 +170,25 @@ def systems(study: Study, *, components: int = 64, seed: int = 0, beside: Sequen
         components: of the raw signal's PCA.
         seed: of the untrained encoder's weights and MiniRocket's kernels.
         beside: names of those that are wanted beside the pretrained encoder; all by default.
+        device: where encoders compute; by default where the pretrained one is.
 
     Raises:
         UserError: for a name of what this study cannot be run with.
     """
     check_names(beside)
-    found: list[System] = [Frozen(UNTRAINED, untrained(study.encoder.encoder, seed)), RawPCA(study.train, components)]
+    found: list[System] = [
+        Frozen(UNTRAINED, untrained(study.encoder.encoder, seed), device),
+        RawPCA(study.train, components),
+    ]
     if study.rhythm is not None:
         found.append(Rhythm(study.rhythm))
     found.append(HandFeatures(study.data.task == "beat"))
     if minirocket_available():
         found.append(MiniRocketFeatures(study.train, seed))
     if missing := set(beside or ()) - {system.name for system in found}:
-        raise UserError(f"{', '.join(missing)} cannot stand beside: the classes of {study.name} are not those of beats")
+        raise UserError(f"no baseline {', '.join(missing)} here: {study.name} has no classes of beats")
     wanted = [system for system in found if beside is None or system.name in beside]
-    return [Frozen(PRETRAINED, study.encoder.encoder), *wanted]
+    return [Frozen(PRETRAINED, study.encoder.encoder, device), *wanted]
 
 
 def check_names(beside: Sequence[str] | None) -> None:
@@ -186,7 +199,7 @@ def check_names(beside: Sequence[str] | None) -> None:
     """
     known = [UNTRAINED, RawPCA.name, Rhythm.name, HandFeatures.name, MiniRocketFeatures.name]
     if unknown := [name for name in beside or () if name not in known]:
-        raise UserError(f"nothing called {', '.join(unknown)} can stand beside; there is {', '.join(known)}")
+        raise UserError(f"unknown baseline {', '.join(unknown)}: there is {', '.join(known)}")
     if beside and MiniRocketFeatures.name in beside:
         require_minirocket()
 

@@ -38,7 +38,7 @@ def test_all_patients_are_scored_beside_the_baselines(tmp_path: Path, capsys: py
 @pytest.mark.parametrize(
     ("beside", "message"),
     [
-        ("untraned", "nothing called untraned can stand beside; there is untrained, raw PCA, RR alone, hand features"),
+        ("untraned", "unknown baseline untraned: there is untrained, raw PCA, RR alone, hand features"),
         ("RR alone", "the classes of Simulated are not those of beats"),
     ],
 )

@@ -190,7 +190,7 @@ def test_the_offline_wandb_run_holds_the_table_both_curves_and_the_figures(done:
         (["--components=0"], 1, "components must be at least 1, not 0"),
         (["--resamples=0"], 1, "resamples must be at least 1, not 0"),
         (["--device=nowhere"], 1, "there is no device 'nowhere' here"),
-        (["--beside=untraind"], 1, "nothing called untraind can stand beside; there is untrained, raw PCA"),
+        (["--beside=untraind"], 1, "unknown baseline untraind: there is untrained, raw PCA"),
         (["--fraction=1"], 2, "fractions"),
         (["--out=/proc/nowhere"], 1, "/proc/nowhere"),
     ],
