@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.metrics.bootstrap import Interval
-from ssl_ecg.report.dots import dot_rows, row_height
+from ssl_ecg.report.score_figures import dot_rows, row_height
 from ssl_ecg.report.style import colour, marker, new_figure, tidy
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +13,7 @@ from ssl_ecg import __version__
 from ssl_ecg.errors import UserError
 from ssl_ecg.metrics.bootstrap import Difference, Interval
 from ssl_ecg.report.style import save
-from ssl_ecg.report.tables import write_csv, write_json
+from ssl_ecg.report.tables import Value, write_csv, write_json
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -59,8 +59,16 @@ class Row:
     high: float = math.nan
     p_value: float = math.nan
 
+    @property
+    def interval(self) -> Interval:
+        """The number with its interval, as tables and figures take it; a `Difference` where it is one."""
+        if self.reference:
+            return Difference(self.value, self.low, self.high, p_value=self.p_value)
+        return Interval(self.value, self.low, self.high)
+
 
 _NUMBERS = ("value", "low", "high", "p_value")
+_WHOLE = {"subset": "", "reference": "", "draw": None, "fold": None}
 
 
 def rows_of(scores: Mapping[str, Interval | float], **where: Any) -> list[Row]:  # noqa: ANN401
@@ -97,7 +105,45 @@ class Results:
 
     def of(self, **where: Any) -> dict[str, Row]:  # noqa: ANN401
         """Rows by the name of their score, of those that agree with `where`."""
-        return {r.score: r for r in self.rows if all(getattr(r, name) == value for name, value in where.items())}
+        return {row.score: row for row in self.select(**where)}
+
+    def select(self, **where: Any) -> list[Row]:  # noqa: ANN401
+        """The rows that agree with `where`, such as `system="pretrained"`."""
+        return [row for row in self.rows if all(getattr(row, name) == value for name, value in where.items())]
+
+    def scores(self, **where: Any) -> dict[str, dict[str, Interval]]:  # noqa: ANN401
+        """Every system's scores by name: of all test samples, draws and folds, unless `where` says otherwise."""
+        found: dict[str, dict[str, Interval]] = {}
+        for row in self.select(**{**_WHOLE, **where}):
+            found.setdefault(row.system, {})[row.score] = row.interval
+        return found
+
+    def table(
+        self,
+        columns: Mapping[str, str],
+        intervals: Collection[str] = (),
+        **where: Any,  # noqa: ANN401
+    ) -> dict[str, dict[str, Value]]:
+        """Systems and their scores for `print_table`; scores that no system has make no column.
+
+        Args:
+            columns: headings by the name of the score.
+            intervals: scores to show with their interval.
+            **where: which rows, as for `scores`.
+        """
+        return {
+            system: {
+                heading: scores[name] if name in intervals else scores[name].value
+                for name, heading in columns.items()
+                if name in scores
+            }
+            for system, scores in self.scores(**where).items()
+        }
+
+    def compared(self, score: str, heading: str, **where: Any) -> list[str]:  # noqa: ANN401
+        """A line for each paired difference of a score, such as "pretrained - untrained: macro AUROC +0.043 ..."."""
+        where = {"score": score, "subset": "", "draw": None, "fold": None} | where
+        return [f"{r.system} - {r.reference}: {heading} {r.interval}" for r in self.select(**where) if r.reference]
 
     def write(self, folder: Path, figures: Mapping[str, Figure], name: str = "results") -> dict[str, Path]:
         """Write NAME.json, NAME.csv and the figures, each whole or not at all, and say so.

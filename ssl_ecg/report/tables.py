@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 Value = Interval | float | int | str | None
 Rows = Mapping[str, Mapping[str, Value]]
 
+FEW_CLASSES = 6
+"""So many classes find room in a table, a column each."""
+
+
+def origin(simulated: bool) -> str:
+    """What the numbers of a table come from, in words."""
+    return "simulated ECG (no heart was involved)" if simulated else "real ECG"
+
+
+def too_few(names: Sequence[str], patients: str = "test patients") -> str:
+    """The sentence on classes without scores; empty if there are none."""
+    return f"Not scored, because too few {patients} have or lack them: {', '.join(names)}." if names else ""
+
 
 def print_table(rows: Rows, *, title: str = "", caption: str = "", highlight: Sequence[str] = ()) -> None:
     """Print a table; where the terminal is too narrow, intervals go below their values.

@@ -48,6 +48,18 @@ def test_rows_are_found_by_where_they_belong() -> None:
     assert mine["macro_auroc"].value == 0.9
 
 
+def test_scores_become_a_table_and_lines_of_differences() -> None:
+    results = found()
+    columns = {"macro_auroc": "macro AUROC", "auroc_S": "AUROC S", "macro_auprc": "macro AUPRC"}
+    assert results.table(columns, ["macro_auroc"]) == {
+        "pretrained": {"macro AUROC": Interval(0.9, 0.85, 0.95), "AUROC S": 0.7},
+        "untrained": {"macro AUROC": results.scores()["untrained"]["macro_auroc"]},
+    }
+    assert results.table(columns, subset="without 232") == {"pretrained": {"macro AUROC": 0.85}}
+    lines = results.compared("macro_auroc", "macro AUROC")
+    assert lines == ["pretrained - untrained: macro AUROC +0.100 [+0.000, +0.200] p=0.040"]
+
+
 def test_what_is_written_is_read_back_and_nan_is_null(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     results = found()
     paths = results.write(tmp_path, {"scores.png": new_figure(1, 1)})
