@@ -1,23 +1,26 @@
-"""What was given, and where: defaults, configuration files and the command line, merged in that order.
+"""What was given, and where: defaults, configuration files and the command line, resolved in that order.
 
 Each says the same things by the same names: `method: SimCLR` and `method.temperature: 0.1` in a file are
-`--method SimCLR --method.temperature 0.1` on the command line, in any order. Names are checked here, where
-it is known who gave them; the values are left to jsonargparse.
+`--method SimCLR --method.temperature 0.1` on the command line, in any order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from argparse import ArgumentError
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
 
 from ssl_ecg.cli.settings import (
     REQUIRED,
+    Maker,
     Setting,
     UsageError,
     closest,
+    did_you_mean,
     find_class,
     is_abstract,
     known,
@@ -26,252 +29,195 @@ from ssl_ecg.cli.settings import (
     type_name,
 )
 
-BARE = object()
-"""The value of an option given without one, such as `--wandb`."""
-
-_UNSET = object()
-_NONE = ("none", "None", "null")  # W&B's sweep agents write None as Python does
+BARE = object()  # the value of an option given without one, such as `--validate`
 
 
-@dataclass
+class _Length(int):
+    """The value of a list of classes once its items are options of their own."""
+
+
+@dataclass(frozen=True)
 class Given:
-    """What one source says of one setting: a value, settings below it, or both.
-
-    Attributes:
-        source: the file it stands in; "" for the command line, None for the command's own defaults.
-        value: a value or a class's name.
-        parts: what is said of the settings below it, by name.
-    """
-
-    source: str | None
-    value: Any = _UNSET
-    parts: dict[str, Given] = field(default_factory=dict)
-
-    def put(self, name: str, value: Any) -> None:
-        """Note a value under a dotted name; a mapping is noted entry by entry."""
-        here = self
-        for part in name.split("."):
-            here = here.parts.setdefault(part.replace("-", "_"), Given(self.source))
-        if not isinstance(value, Mapping):
-            here.value = value
-            return
-        # class_path and init_args: how jsonargparse writes a choice of class, and so a run's config.yaml.
-        here.value = value.get("class_path", _UNSET)
-        for key, part in {**value, **(value.get("init_args") or {})}.items():
-            if key not in ("class_path", "init_args"):
-                here.put(str(key), part)
-
-    def plain(self) -> Any:
-        """The value as it was written."""
-        return {k: v.plain() for k, v in self.parts.items()} if self.value is _UNSET else self.value
-
-
-@dataclass
-class Leaf:
-    """A plain value and where it was given."""
+    """A value, the file it stands in ("" for the command line, None for the command's own defaults), and its turn."""
 
     value: Any
-    source: str | None
+    source: str | None = None
+    turn: int = 0
 
-    def plain(self) -> Any:
-        """The value, for jsonargparse."""
-        return self.value
-
-    def sources(self) -> set[str | None]:
-        """Where it was given."""
-        return {self.source}
+    @property
+    def none(self) -> bool:
+        """Whether it says that there is to be nothing; W&B's sweep agents write None as Python does."""
+        return self.value is None or self.value in ("none", "None", "null")
 
 
-@dataclass
-class Several:
-    """A list of classes with their settings."""
+def flat(content: Mapping[str, Any], source: str | None, turn: int) -> dict[str, Given]:
+    """What one source says, by dotted names; `class_path` and `init_args` of a run's config.yaml are no names."""
+    found: dict[str, Given] = {}
+    for key, value in content.items():
+        name = str(key).replace("-", "_")
+        if not isinstance(value, Mapping):
+            found[name] = Given(value, source, turn)
+            continue
+        if "class_path" in value:
+            found[name] = Given(value["class_path"], source, turn)
+        inner = {k: v for k, v in value.items() if k not in ("class_path", "init_args")} | (
+            value.get("init_args") or {}
+        )
+        found |= {f"{name}.{k}": v for k, v in flat(inner, source, turn).items()}
+    return found
 
-    items: list[Chosen]
-    source: str | None
 
-    def plain(self) -> list[Any]:
-        """The list, for jsonargparse."""
-        return [item.plain() for item in self.items]
+class Resolver:
+    """Settles what a command is told by several sources, one after the other."""
 
-    def sources(self) -> set[str | None]:
-        """Where it was given."""
-        return {self.source}
+    def __init__(self, command: Maker) -> None:
+        self.command = command
+        self.given: dict[str, Given] = {}  # everything that counts so far, by option
+        self.owners: dict[str, Maker] = {"": command}  # the command, and what was chosen for an option or is a group
+        self.notes: list[str] = []  # for the user
+        self._families: dict[str, type] = {}
+        self._used: set[str] = set()
+        self._turn = 0
 
+    def add(self, content: Mapping[str, Any], source: str | None) -> None:
+        """Take over what one more source says; a UsageError for a name that is no setting, or no class."""
+        self._turn += 1
+        self.given |= flat(content, source, self._turn)
+        before = self.owners
+        self.config(final=False)
+        lost: dict[str, list[tuple[str, str | None]]] = {}
+        for option in [option for option in self.given if option not in self._used]:
+            given = self.given.pop(option)
+            place = max((p for p in self.owners if not p or option.startswith(f"{p}.")), key=len)
+            name = option[len(place) + bool(place) :].partition(".")[0]
+            if given.turn == self._turn or place not in before:
+                raise UsageError(self._unknown(place, name, given.source))
+            if given.source is not None:  # the command's own defaults go without a word
+                lost.setdefault(place, []).append((name, given.source))
+        for place in [p for p in self.owners if p in lost]:
+            names = ", ".join(dict.fromkeys(name for name, _ in lost[place]))
+            files = ", ".join(sorted({source for _, source in lost[place] if source})) or "the command line"
+            new, old = self.owners[place].__name__, before[place].__name__
+            self.notes.append(f"--{place} {new} leaves out {names}, given for {old} in {files}")
 
-@dataclass
-class Chosen:
-    """A command, or what was chosen for one of its settings, with everything given to it.
+    def config(self, *, final: bool = True) -> dict[str, Any]:
+        """All settings as plain nested values; if `final`, a UsageError for what is missing or of a wrong type."""
+        self._used, self.owners = set(), {"": self.command}
+        return self._settings(self.command, "", final)
 
-    Attributes:
-        owner: the command or class.
-        option: the option that chose it, "" for the command.
-        family: what `owner` had to be a subclass of; None for a command, and for a dataclass whose
-            fields are settings of their own.
-        values: what was given so far, by name.
-        notes: lines for the user, shared by the whole tree.
-    """
-
-    owner: Callable[..., Any]
-    option: str = ""
-    family: type | None = None
-    values: dict[str, Leaf | Several | Chosen] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-
-    def plain(self) -> dict[str, Any]:
-        """Everything given, for jsonargparse."""
-        values = {name: value.plain() for name, value in self.values.items()}
-        if self.family is None:
-            return values
-        return {"class_path": f"{self.owner.__module__}.{self.owner.__qualname__}", "init_args": values}
-
-    def sources(self) -> set[str | None]:
-        """Where any of it was given."""
-        return set().union(*(value.sources() for value in self.values.values()))
-
-    def flat(self) -> dict[str, Any]:
-        """Everything given by its option; a class by its short name."""
+    def shown(self) -> dict[str, Any]:
+        """Everything given by its option; a class by its short name, a list of classes by theirs."""
         found: dict[str, Any] = {}
-        for name, value in self.values.items():
-            option = self.name_of(name)
-            if isinstance(value, Leaf):
-                found[option] = value.value
-            elif isinstance(value, Several):
-                found[option] = [item.owner.__name__ for item in value.items]
-            else:
-                found |= ({option: value.owner.__name__} if value.family else {}) | value.flat()
+        for option, given in self.given.items():
+            found[option] = self.owners[option].__name__ if option in self.owners else given.value
+            if isinstance(given.value, _Length):
+                found[option] = [self.owners[f"{option}.{i}"].__name__ for i in range(given.value)]
         return found
 
-    def name_of(self, setting: str) -> str:
-        """The option of one of its settings, without the dashes."""
-        return f"{self.option}.{setting}" if self.option else setting
+    def _settings(self, owner: Maker, place: str, final: bool, start: object = None) -> dict[str, Any]:
+        """The settings of a command, class or dataclass; `start` has the defaults of a dataclass, if it is there."""
+        found = {}
+        for setting in settings_of(owner).values():
+            option = f"{place}.{setting.name}" if place else setting.name
+            default = getattr(start, setting.name, setting.default)
+            found[setting.name] = self._value(setting, option, default, owner, final)
+        return found
 
-    def find(self, option: str) -> list[tuple[Chosen, str]]:
-        """Whose setting an option is, and its name there; for several in a list, where no number tells which."""
-        first, _, rest = option.partition(".")
-        if not rest:
-            return [(self, first)] if first in settings_of(self.owner) else []
-        below = self.values.get(first)
-        if isinstance(below, Several):
-            return [found for item in below.items for found in item.find(rest)]
-        return below.find(rest) if isinstance(below, Chosen) else []
-
-    def update(self, given: Given) -> None:
-        """Take over what one more source says.
-
-        Raises:
-            UsageError: for a name that is no setting, or no class.
-        """
-        settings = settings_of(self.owner)
-        for name, what in given.parts.items():
-            if name not in settings:
-                raise UsageError(self._unknown(name, what.source))
-            self.values[name] = self._merged(settings[name], what)
-
-    def check_complete(self) -> None:
-        """Raise a UsageError where a setting without a default was not given."""
-        for setting in settings_of(self.owner).values():
-            value = self.values.get(setting.name)
-            if value is None and setting.group and setting.default is REQUIRED:
-                value = Chosen(setting.group, self.name_of(setting.name))
-            if value is None and setting.default is REQUIRED:
-                option = f"--{self.name_of(setting.name)}"
-                what = f"one of {', '.join(known(setting.family))}" if setting.family else setting.doc
-                need = f"{self.owner.__name__} needs {option}" if self.option else f"{option} is missing"
-                raise UsageError(f"{need}: {what}" if what else need)
-            for part in value.items if isinstance(value, Several) else [value]:
-                if isinstance(part, Chosen):
-                    part.check_complete()
-
-    def _merged(self, setting: Setting, what: Given) -> Leaf | Several | Chosen:
-        option, old = self.name_of(setting.name), self.values.get(setting.name)
-        where = spelt(option, what.source)
-        if what.value is BARE:
+    def _value(self, setting: Setting, option: str, default: Any, owner: Maker, final: bool) -> Any:
+        given, below = self.given.get(option), [o for o in self.given if o.startswith(f"{option}.")]
+        where = spelt(option, given.source if given else None)
+        if given is not None and given.value is BARE:
             if setting.type is not bool:
                 raise UsageError(f"{where} needs a value ({type_name(setting.type)})")
-            return Leaf(True, what.source)
-        if setting.optional and not what.parts and (what.value is None or what.value in _NONE):
-            return Leaf(None, what.source)
+            given = self.given[option] = Given(True, given.source, given.turn)
+        if given is not None and given.none and setting.optional:
+            for o in [o for o in below if self.given[o].turn < given.turn]:
+                below.remove(o)
+                del self.given[o]
+            if not below:
+                self._used.add(option)
+                return None
+            given = None
         if setting.group:
-            if what.value is not _UNSET:
+            if given is not None:
                 fields = ", ".join(settings_of(setting.group))
                 raise UsageError(f"{where} takes no value of its own; it has the settings {fields}")
-            group = old if isinstance(old, Chosen) else Chosen(setting.group, option, notes=self.notes)
-            group.update(what)
-            return group
+            self.owners[option] = setting.group
+            return self._settings(setting.group, option, final, None if default is REQUIRED else default)
+        if given is None and not below:
+            if default is REQUIRED and final:
+                what = f"one of {', '.join(known(setting.family))}" if setting.family else setting.doc
+                need = f"{owner.__name__} needs --{option}" if "." in option else f"--{option} is missing"
+                raise UsageError(f"{need}: {what}" if what else need)
+            return default if default is REQUIRED else plain(default)
+        self._used.add(option)
         if setting.family and setting.many:
-            return self._several(setting, old, what, option)
+            return self._several(setting, option, given, final)
         if setting.family:
-            return self._choice(setting.family, old, what, option)
-        value = what.plain()
+            return self._chosen(setting.family, option, final)
+        self._used.update(below)
+        value = given.value if given is not None else {o[len(option) + 1 :]: self.given[o].value for o in below}
         if setting.many and isinstance(value, str):
             value = f"[{value.strip('[]()')}]"
-        return Leaf(value, what.source)
+        if not final:
+            return value
+        try:
+            return plain(setting.typed(value))
+        except ArgumentError:
+            where = spelt(option, (given or self.given[below[0]]).source)
+            raise UsageError(f"{where} must be {type_name(setting.type)}, not {shown(value)}") from None
 
-    def _several(self, setting: Setting, old: object, what: Given, option: str) -> Several:
-        """A new list of classes, or changes to items of the one there is (`option.0.p`)."""
+    def _several(self, setting: Setting, option: str, given: Given | None, final: bool) -> list[Any]:
+        """A list of classes, whose items are options of their own (`option.0.p`)."""
+        if given is not None and not isinstance(given.value, _Length):
+            items = _listed(given.value)
+            if not isinstance(items, list):
+                where = spelt(option, given.source)
+                raise UsageError(f"{where} must be a {type_name(setting.type)}, not {shown(items)}")
+            later = {o: g for o, g in self.given.items() if o.startswith(f"{option}.") and g.turn >= given.turn}
+            self.given = {o: g for o, g in self.given.items() if not o.startswith(f"{option}.")}
+            self.given |= flat({f"{option}.{i}": item for i, item in enumerate(items)}, given.source, given.turn)
+            self.given |= later
+            given = self.given[option] = Given(_Length(len(items)), given.source, given.turn)
+        length = 0 if given is None else int(given.value)
+        for o in [o for o in self.given if o.startswith(f"{option}.")]:
+            number = o[len(option) + 1 :].partition(".")[0]
+            if not number.isdecimal() or int(number) > length:
+                where = spelt(option, self.given[o].source)
+                raise UsageError(f"{where}.{number}: {where} is a list of {length}, counted from 0")
+            length = max(length, int(number) + 1)
         assert setting.family is not None
-        where = spelt(option, what.source)
-        items = list(old.items) if isinstance(old, Several) else []
-        whole = Given(what.source)
-        if what.value is not _UNSET:
-            items, values = [], _listed(what.value)
-            if not isinstance(values, list):
-                raise UsageError(f"{where} must be a {type_name(setting.type)}, not {shown(values)}")
-            for number, value in enumerate(values):
-                whole.put(str(number), value)
-        for i, part in (*whole.parts.items(), *what.parts.items()):
-            if not i.isdecimal() or int(i) > len(items):
-                raise UsageError(f"{where}.{i}: {where} is a list of {len(items)}, counted from 0")
-            before = items[int(i)] if int(i) < len(items) else None
-            items[int(i) : int(i) + 1] = [self._choice(setting.family, before, part, f"{option}.{i}")]
-        return Several(items, what.source)
+        return [self._chosen(setting.family, f"{option}.{i}", final) for i in range(length)]
 
-    def _choice(self, family: type, old: object, what: Given, option: str) -> Chosen:
-        """The class that was named, or named before, with those earlier settings that it has too."""
-        where = spelt(option, what.source)
-        cls: Callable[..., Any]
-        if what.value is not _UNSET:
-            cls = find_class(what.value, family, where)
-        elif isinstance(old, Chosen):
-            cls = old.owner
-        elif not is_abstract(family):
-            cls = family
-        else:
+    def _chosen(self, family: type, option: str, final: bool) -> dict[str, Any]:
+        """The class that was named last, with its settings."""
+        given = self.given.get(option)
+        self._used.add(option)
+        below = next((g for o, g in self.given.items() if o.startswith(f"{option}.")), None)
+        if given is None and is_abstract(family):
+            where = spelt(option, below.source if below else "")
             raise UsageError(f"{where}: choose the class first, one of {', '.join(known(family))}")
-        new = Chosen(cls, option, family, notes=self.notes)
-        if isinstance(old, Chosen):
-            new.values = {k: v for k, v in old.values.items() if k in settings_of(cls)}
-            # The command's own defaults go without a word: the user never gave them.
-            lost = {k: v.sources() - {None} for k, v in old.values.items() if k not in new.values}
-            lost = {k: sources for k, sources in lost.items() if sources}
-            if lost:
-                files = sorted(filter(None, set().union(*lost.values()))) or ["the command line"]
-                self.notes.append(
-                    f"--{option} {cls.__name__} leaves out {', '.join(lost)}, given for "
-                    f"{old.owner.__name__} in {', '.join(files)}"
-                )
-        new.update(what)
-        return new
+        cls = family if given is None else find_class(given.value, family, spelt(option, given.source))
+        self.owners[option], self._families[option] = cls, family
+        path = f"{cls.__module__}.{cls.__qualname__}"
+        return {"class_path": path, "init_args": self._settings(cls, option, final)}
 
-    def _unknown(self, name: str, source: str | None) -> str:
-        """The error for a name that is no setting here: what was meant, or whose it is."""
-        settings = settings_of(self.owner)
+    def _unknown(self, place: str, name: str, source: str | None) -> str:
+        """The error for a name that is no setting: what was meant, or whose it is."""
+        owner = self.owners[place]
+        settings = settings_of(owner)
         near = closest(name, settings)
-        dashes = "" if source else "--"
-        if not self.option:
-            others = [option for option in options(self.owner) if option.rpartition(".")[2] == name]
+        dashes, at = ("", f"{source}: ") if source else ("--", "")
+        if not place:
+            others = [option for option in options(owner) if option.rpartition(".")[2] == name]
             meant = " or ".join(dashes + option for option in ([near] if near else others))
-            at = f"{source}: " if source else ""
             return f"{at}there is no option {dashes}{name}" + (f"; did you mean {meant}?" if meant else "")
-        where = spelt(self.name_of(name), source)
-        message = f"{where}: {self.owner.__name__} has no setting {name}"
-        if near:
-            return f"{message}; did you mean {near}?"
-        classes = known(self.family) if self.family else {}
-        owners = [other for other, cls in classes.items() if name in settings_of(cls)]
-        if owners:
-            return f"{message}; {', '.join(owners)} {'has' if len(owners) == 1 else 'have'}"
-        return f"{message}; it has {', '.join(settings) or 'none'}"
+        message = f"{spelt(f'{place}.{name}', source)}: {owner.__name__} has no setting {name}"
+        classes = known(self._families[place]) if place in self._families else {}
+        others = [other for other, cls in classes.items() if name in settings_of(cls)]
+        if others and not near:
+            return f"{message}; {', '.join(others)} {'has' if len(others) == 1 else 'have'}"
+        return message + (did_you_mean(name, settings) or f"; it has {', '.join(settings) or 'none'}")
 
 
 def spelt(option: str, source: str | None) -> str:
@@ -283,6 +229,19 @@ def shown(value: object) -> str:
     """A value as an error message quotes it."""
     text = repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
+
+
+def plain(value: Any) -> Any:
+    """A value as YAML can hold it."""
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise TypeError(f"{value!r} is no plain value: give the defaults of class arguments by parse(defaults=...)")
 
 
 def _listed(value: Any) -> Any:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 import shutil
+import sys
 import textwrap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
-
-import docstring_parser
 
 from ssl_ecg.cli.settings import (
     REQUIRED,
-    Family,
+    Maker,
     Setting,
+    documented,
     families,
     known,
+    options,
     positionals,
     settings_of,
     type_name,
@@ -26,12 +26,13 @@ _WIDTH = 100  # at most: longer lines are hard to read, and logs are not termina
 _COLUMN = 38  # where meanings start
 
 
-def program(command: Callable[..., Any]) -> str:
+def program(command: Maker) -> str:
     """How the command is called, such as `python -m ssl_ecg.pretrain`."""
-    return f"python -m {command.__module__.removesuffix('.command')}"
+    spec = sys.modules[command.__module__].__spec__
+    return f"python -m {(spec.name if spec else command.__module__).removesuffix('.command')}"
 
 
-def help_text(command: Callable[..., Any], defaults: Mapping[str, Any], filled: Iterable[str] = ()) -> str:
+def help_text(command: Maker, defaults: Mapping[str, Any], filled: Iterable[str] = ()) -> str:
     """The help of a command.
 
     Args:
@@ -39,7 +40,7 @@ def help_text(command: Callable[..., Any], defaults: Mapping[str, Any], filled: 
         defaults: what the command starts from where that is not the signature's default, by option.
         filled: options that the command fills in itself, which are not listed.
     """
-    doc = docstring_parser.parse(inspect.getdoc(command) or "")
+    doc = documented(command)
     free = "".join(f" {name.upper()}" for name in positionals(command))
     lines = [f"usage: {program(command)}{free} [--config FILE] [--OPTION VALUE ...]", ""]
     for paragraph in f"{doc.short_description or ''}\n\n{doc.long_description or ''}".split("\n\n"):
@@ -52,13 +53,13 @@ def help_text(command: Callable[..., Any], defaults: Mapping[str, Any], filled: 
     for setting in settings_of(command).values():
         if setting.group:
             lines += [*_group(setting, defaults), ""]
-    for family in families(command):
-        if known(family.base):
-            lines += [*_family(family, defaults, frozenset(filled)), ""]
+    for base, places in families(command).items():
+        if known(base):
+            lines += [*_family(base, places, options(command)[places[0]].many, defaults, frozenset(filled)), ""]
     return "\n".join(lines).rstrip()
 
 
-def _own_options(command: Callable[..., Any], defaults: Mapping[str, Any]) -> list[str]:
+def _own_options(command: Maker, defaults: Mapping[str, Any]) -> list[str]:
     lines = []
     for setting in settings_of(command).values():
         if not setting.group:
@@ -85,22 +86,23 @@ def _group(setting: Setting, defaults: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _family(family: Family, defaults: Mapping[str, Any], filled: frozenset[str]) -> list[str]:
+def _family(
+    base: type, places: list[str], many: bool, defaults: Mapping[str, Any], filled: frozenset[str]
+) -> list[str]:
     """The section of a base class: what all of its classes share, then each with its own settings."""
-    first = family.options[0]
-    prefix, value = (f"{first}.N", "NAME,NAME,...; N counts from 0") if family.many else (first, "NAME")
-    name = family.base.__name__
-    plural = name if name.endswith("s") else f"{name}s"
-    how = " or ".join(f"--{option}" for option in family.options)
-    lines = _wrap(f"{plural} ({how} {value}): {_summary(family.base)}")
+    first = places[0]
+    prefix, value = (f"{first}.N", "NAME,NAME,...; N counts from 0") if many else (first, "NAME")
+    plural = base.__name__ if base.__name__.endswith("s") else f"{base.__name__}s"
+    how = " or ".join(f"--{option}" for option in places)
+    lines = _wrap(f"{plural} ({how} {value}): {_summary(base)}")
 
     def settings(chosen: Iterable[Setting], indent: int) -> list[str]:
         shown = [s for s in chosen if f"{first}.{s.name}" not in filled]
         return [line for s in shown for line in _option(s, f"{prefix}.{s.name}", defaults, indent)]
 
-    classes = known(family.base)
-    if list(classes.values()) == [family.base]:
-        return lines + settings(settings_of(family.base).values(), 2)
+    classes = known(base)
+    if list(classes.values()) == [base]:
+        return lines + settings(settings_of(base).values(), 2)
     every = [list(settings_of(cls).values()) for cls in classes.values()]
     shared = [s for s in every[0] if all(s in one for one in every)] if len(every) > 1 else []
     if shared:
@@ -138,10 +140,8 @@ def _wrap(text: str, indent: int = 0, hanging: int = 0) -> list[str]:
     )
 
 
-def _summary(made_by: Callable[..., Any]) -> str:
-    # An inherited docstring would describe the parent.
-    own = vars(made_by).get("__doc__") if inspect.isclass(made_by) else made_by.__doc__
-    return (docstring_parser.parse(inspect.cleandoc(own)).short_description or "").rstrip(".") if own else ""
+def _summary(made_by: Maker) -> str:
+    return (documented(made_by).short_description or "").rstrip(".")
 
 
 def _value(default: Any) -> str:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
+from ssl_ecg.cli.given import plain
 from ssl_ecg.cli.settings import find_class, known, settings_of
 
 
@@ -31,19 +32,12 @@ def chosen(option: str, base: type, config: Mapping[str, Any]) -> dict[str, Any]
     """
     found = find_class(config["class_path"], base, option)
     name = next((short for short, one in known(base).items() if one is found), config["class_path"])
-    settings = settings_of(found)
-    given = config.get("init_args", {}).items()
-    return {option: name} | {f"{option}.{k}": v for k, v in given if v != _plain(settings[k].default)}
-
-
-def _plain(value: object) -> object:
-    return list(value) if isinstance(value, tuple) else value
+    settings, given = settings_of(found), config.get("init_args", {}).items()
+    return {option: name} | {f"{option}.{k}": v for k, v in given if v != plain(settings[k].default)}
 
 
 def _written(value: object) -> str:
-    """A value as the command line takes it."""
+    """A value as the command line takes it, with all digits."""
     if isinstance(value, list | tuple):
         return ",".join(map(str, value))
-    if value is None or isinstance(value, bool):
-        return str(value).lower()
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return str(value).lower() if value is None or isinstance(value, bool) else str(value)

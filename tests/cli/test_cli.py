@@ -339,6 +339,18 @@ def test_positional_argument() -> None:
         cli.parse(score, ["a", "b"])
 
 
+def test_a_flag_before_a_positional_argument_does_not_swallow_it() -> None:
+    def command(run: Path, *, validate: bool = False, learner: Learner | None = None) -> None:
+        """Do it."""
+
+    for argv, value in (
+        (["--validate", "runs/x"], True),
+        (["--validate", "false", "runs/x"], False),
+        (["runs/x", "--validate", "true"], True),
+    ):
+        assert cli.parse(command, argv).instantiate("run", "validate") == {"run": Path("runs/x"), "validate": value}
+
+
 def test_a_list_of_classes() -> None:
     built = parse(
         "--learner.changes", "Noise,Wander", "--learner.changes.0.snr=1,2", "--learner.changes.1.p", "0.1"
@@ -723,6 +735,13 @@ def test_a_line_to_try_next_is_read_as_it_was_meant(settings: dict[str, Any]) ->
     assert len(words) == 6 + 2 * len(given)  # what is at its default is not said
     again = cli.parse(probe, words[3:])
     assert again.config["data"] == first.config["data"]
+
+
+def test_a_line_to_try_next_has_all_digits() -> None:
+    from ssl_ecg.cli.line import command_line
+
+    line = command_line("pretrain", **{"preprocessing.fs": 257.1234567, "n": 1234567.0, "x": (0.1234567, 2.0)})
+    assert "--preprocessing.fs 257.1234567 --n 1234567.0 --x 0.1234567,2.0" in line
 
 
 def _line(value: object) -> str:
