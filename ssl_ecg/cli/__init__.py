@@ -10,7 +10,8 @@ A command is a plain function with typed, documented arguments:
             parsed.set("method.encoder.in_channels", len(parsed.config["preprocessing"]["leads"]))
             pretrain(**parsed.instantiate())
 
-An argument named `config` is no setting: the command gets the resolved configuration there.
+An argument named `config` is no setting: the command gets the resolved configuration there, and in one named
+`defaults` the same with the classes chosen and every other setting at its default.
 """
 
 from ssl_ecg.cli.parsing import Parsed, parse, reporting_errors, run

@@ -77,6 +77,7 @@ class Resolver:
         self.notes: list[str] = []  # for the user
         self._families: dict[str, type] = {}
         self._used: set[str] = set()
+        self._hidden: set[str] = set()
         self._turn = 0
 
     def add(self, content: Mapping[str, Any], source: str | None) -> None:
@@ -105,6 +106,14 @@ class Resolver:
         self._used, self.owners = set(), {"": self.command}
         return self._settings(self.command, "", final)
 
+    def defaults(self) -> dict[str, Any]:
+        """The settings with the classes chosen and all else at its default; a class that the user chose is None."""
+        again = Resolver(self.command)
+        again._turn = self._turn
+        again.given = {o: g for o, g in self.given.items() if o in self.owners or isinstance(g.value, _Length)}
+        again._hidden = {o for o, g in again.given.items() if g.source is not None}
+        return again.config(final=False)
+
     def shown(self) -> dict[str, Any]:
         """Everything given by its option; a class by its short name, a list of classes by theirs."""
         found: dict[str, Any] = {}
@@ -120,7 +129,9 @@ class Resolver:
         for setting in settings_of(owner).values():
             option = f"{place}.{setting.name}" if place else setting.name
             default = getattr(start, setting.name, setting.default)
-            found[setting.name] = self._value(setting, option, default, owner, final)
+            value = self._value(setting, option, default, owner, final)
+            if value is not REQUIRED:
+                found[setting.name] = value
         return found
 
     def _value(self, setting: Setting, option: str, default: Any, owner: Maker, final: bool) -> Any:
@@ -199,7 +210,7 @@ class Resolver:
             raise UsageError(f"{where}: choose the class first, one of {', '.join(known(family))}")
         cls = family if given is None else find_class(given.value, family, spelt(option, given.source))
         self.owners[option], self._families[option] = cls, family
-        path = f"{cls.__module__}.{cls.__qualname__}"
+        path = None if option in self._hidden else f"{cls.__module__}.{cls.__qualname__}"
         return {"class_path": path, "init_args": self._settings(cls, option, final)}
 
     def _unknown(self, place: str, name: str, source: str | None) -> str:

@@ -30,7 +30,7 @@ class Parsed:
     def __init__(self, resolver: Resolver) -> None:
         self.config: dict[str, Any] = resolver.config()
         self.notes = resolver.notes
-        self._command, self._given = resolver.command, resolver.given
+        self._command, self._given, self._defaults = resolver.command, resolver.given, resolver.defaults
         self._built: dict[str, Any] = {}
 
     def set(self, option: str, value: object, because: str = "") -> None:
@@ -63,7 +63,8 @@ class Parsed:
 
         Returns:
             The command's keyword arguments of those names. Each is built once, however often asked for.
-            Among all of them is `config`, the resolved configuration, where the command takes one.
+            Among all of them are `config`, the resolved configuration, and `defaults`, the same with every setting
+            that is no class at its default, where the command takes them.
 
         Raises:
             UserError: if a constructor refuses its settings.
@@ -72,8 +73,9 @@ class Parsed:
         for name in names or settings:
             if name not in self._built:
                 self._built[name] = _build(settings[name], self.config[name], name)
-        takes_config = not names and "config" in inspect.signature(self._command).parameters
-        whole = {"config": copy.deepcopy(self.config)} if takes_config else {}
+        takes = [] if names else inspect.signature(self._command).parameters
+        whole = {"config": copy.deepcopy(self.config)} if "config" in takes else {}
+        whole |= {"defaults": self._defaults()} if "defaults" in takes else {}
         return {name: self._built[name] for name in names or settings} | whole
 
     def to_yaml(self) -> str:

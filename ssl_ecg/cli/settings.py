@@ -87,7 +87,7 @@ def documented(owner: Maker) -> docstring_parser.Docstring:
 def settings_of(owner: Maker) -> dict[str, Setting]:
     """The settings of a command or class, in the order of its signature.
 
-    An argument `config` of a command is none: there it takes the resolved configuration as a whole.
+    Arguments `config` and `defaults` of a command are none: they take the resolved configuration as a whole.
     """
     docs: dict[str, str] = {}
     for cls in reversed(owner.__mro__) if inspect.isclass(owner) else [owner]:
@@ -99,7 +99,7 @@ def settings_of(owner: Maker) -> dict[str, Setting]:
             p.name, Any if p.annotation is REQUIRED else p.annotation, p.default, p.doc or docs.get(p.name, "")
         )
         for p in get_signature_parameters(owner, None)
-        if not (is_command and p.name == "config")
+        if not (is_command and p.name in ("config", "defaults"))
     }
 
 

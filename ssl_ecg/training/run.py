@@ -15,7 +15,7 @@ from ssl_ecg.files import ensure_writable, write_text
 # What may differ between the first start and a resume without changing the result.
 _FREE = (
     *("cache", "data.init_args.root", "data.init_args.download", "trainer.save_minutes", "wandb", "out", "name"),
-    *("validate", "resamples", "probe_every"),  # how a model is scored
+    *("validate", "resamples", "probe_every", "device"),  # how a model is scored
 )
 
 
@@ -45,25 +45,34 @@ class Run:
         folder: where; made if it is not there.
         config: the resolved configuration. The first start writes it to `config.yaml`; later ones must agree, once
             something was trained.
-        origin: what else the result comes from that settings do not say, such as a checksum of the weights that lie
-            at a path: plain values by name. Kept in `origin.json`; later starts must agree here too. A folder without
-            that file, begun before its command kept one, is taken to come from the first origin it is given.
+        origin: what else the result comes from, such as a checksum of the weights at a path: plain values by name.
+            Kept in `origin.json`; later starts must agree with that, too, where the file is there.
+        defaults: the configuration with every setting at its default, for those that `config.yaml` of an older
+            version does not know.
 
     Raises:
         UserError: if the folder cannot be written, holds something else, or was started with other settings or from
             something else.
     """
 
-    def __init__(self, folder: Path, config: dict[str, Any], origin: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: dict[str, Any],
+        origin: dict[str, str] | None = None,
+        defaults: dict[str, Any] | None = None,
+    ) -> None:
         self.folder = folder
         self.checkpoint = folder / "checkpoint"
         before, kept = folder / "config.yaml", folder / "origin.json"
         again = before.exists() and has_trained(folder)
         if again:
-            self._compare(yaml.safe_load(before.read_text()) or {}, config)
+            old = _flat(defaults or {}) | _flat(yaml.safe_load(before.read_text()) or {})
+            self._compare(old, _flat(config), "with other settings; give the same ones to go on with it, or another")
             if origin is not None and kept.exists():
-                self._compare_origin(json.loads(kept.read_text()), origin)
-        elif not before.exists() and folder.exists() and any(folder.iterdir()):
+                mine = {name: value for name, value in json.loads(kept.read_text()).items() if name in origin}
+                self._compare(mine, origin, "from something else, though its settings are the same; give another")
+        elif not before.exists() and folder.exists() and not all(map(_evaluation, folder.iterdir())):
             raise UserError(f"{folder} is not empty and no run of ssl_ecg: give another --name")
         ensure_writable(folder)
         if not again:
@@ -97,30 +106,21 @@ class Run:
         write_text(path, json.dumps(results, indent=1))
         return path
 
-    def _compare(self, before: dict[str, Any], now: dict[str, Any]) -> None:
-        old, new = _flat(before), _flat(now)
+    def _compare(self, old: dict[str, Any], new: dict[str, Any], how: str) -> None:
         changed = [
             f"{name.replace('init_args.', '')}: was {old.get(name, 'not set')}, now {new.get(name, 'not set')}"
-            for name in sorted(old.keys() | new.keys())
+            for name in dict.fromkeys([*new, *old])
             if old.get(name) != new.get(name) and not name.startswith(_FREE)
         ]
         if changed:
-            raise UserError(
-                f"{self.folder} was started with other settings; give the same ones to go on with it, or another "
-                "--name for a new run:\n" + "\n".join(changed[:8]) + ("\n..." if len(changed) > 8 else "")
-            )
+            more = ["..."] if len(changed) > 8 else []
+            lines = [f"{self.folder} was started {how} --name for a new run:", *changed[:8], *more]
+            raise UserError("\n".join(lines))
 
-    def _compare_origin(self, before: dict[str, str], now: dict[str, str]) -> None:
-        changed = [
-            f"{name}: was {before.get(name, 'not kept')}, now {value}"
-            for name, value in now.items()
-            if before.get(name) != value
-        ]
-        if changed:
-            raise UserError(
-                f"{self.folder} was started from something else, though its settings are the same; give another "
-                "--name for a new run:\n" + "\n".join(changed)
-            )
+
+def _evaluation(path: Path) -> bool:
+    """Whether this holds an evaluation's results, or nothing: it blocks no run."""
+    return path.is_dir() and ((path / "results.json").exists() or not any(path.iterdir()))
 
 
 def _flat(value: object, prefix: str = "") -> dict[str, Any]:
@@ -129,6 +129,8 @@ def _flat(value: object, prefix: str = "") -> dict[str, Any]:
         items = value.items()
     elif isinstance(value, list) and any(isinstance(v, dict) for v in value):
         items = dict(enumerate(value)).items()
+    elif prefix.endswith("class_path") and str(value).startswith(("ssl_ecg.", "augmentations.")):
+        return {prefix: str(value).rpartition(".")[2]}  # ours may move from module to module
     else:
         return {prefix: value}
     return {k: v for name, part in items for k, v in _flat(part, f"{prefix}.{name}" if prefix else str(name)).items()}

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
 from pytorch_lightning.loggers import WandbLogger
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.files import write_text
+from ssl_ecg.training.processes import first_process
 
 
 def wandb_logger(folder: Path, mode: Literal["offline", "online"], config: dict[str, Any]) -> WandbLogger:
@@ -27,14 +28,11 @@ def wandb_logger(folder: Path, mode: Literal["offline", "online"], config: dict[
         import wandb
     except ImportError:
         raise UserError("wandb is not installed: pip install 'ssl-ecg[wandb]', or --wandb off") from None
-    known = folder / "wandb_id"
-    if not known.exists():
-        write_text(known, uuid.uuid4().hex[:8])
     logger = WandbLogger(
         name=folder.name,
         save_dir=folder,
         project="ssl_ecg",
-        id=known.read_text().strip(),
+        id=_run_id(folder / "wandb_id") if first_process() else None,  # only the first process logs
         offline=mode == "offline",
         config=config,
         resume="allow",
@@ -45,3 +43,10 @@ def wandb_logger(folder: Path, mode: Literal["offline", "online"], config: dict[
     except (wandb.Error, OSError) as error:
         raise UserError(f"Weights & Biases cannot start ({error}): use --wandb offline, or off") from None
     return logger
+
+
+def _run_id(path: Path) -> str:
+    """The id in a file, which is made if it is not there: of several that try, one decides."""
+    with suppress(FileExistsError), path.open("x") as file:
+        file.write(uuid.uuid4().hex[:8])
+    return path.read_text().strip()
