@@ -62,6 +62,7 @@ def finetune(
     cache: str | None = None,
     wandb: Literal["off", "offline", "online"] = "off",
     config: dict[str, Any] | None = None,
+    defaults: dict[str, Any] | None = None,
 ) -> Run:
     """Fine-tune a whole pretrained encoder on labels, and score it once on the test patients.
 
@@ -100,7 +101,8 @@ def finetune(
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         wandb: log to Weights & Biases too, a run for each training; "offline" needs no account and can be synced later.
         config: all settings as plain values, kept in the run's folder and compared on resume; the command line gives
-            it.
+            it, and
+        defaults: what those are by default, for runs begun before a setting was there.
 
     Returns:
         The run's folder, with its checkpoint, results and figures.
@@ -164,7 +166,7 @@ def finetune(
 
     # Not before: what was refused leaves nothing behind that a corrected command would have to agree with.
     with trained_by_one(folder):
-        run = Run(folder, config or {}, _origin(study, sides))
+        run = Run(folder, config or {}, _origin(study, sides), defaults)
         print(
             f"{source}, {kind}: learning from {len(sides.learn):,} windows of {len(sides.learners)} patients; "
             f"{len(sides.judges)} validation patients; run folder {run.folder}",

@@ -55,6 +55,7 @@ def pretrain(
     cache: str | None = None,
     wandb: Literal["off", "offline", "online"] = "off",
     config: dict[str, Any] | None = None,
+    defaults: dict[str, Any] | None = None,
 ) -> Run:
     """Pretrain an encoder on unlabelled ECG, and say what its frozen embeddings are worth.
 
@@ -87,8 +88,9 @@ def pretrain(
         out: folder of all runs.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         wandb: log to Weights & Biases too; "offline" needs no account and can be synced later.
-        config: all settings as plain values, kept in the run's folder and compared on resume; the command
-            line gives it.
+        config: all settings as plain values, kept in the run's folder and compared on resume; the command line
+            gives it, and
+        defaults: what those are by default, for runs begun before a setting was there.
 
     Returns:
         The run's folder, with its checkpoint, metrics, results and figure.
@@ -101,7 +103,7 @@ def pretrain(
     ensure_writable(Path(out))
     folder = run_folder(out, name or f"{type(method).__name__}-{type(data).__name__}".lower())
     if has_trained(folder):  # with the same settings?
-        run = Run(folder, config or {})
+        run = Run(folder, config or {}, defaults=defaults)
         if run.finished:
             print(f"{run.folder} is finished: nothing to train.", file=sys.stderr)
             show(run)
@@ -113,7 +115,7 @@ def pretrain(
     )
     module.batches(ranks=trainer.devices)  # refuses what does not fill one
     with trained_by_one(folder):  # not before: what cannot be trained takes no name
-        run = Run(folder, config or {}, _origin(module))
+        run = Run(folder, config or {}, _origin(module), defaults)
         probe = OnlineProbe(module, multilabel=store.multilabel, every=probe_every)
         _announce(run, module, method)
         untrained = copy.deepcopy(method.encoder)
