@@ -19,10 +19,8 @@ from augmentations.base import Augmentation
 from augmentations.coloured import ColouredNoise, MuscleNoise
 from augmentations.compose import Compose, OneOf, RandomOrder, SomeOf
 from augmentations.converter import Clip, Quantise, clip, quantise, signal_peak
-from augmentations.drift import BaselineDrift
 from augmentations.fourier import fast_length, filter_spectrum, joint
 from augmentations.heart_rate import HeartRateChange, heart_rate_map
-from augmentations.lead_views import LeadViews
 from augmentations.leads import LeadDropout, LeadMixing, LeadPermutation, mix_leads, permute_leads
 from augmentations.masking import TimeMask, mask_spans
 from augmentations.mixing import CutMix, Mixed, Mixup, mix_labels
@@ -42,7 +40,7 @@ from augmentations.rearrange import (
     permute_segments,
 )
 from augmentations.recorded import RecordedNoise, load_recording, mix_at_snr, resample_recording
-from augmentations.sources import add_source, lead_gains, sinusoids
+from augmentations.sources import add_source, lead_gains, sinusoids, spline_basis
 from augmentations.spectral import (
     BandPass,
     BandStop,
@@ -51,102 +49,25 @@ from augmentations.spectral import (
     band_pass,
     band_stop,
 )
-from augmentations.splines import spline_basis
 from augmentations.storage import from_dict, load, save, to_dict
 from augmentations.vcg import VCGRotation, VCGScale, change_vcg, rotations, vcg_matrices
-from augmentations.views import Views
-from augmentations.wander import BaselineWander
+from augmentations.views import LeadViews, Views
+from augmentations.wander import BaselineDrift, BaselineWander
 from augmentations.warping import CropResize, TimeWarp, interpolate, warp
 from augmentations.waves import WaveMask, mask_waves, wave_spans
 
 __all__ = [
-    "AmplitudeScale",
-    "Augmentation",
-    "BandPass",
-    "BandStop",
-    "BaselineDrift",
-    "BaselineWander",
-    "CircularShift",
-    "Clip",
-    "ColouredNoise",
-    "Compose",
-    "CropResize",
-    "CutMix",
-    "ElectrodeMotion",
-    "FourierSurrogate",
-    "FrequencyMask",
-    "GainModulation",
-    "GaussianNoise",
-    "HeartRateChange",
-    "LeadDropout",
-    "LeadMixing",
-    "LeadPermutation",
-    "LeadViews",
-    "Mixed",
-    "Mixup",
-    "MuscleNoise",
-    "Offset",
-    "OneOf",
-    "Polarity",
-    "Powerline",
-    "Quantise",
-    "RandomCrop",
-    "RandomOrder",
-    "RateJitter",
-    "RecordedNoise",
-    "SegmentPermutation",
-    "SomeOf",
-    "TimeMask",
-    "TimeReversal",
-    "TimeWarp",
-    "VCGRotation",
-    "VCGScale",
-    "Views",
-    "WaveMask",
-    "add_source",
-    "band_pass",
-    "band_stop",
-    "byol_ecg",
-    "centred_beat",
-    "change_vcg",
-    "check_range",
-    "circular_shift",
-    "clip",
-    "draw",
-    "fast_length",
-    "filter_spectrum",
-    "from_dict",
-    "heart_rate_map",
-    "interpolate",
-    "joint",
-    "lead_gains",
-    "load",
-    "load_recording",
-    "mask_spans",
-    "mask_waves",
-    "mix_at_snr",
-    "mix_labels",
-    "mix_leads",
-    "modulate",
-    "normal_noise",
-    "permute_leads",
-    "permute_segments",
-    "physiological",
-    "quantise",
-    "r_peaks",
-    "resample_recording",
-    "rotations",
-    "save",
-    "scale",
-    "signal_peak",
-    "signal_sd",
-    "simclr_ecg",
-    "sinusoids",
-    "spline_basis",
-    "three_kg",
-    "to_dict",
-    "transients",
-    "vcg_matrices",
-    "warp",
+    "AmplitudeScale", "Augmentation", "BandPass", "BandStop", "BaselineDrift", "BaselineWander",
+    "CircularShift", "Clip", "ColouredNoise", "Compose", "CropResize", "CutMix", "ElectrodeMotion",
+    "FourierSurrogate", "FrequencyMask", "GainModulation", "GaussianNoise", "HeartRateChange", "LeadDropout",
+    "LeadMixing", "LeadPermutation", "LeadViews", "Mixed", "Mixup", "MuscleNoise", "Offset", "OneOf",
+    "Polarity", "Powerline", "Quantise", "RandomCrop", "RandomOrder", "RateJitter", "RecordedNoise",
+    "SegmentPermutation", "SomeOf", "TimeMask", "TimeReversal", "TimeWarp", "VCGRotation", "VCGScale", "Views",
+    "WaveMask", "add_source", "band_pass", "band_stop", "byol_ecg", "centred_beat", "change_vcg", "check_range",
+    "circular_shift", "clip", "draw", "fast_length", "filter_spectrum", "from_dict", "heart_rate_map",
+    "interpolate", "joint", "lead_gains", "load", "load_recording", "mask_spans", "mask_waves", "mix_at_snr",
+    "mix_labels", "mix_leads", "modulate", "normal_noise", "permute_leads", "permute_segments", "physiological",
+    "quantise", "r_peaks", "resample_recording", "rotations", "save", "scale", "signal_peak", "signal_sd",
+    "simclr_ecg", "sinusoids", "spline_basis", "three_kg", "to_dict", "transients", "vcg_matrices", "warp",
     "wave_spans",
-]
+]  # fmt: skip

@@ -47,13 +47,10 @@ class AmplitudeScale(Augmentation):
     Monitoring using Convolutional Neural Networks, ICMI 2017, https://arxiv.org/abs/1706.00527
 
     Args:
-        factor: Range of the factor.
+        factor: Range of the factor, above 0.
         per_lead: Draw a factor for each lead; this also changes the electrical axis. Otherwise one for the
             record.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or not positive, or `p` is not a probability.
     """
 
     def __init__(self, factor: tuple[float, float] = (0.5, 2.0), per_lead: bool = False, p: float = 0.5) -> None:
@@ -79,9 +76,6 @@ class Polarity(Augmentation):
     Args:
         per_lead: Turn over each lead with probability 1/2 (none, or all, now and then). Otherwise the record.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If `p` is not a probability.
     """
 
     def __init__(self, per_lead: bool = False, p: float = 0.5) -> None:
@@ -107,9 +101,6 @@ class Offset(Augmentation):
             standard deviations, root mean square).
         per_lead: Draw a constant for each lead. Otherwise one for the record.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty, or `p` is not a probability.
     """
 
     def __init__(self, offset: tuple[float, float] = (-0.5, 0.5), per_lead: bool = True, p: float = 0.5) -> None:
@@ -139,9 +130,6 @@ class GainModulation(Augmentation):
         per_lead: Breathing turns the axis as well: each lead follows the sine with a factor of its own, -1 to 1,
             times the depth. Otherwise all leads follow it alike, and the axis stays.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If a range is empty, negative or out of its bounds, or `p` is not a probability.
     """
 
     def __init__(

@@ -9,12 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from augmentations.ranges import check_share
+
 
 class Augmentation(ABC):
     """A random change of a batch of signals, drawn for each sample on its own.
 
     A subclass writes `apply`, which changes every sample it is given; the base tosses the coin that chooses
     them. Store each constructor argument under its own name: `repr` shows it from there.
+
+    Every augmentation refuses settings by a ValueError that names them: those out of the bounds that `Args` gives, and
+    ranges (low, high) that are not finite, not ascending, or negative where the setting has no negative values.
 
     Example:
         >>> class Polarity(Augmentation):
@@ -33,9 +38,7 @@ class Augmentation(ABC):
     """
 
     def __init__(self, p: float = 0.5) -> None:
-        if not 0 <= p <= 1:
-            raise ValueError(f"p is a probability, 0 to 1, not {p!r}")
-        self.p = p
+        self.p = check_share("p", p)
 
     @abstractmethod
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
@@ -90,17 +93,7 @@ class Augmentation(ABC):
             return self._change(x, fs, generator)
 
     def _change(self, x: Tensor, fs: float, generator: torch.Generator | None, *, in_place: bool = False) -> Tensor:
-        """As a call, without its checks: for `Compose`, which made them.
-
-        Args:
-            x: Signals, (B, C, T).
-            fs: Sampling rate in Hz.
-            generator: Where random numbers come from.
-            in_place: Whether `x` may be modified.
-
-        Returns:
-            The changed signals; may be `x` itself.
-        """
+        """As a call, without its checks, for `Compose`, which made them; `in_place`: `x` may be modified."""
         if self.p == 0 or x.numel() == 0:
             return x
         if self.p == 1:
@@ -127,16 +120,9 @@ class Augmentation(ABC):
 
 
 def change_rows(x: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor], *, in_place: bool = False) -> Tensor:
-    """Changes some samples of a batch and leaves the others as they are.
+    """Changes the chosen samples, (B,) booleans, of a batch, (B, C, T), and leaves the others as they are.
 
-    Args:
-        x: Signals, (B, C, T).
-        chosen: Which to change, (B,), boolean.
-        change: What to do with them; keeps shape and type.
-        in_place: Whether `x` may be modified, which spares a copy.
-
-    Returns:
-        The signals, (B, C, T).
+    `change` keeps shape and type; `in_place` says that `x` may be modified, which spares a copy.
     """
     # Elsewhere, asking which rows were chosen would wait for the device; a compiler could not see past it.
     if x.device.type != "cpu" or torch.compiler.is_compiling():
@@ -154,10 +140,7 @@ def change_rows(x: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor], *
 
 
 def check_batch(x: object) -> None:
-    """Refuses what is not a batch of signals.
-
-    Args:
-        x: What should be signals, (B, C, T), of a floating-point type.
+    """Refuses what is not a batch of signals, (B, C, T), of a floating-point type.
 
     Raises:
         TypeError: If it is not a floating-point tensor.

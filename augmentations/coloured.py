@@ -11,9 +11,8 @@ from torch.nn.functional import pad
 from augmentations.base import Augmentation
 from augmentations.fourier import fast_length
 from augmentations.noise import normal_noise, signal_sd
-from augmentations.ranges import check_range, draw
-from augmentations.sources import sinusoids
-from augmentations.splines import spline_basis
+from augmentations.ranges import check_range, check_share, draw
+from augmentations.sources import sinusoids, spline_basis
 
 _REUSE = 32  # how many samples of a large batch share one stretch of noise, each at its own shift ...
 _FRESH = 8  # ... and from how many samples on
@@ -104,9 +103,6 @@ class ColouredNoise(Augmentation):
             deviations of the sample.
         exponent: Range of the exponent a, 0 to 4.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If a range is empty, negative or, for the exponent, above 4, or `p` is not a probability.
     """
 
     def __init__(
@@ -146,13 +142,9 @@ class MuscleNoise(Augmentation):
             deviations of the sample.
         band: Lowest and highest frequency in Hz, at least 30 Hz apart; what is above half the sampling rate is left
             out.
-        burst: Shortest time in s in which a contraction swells or fades.
+        burst: Shortest time in s in which a contraction swells or fades, at least 0.05.
         tremor: Share of the samples that have a tremor, 0 to 1.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If `sd` is empty or negative, `band` is less than 30 Hz wide, `burst` is below 0.05 s, or `tremor`
-            or `p` is not within 0 and 1.
     """
 
     def __init__(
@@ -170,10 +162,8 @@ class MuscleNoise(Augmentation):
             raise ValueError(f"band is (lowest, highest) in Hz, at least {_NARROWEST:g} Hz apart, not {band!r}")
         if not _SHORTEST <= burst < math.inf:
             raise ValueError(f"burst is a time of at least {_SHORTEST:g} s, not {burst!r}")
-        if not 0 <= tremor <= 1:
-            raise ValueError(f"tremor is a share of the samples, 0 to 1, not {tremor!r}")
         self.burst = burst
-        self.tremor = tremor
+        self.tremor = check_share("tremor", tremor, "a share of the samples")
 
     def check(self, fs: float) -> None:
         """Refuses a rate that cannot carry the lowest 30 Hz of the band; see `Augmentation.check`."""

@@ -65,9 +65,6 @@ class Clip(Augmentation):
     Args:
         level: Range of the rails, as a share of the record's peak (its largest absolute value), 0 to 1.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or not within 0 and 1, or `p` is not a probability.
     """
 
     def __init__(self, level: tuple[float, float] = (0.3, 0.9), p: float = 0.5) -> None:
@@ -92,9 +89,6 @@ class Quantise(Augmentation):
     Args:
         bits: Range of the whole number of bits, 2 to 16, both ends included.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty, not whole or not within 2 and 16, or `p` is not a probability.
     """
 
     def __init__(self, bits: tuple[int, int] = (4, 8), p: float = 0.5) -> None:

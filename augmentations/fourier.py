@@ -7,14 +7,7 @@ _BLOCK = 2**18 + 2**17  # numbers transformed at once on a CPU: a block and its 
 
 
 def is_smooth(length: int) -> bool:
-    """Whether a length is 2^a 3^b 5^c: such transforms are up to 6 times faster than others.
-
-    Args:
-        length: Number of samples in time, at least 1.
-
-    Returns:
-        Whether it is.
-    """
+    """Whether a length is 2^a 3^b 5^c: such transforms are up to 6 times faster than others."""
     for prime in (2, 3, 5):
         while length % prime == 0:
             length //= prime

@@ -97,9 +97,6 @@ class HeartRateChange(Augmentation):
     Args:
         factor: Range of the factor by which the heart rate changes, 0.5 to 2.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or not within 0.5 and 2, or `p` is not a probability.
     """
 
     def __init__(self, factor: tuple[float, float] = (0.8, 1.25), p: float = 0.5) -> None:

@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from augmentations.amplitude import scale
 from augmentations.base import Augmentation
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_range, check_share, draw
 
 
 def mix_leads(x: Tensor, matrix: Tensor) -> Tensor:
@@ -47,16 +47,11 @@ class LeadDropout(Augmentation):
     Args:
         drop: Probability that a lead is dropped, 0 to 1; at 1 one lead is left.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If `drop` or `p` is not a probability.
     """
 
     def __init__(self, drop: float = 0.5, p: float = 0.5) -> None:
         super().__init__(p)
-        if not 0 <= drop <= 1:
-            raise ValueError(f"drop is a probability, 0 to 1, not {drop!r}")
-        self.drop = drop
+        self.drop = check_share("drop", drop)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Drops leads of every sample; see `Augmentation.apply`."""
@@ -77,16 +72,11 @@ class LeadPermutation(Augmentation):
         shuffle: Probability that a lead takes part, 0 to 1: those that do change places among themselves, the
             others stay.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If `shuffle` or `p` is not a probability.
     """
 
     def __init__(self, shuffle: float = 1.0, p: float = 0.5) -> None:
         super().__init__(p)
-        if not 0 <= shuffle <= 1:
-            raise ValueError(f"shuffle is a probability, 0 to 1, not {shuffle!r}")
-        self.shuffle = shuffle
+        self.shuffle = check_share("shuffle", shuffle)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Shuffles every sample; see `Augmentation.apply`."""
@@ -113,9 +103,6 @@ class LeadMixing(Augmentation):
     Args:
         strength: Range of s, 0 to 1.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or not within 0 and 1, or `p` is not a probability.
     """
 
     def __init__(self, strength: tuple[float, float] = (0.1, 0.5), p: float = 0.5) -> None:

@@ -59,10 +59,6 @@ class TimeMask(Augmentation):
         share: Range of the masked time, all spans together, as a share of the record, 0 to 1.
         spans: How many spans of equal length (to one sample) the masked time is divided into.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or not within 0 and 1, `spans` is not positive, or `p` is not a
-            probability.
     """
 
     def __init__(self, share: tuple[float, float] = (0.1, 0.5), spans: int = 1, p: float = 0.5) -> None:

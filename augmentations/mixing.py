@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from augmentations.base import check_batch
-from augmentations.ranges import draw
+from augmentations.ranges import check_positive, check_share, draw
 
 
 def mix_labels(y: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
@@ -58,15 +58,6 @@ def symmetric_beta(alpha: float, shape: tuple[int, ...], like: Tensor, generator
     Reference: Bailey, Polar generation of random variates with the t-distribution, Mathematics of Computation
     1994, https://doi.org/10.1090/S0025-5718-1994-1219702-8: t = sqrt(2a (U^(-1/a) - 1)) cos(2 pi V) is Student's with
     2a degrees of freedom, and (1 + t / sqrt(2a + t^2)) / 2 is Beta(a, a).
-
-    Args:
-        alpha: The parameter, positive.
-        shape: The shape of the draw.
-        like: The signal: gives the device and, if it is float64, the precision.
-        generator: Where the numbers come from.
-
-    Returns:
-        Numbers from 0 to 1, float32 or float64.
     """
     power = draw((0, 1), shape, like, generator).pow_(1 / alpha)
     wave = draw((0, 2 * math.pi), shape, like, generator).cos_()
@@ -75,15 +66,15 @@ def symmetric_beta(alpha: float, shape: tuple[int, ...], like: Tensor, generator
 
 
 class Mixing(ABC):
-    """What Mixup and CutMix share: a random partner for each sample, and a weight from Beta(alpha, alpha)."""
+    """What Mixup and CutMix share: a random partner for each sample, and a weight from Beta(alpha, alpha).
+
+    Raises:
+        ValueError: If `alpha` is not positive, or `p` is not a probability.
+    """
 
     def __init__(self, alpha: float, p: float) -> None:
-        if not 0 < alpha < math.inf:
-            raise ValueError(f"alpha is a positive number, not {alpha!r}")
-        if not 0 <= p <= 1:
-            raise ValueError(f"p is a probability, 0 to 1, not {p!r}")
-        self.alpha = alpha
-        self.p = p
+        self.alpha = check_positive("alpha", alpha)
+        self.p = check_share("p", p)
 
     @abstractmethod
     def mix(self, x: Tensor, other: Tensor, weight: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
@@ -143,9 +134,6 @@ class Mixup(Mixing):
         alpha: Of the distribution of the shares, Beta(alpha, alpha): 1 is uniform, smaller is nearer to 0 and 1.
         p: Probability that a sample is mixed, 0 to 1.
 
-    Raises:
-        ValueError: If `alpha` is not positive, or `p` is not a probability.
-
     Example:
         >>> mixed = Mixup()(torch.randn(8, 12, 1000), fs=100)
         >>> y = mixed.labels(torch.eye(8))
@@ -171,9 +159,6 @@ class CutMix(Mixing):
     Args:
         alpha: Of the distribution of the shares, Beta(alpha, alpha): 1 is uniform.
         p: Probability that a sample is mixed, 0 to 1.
-
-    Raises:
-        ValueError: If `alpha` is not positive, or `p` is not a probability.
     """
 
     def __init__(self, alpha: float = 1.0, p: float = 1.0) -> None:

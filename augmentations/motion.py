@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_range, draw, draw_log
+from augmentations.ranges import check_range, check_share, draw, draw_log
 from augmentations.sources import add_source
 
 
@@ -54,13 +54,10 @@ class ElectrodeMotion(Augmentation):
         amplitude: Range of a transient's peak in the lead that sees it most strongly, in standard deviations of
             the sample. An R wave has 3 to 10.
         rate: Range of how many there are in a minute; a record has at least one.
-        rise: Range of the time constant of the rise in s, log-uniform.
-        decay: Range of the time constant of the decay in s, log-uniform.
+        rise: Range of the time constant of the rise in s, log-uniform, at least 0.001.
+        decay: Range of the time constant of the decay in s, log-uniform, at least 0.001.
         leads: Chance of each lead to see them, 0 to 1; one at least always does.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If a range is empty or negative, a time is below 1 ms, or `leads` or `p` is not within 0 and 1.
     """
 
     def __init__(
@@ -77,9 +74,7 @@ class ElectrodeMotion(Augmentation):
         self.rate = check_range("rate", rate, least=0)
         self.rise = check_range("rise", rise, least=0.001)
         self.decay = check_range("decay", decay, least=0.001)
-        if not 0 <= leads <= 1:
-            raise ValueError(f"leads is a chance, 0 to 1, not {leads!r}")
-        self.leads = leads
+        self.leads = check_share("leads", leads, "a chance")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Adds transients to every sample; see `Augmentation.apply`."""

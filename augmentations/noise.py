@@ -92,9 +92,6 @@ class GaussianNoise(Augmentation):
         sd: Range of the noise's standard deviation, in standard deviations of the sample.
         snr: Range of the signal-to-noise ratio in dB, in place of `sd`; each sample gets its ratio exactly.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or negative, or `p` is not a probability.
     """
 
     def __init__(

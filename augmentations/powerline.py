@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_count, check_range, constant, draw
+from augmentations.ranges import check_count, check_range, check_share, constant, draw
 from augmentations.sources import add_source, lead_gains, sinusoids
 
 _SLOW = (0.05, 0.5)  # Hz: how fast the mains' frequency and the hum's amplitude vary, where they drift
@@ -20,9 +20,6 @@ def harmonic_hum(phase: Tensor, amplitude: Tensor, offset: Tensor) -> Tensor:
         phase: The fundamental's running phase theta(t) in rad, (B, T).
         amplitude: Peak amplitudes of the fundamental and the harmonics after it, (B, H).
         offset: Their phases at theta = 0 in rad, (B, H).
-
-    Returns:
-        The sums, (B, T).
     """
     terms = enumerate(zip(amplitude.unbind(1), offset.unbind(1), strict=True), start=1)
     waves = ((a, torch.add(shift[:, None], phase, alpha=order).sin_()) for order, (a, shift) in terms)
@@ -55,11 +52,6 @@ class Powerline(Augmentation):
             to 20 s. Grids stay within 0.05 to 0.2 Hz.
         amplitude_drift: Largest relative change of the hum's amplitude, 0 to 1, in the course of 2 to 20 s.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or negative, a frequency is not positive or none is given, `harmonics` is
-            not positive, `frequency_drift` is negative or not below all frequencies, or `amplitude_drift` or `p` is
-            not within 0 and 1.
     """
 
     def __init__(
@@ -80,11 +72,9 @@ class Powerline(Augmentation):
             raise ValueError(
                 f"frequency_drift is in Hz, 0 to below the frequency of the mains, not {frequency_drift!r}"
             )
-        if not 0 <= amplitude_drift <= 1:
-            raise ValueError(f"amplitude_drift is a relative change, 0 to 1, not {amplitude_drift!r}")
         self.harmonics = check_count("harmonics", harmonics)
         self.frequency_drift = frequency_drift
-        self.amplitude_drift = amplitude_drift
+        self.amplitude_drift = check_share("amplitude_drift", amplitude_drift, "a relative change")
 
     def check(self, fs: float) -> None:
         """Refuses a rate that cannot carry the mains; see `Augmentation.check`."""

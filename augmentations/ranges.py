@@ -47,41 +47,33 @@ def draw(
         A tensor of that shape.
     """
     low, high = values
-    dtype = torch.promote_types(like.dtype, torch.float32)
-    return torch.rand(shape, generator=generator, device=like.device, dtype=dtype).mul_(high - low).add_(low)
+    numbers = torch.rand(shape, generator=generator, device=like.device, dtype=precise(like))
+    return numbers.mul_(high - low).add_(low)
+
+
+def check_share(name: str, value: float, kind: str = "a probability") -> float:
+    """Checks that a setting is within 0 and 1, and returns it; `name` and `kind` are for the error."""
+    if not 0 <= value <= 1:
+        raise ValueError(f"{name} is {kind}, 0 to 1, not {value!r}")
+    return value
+
+
+def check_positive(name: str, value: float, unit: str = "") -> float:
+    """Checks that a setting is positive and finite, and returns it; `name` and `unit` are for the error."""
+    if not 0 < value < math.inf:
+        raise ValueError(f"{name} is a positive number{unit and f' of {unit}'}, not {value!r}")
+    return value
 
 
 def check_count(name: str, value: float, least: int = 1) -> int:
-    """Checks that a setting is a whole number.
-
-    Args:
-        name: What it is called, for the error.
-        value: The number.
-        least: The smallest allowed.
-
-    Returns:
-        The number.
-
-    Raises:
-        ValueError: If it is not whole, or smaller.
-    """
+    """Checks that a setting is a whole number of at least `least`, and returns it; `name` is for the error."""
     if math.isfinite(value) and value == int(value) and value >= least:
         return int(value)
     raise ValueError(f"{name} is a whole number, at least {least}, not {value!r}")
 
 
 def check_nyquist(name: str, highest: float, fs: float, setting: str) -> None:
-    """Checks that a sampling rate can carry the highest frequency of an augmentation.
-
-    Args:
-        name: The augmentation's, for the error.
-        highest: The frequency in Hz.
-        fs: The sampling rate in Hz.
-        setting: Which setting to lower.
-
-    Raises:
-        ValueError: If the frequency is not below half the rate.
-    """
+    """Refuses a rate that cannot carry the highest frequency in Hz of an augmentation; says which setting to lower."""
     if highest >= fs / 2:
         raise ValueError(
             f"{name} up to {highest:g} Hz needs a sampling rate above {2 * highest:g} Hz, not fs={fs:g}:"
@@ -92,31 +84,17 @@ def check_nyquist(name: str, highest: float, fs: float, setting: str) -> None:
 def draw_log(
     values: tuple[float, float], shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None
 ) -> Tensor:
-    """Draws log-uniformly from a positive range: every factor as likely as its inverse; otherwise as `draw`.
-
-    Args:
-        values: The range, `(low, high)`.
-        shape: The shape of the draw.
-        like: The signal: gives the device and, if it is float64, the precision.
-        generator: Where the numbers come from.
-
-    Returns:
-        A tensor of that shape.
-    """
+    """Draws log-uniformly from a positive range: every factor as likely as its inverse; otherwise as `draw`."""
     low, high = values
     return draw((math.log(low), math.log(high)), shape, like, generator).exp_()
 
 
 def constant(values: Sequence[float] | Sequence[Sequence[float]], like: Tensor) -> Tensor:
-    """Plain numbers as a tensor on the device of a signal; nothing waits for the device.
-
-    Args:
-        values: The numbers.
-        like: The signal: gives the device and, if it is float64, the precision.
-
-    Returns:
-        A tensor of the numbers, float32 or float64.
-    """
-    dtype = torch.promote_types(like.dtype, torch.float32)
+    """Plain numbers as a tensor, float32 or float64, on the device of a signal; nothing waits for the device."""
     # From ordinary memory such a copy is staged at once.
-    return torch.tensor(values, dtype=dtype, device="cpu").to(like.device, non_blocking=True)
+    return torch.tensor(values, dtype=precise(like), device="cpu").to(like.device, non_blocking=True)
+
+
+def precise(x: Tensor) -> torch.dtype:
+    """The type that parameters of a signal have: float32, or float64 if the signal has it."""
+    return torch.promote_types(x.dtype, torch.float32)

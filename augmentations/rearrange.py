@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from augmentations.base import Augmentation
-from augmentations.ranges import check_count, check_range, draw
+from augmentations.ranges import check_count, check_positive, check_range, draw
 from augmentations.warping import interpolate
 
 _SLICE = 2**19  # numbers that `circular_shift` doubles at a time: they stay in a cache of a few MB
@@ -56,9 +56,6 @@ class CircularShift(Augmentation):
         shift: Range of the shift in s, positive to later. It counts modulo the record: 0 to its duration, or
             more, is anywhere.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or not finite, or `p` is not a probability.
     """
 
     def __init__(self, shift: tuple[float, float] = (0.0, 10.0), p: float = 0.5) -> None:
@@ -105,9 +102,6 @@ class SegmentPermutation(Augmentation):
         segments: How many segments.
         lengths: "equal" (to one sample), or "random": cut at places drawn evenly from the record.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If `segments` is below 2, `lengths` is neither, or `p` is not a probability.
     """
 
     def __init__(self, segments: int = 5, lengths: Literal["equal", "random"] = "equal", p: float = 0.5) -> None:
@@ -143,9 +137,6 @@ class TimeReversal(Augmentation):
 
     Args:
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If `p` is not a probability.
     """
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
@@ -154,16 +145,7 @@ class TimeReversal(Augmentation):
 
 
 def crop(x: Tensor, start: Tensor, length: int) -> Tensor:
-    """Cuts a window out of each sample, in all leads the same.
-
-    Args:
-        x: Signals, (B, C, T).
-        start: The window's first sample, 0 to T - `length`, int64, (B,).
-        length: How many samples it has.
-
-    Returns:
-        Signals, (B, C, length).
-    """
+    """Cuts `length` samples out of each of (B, C, T), from `start`, int64, (B,), in all leads alike."""
     size, leads, total = x.shape
     row = torch.arange(size * leads, device=x.device).mul_(total).view(size, leads)
     windows = x.reshape(-1).unfold(0, length, 1)
@@ -181,16 +163,11 @@ class RandomCrop(Augmentation):
 
     Args:
         duration: How long the window is in s. A shorter record stays whole.
-
-    Raises:
-        ValueError: If `duration` is not positive.
     """
 
     def __init__(self, duration: float = 2.5) -> None:
         super().__init__(p=1.0)
-        if not 0 < duration < math.inf:
-            raise ValueError(f"duration is a positive number of seconds, not {duration!r}")
-        self.duration = duration
+        self.duration = check_positive("duration", duration, "seconds")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Crops every sample; see `Augmentation.apply`."""
@@ -217,9 +194,6 @@ class RateJitter(Augmentation):
     Args:
         rate: Range of the factor by which the heart rate changes, 0.5 to 2.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or not within 0.5 and 2, or `p` is not a probability.
     """
 
     def __init__(self, rate: tuple[float, float] = (0.9, 1.1), p: float = 0.5) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_positive, check_range, draw
 from augmentations.sources import add_sources, mixture_gains, mixture_sd
 
 _SILENT = 1e-5  # noise that varies by less than this share of its offset is a constant with rounding errors
@@ -160,10 +160,8 @@ class RecordedNoise(Augmentation):
         self, noise: Tensor | str, noise_fs: float, snr: tuple[float, float] = (0.0, 20.0), p: float = 0.5
     ) -> None:
         super().__init__(p)
-        if not 0 < noise_fs < math.inf:
-            raise ValueError(f"noise_fs, the recording's sampling rate, is a positive number of Hz, not {noise_fs!r}")
         self.noise = noise
-        self.noise_fs = float(noise_fs)
+        self.noise_fs = float(check_positive("noise_fs, the recording's sampling rate,", noise_fs, "Hz"))
         self.snr = check_range("snr", snr, least=-100, most=100)
         self._recording = _checked(load_recording(noise) if isinstance(noise, str) else noise)
         self._resampled: dict[tuple[float, torch.device, torch.dtype], Tensor] = {}

@@ -1,10 +1,12 @@
-"""Sources of interference that the leads share, each with gains of its own: what wander, hum and motion are made of."""
+"""Sources of interference that leads share, each with gains of its own: of wander, hum, drift and motion."""
 
 import math
 
 import torch
 from torch import Tensor
 from torch.nn.functional import normalize
+
+from augmentations.ranges import precise
 
 
 def sinusoids(amplitude: Tensor, frequency: Tensor, phase: Tensor, fs: float, length: int) -> Tensor:
@@ -43,8 +45,7 @@ def lead_gains(x: Tensor, generator: torch.Generator | None) -> Tensor:
     Returns:
         Gains, (B, C), float32 or float64.
     """
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    gains = torch.randn(x.shape[:2], generator=generator, device=x.device, dtype=dtype)
+    gains = torch.randn(x.shape[:2], generator=generator, device=x.device, dtype=precise(x))
     return normalize(gains, dim=1) * math.sqrt(x.shape[1])
 
 
@@ -65,30 +66,18 @@ def add_source(x: Tensor, source: Tensor, gain: Tensor) -> Tensor:
 
 
 def mixture_sd(sources: Tensor, gain: Tensor) -> Tensor:
-    """The standard deviation of a mixture, as `signal_sd` defines it, without making the mixture.
+    """The standard deviation of a mixture, (B, 1), as `signal_sd` defines it, without making the mixture.
 
     Args:
         sources: Sources, each of mean 0 over time, (B, S, T).
         gain: How strongly each lead sees each source, (B, C, S).
-
-    Returns:
-        Root mean square over leads of each lead's standard deviation, (B, 1).
     """
     together = (sources @ sources.mT) / sources.shape[-1]
     return ((gain @ together) * gain).sum(-1).mean(-1, keepdim=True).clamp_min(0).sqrt()
 
 
 def add_sources(x: Tensor, sources: Tensor, gain: Tensor) -> Tensor:
-    """Adds several sources to every lead, each with its own gain.
-
-    Args:
-        x: Signals, (B, C, T).
-        sources: (B, S, T).
-        gain: (B, C, S).
-
-    Returns:
-        Signals, (B, C, T).
-    """
+    """Adds several sources, (B, S, T), to every lead of (B, C, T), each with its own gain, (B, C, S)."""
     if sources.shape[1] > 2:
         return torch.baddbmm(x, gain.to(x.dtype), sources.to(x.dtype))
     x = add_source(x, sources[:, 0], gain[..., 0])  # one by one: a third faster than a matrix product of so few
@@ -98,16 +87,31 @@ def add_sources(x: Tensor, sources: Tensor, gain: Tensor) -> Tensor:
 
 
 def mixture_gains(x: Tensor, sources: int, generator: torch.Generator | None) -> Tensor:
-    """Random gains of each lead for each source: normal, in the mean over samples of power 1 in each lead.
+    """Random gains of each lead for each of S sources, (B, C, S): normal, on average of power 1 in each lead."""
+    gain = torch.randn(*x.shape[:2], sources, generator=generator, device=x.device, dtype=precise(x))
+    return gain.mul_(1 / math.sqrt(sources))
+
+
+def spline_basis(length: int, step: float, like: Tensor) -> Tensor:
+    """Cubic B-splines, one every `step` samples: a weighted sum of them is a smooth curve through time.
+
+    Weights drawn independently make noise whose power falls as the eighth power of sinc(f step): 99 % of it is
+    below one period in two steps.
 
     Args:
-        x: Signals, (B, C, T): gives shape and device.
-        sources: How many sources, S.
-        generator: Where the numbers come from.
+        length: Number of samples in time, T.
+        step: Distance between two splines in samples.
+        like: Gives the device and, if it is float64, the precision.
 
     Returns:
-        Gains, (B, C, S), float32 or float64.
+        The splines, (K, T), as many as overlap the record, at least 4, float32 or float64. At any time they add up
+        to 1.
     """
-    dtype = torch.promote_types(x.dtype, torch.float32)
-    gain = torch.randn(*x.shape[:2], sources, generator=generator, device=x.device, dtype=dtype)
-    return gain.mul_(1 / math.sqrt(sources))
+    dtype = precise(like)
+    knots = math.floor((length - 1) / step) + 4
+    # Positions count in steps; a float32 is exact enough for 10,000 of them.
+    time = torch.arange(length, device=like.device, dtype=dtype).div_(step)
+    centre = torch.arange(-1, knots - 1, device=like.device, dtype=dtype)
+    away = (time - centre[:, None]).abs_()
+    inner = (1 - away).clamp_(min=0).pow_(3)
+    return (2 - away).clamp_(min=0).pow_(3).sub_(inner, alpha=4).div_(6)

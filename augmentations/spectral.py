@@ -8,7 +8,7 @@ from torch import Tensor
 from augmentations.base import Augmentation
 from augmentations.fourier import fast_length, filter_spectrum, is_smooth
 from augmentations.masking import draw_spans
-from augmentations.ranges import check_count, check_range, draw
+from augmentations.ranges import check_count, check_positive, check_range, draw
 
 _MARGIN = 0.02  # what a filter adds to the record at least, to join its ends, as a share of it
 
@@ -60,16 +60,7 @@ def band_pass(frequency: Tensor, low: Tensor, high: Tensor) -> Tensor:
 
 
 def bands_masked(start: Tensor, end: Tensor, size: int) -> Tensor:
-    """The response that takes away whole bands and leaves the rest as it is.
-
-    Args:
-        start: First frequency of each band, counted from zero, (B, K).
-        end: The frequency after its last, (B, K).
-        size: How many frequencies there are, F.
-
-    Returns:
-        Real responses, (B, F), 0 where start <= k < end and else 1.
-    """
+    """Real responses, (B, F), that are 0 where start <= k < end, for each of the K bands (B, K), and else 1."""
     order = torch.arange(size, device=start.device, dtype=start.dtype)
     middle, half = (start + end - 1) / 2, (end - start) / 2
     response = torch.ones((len(start), size), device=start.device, dtype=start.dtype)
@@ -79,15 +70,12 @@ def bands_masked(start: Tensor, end: Tensor, size: int) -> Tensor:
 
 
 def phase_shift(phase: Tensor, length: int) -> Tensor:
-    """The response that turns the phase at each frequency of a record, and nothing else.
+    """The response that turns the phase at each frequency of a record, and nothing else: complex, of absolute value 1.
 
     Args:
         phase: Angles in rad for each frequency k fs / `length`, (B, `length` // 2 + 1). Those at zero and at half
             the sampling rate count as 0: there a real signal has no phase.
         length: Length of the transform.
-
-    Returns:
-        Complex responses of absolute value 1, (B, `length` // 2 + 1).
     """
     order = torch.arange(length // 2 + 1, device=phase.device)
     phase = phase * ((order > 0) & (2 * order < length))
@@ -111,9 +99,6 @@ class BandStop(Augmentation):
         edge: Within how many Hz beyond the band the response rises to 1; of a record shorter than 1 / `edge`
             seconds, which cannot tell frequencies so close apart, within 1 / its duration.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If a range is empty or negative, `edge` is not positive, or `p` is not a probability.
     """
 
     def __init__(
@@ -126,9 +111,7 @@ class BandStop(Augmentation):
         super().__init__(p)
         self.centre = check_range("centre", centre, least=0)
         self.width = check_range("width", width, least=0)
-        if not 0 < edge < math.inf:
-            raise ValueError(f"edge is a positive number of Hz, not {edge!r}")
-        self.edge = edge
+        self.edge = check_positive("edge", edge, "Hz")
 
     def check(self, fs: float) -> None:
         """Refuses a rate too low for the highest band; see `Augmentation.check`."""
@@ -164,9 +147,6 @@ class BandPass(Augmentation):
         low: Range of the lower cut-off (-6 dB) in Hz; at 0 there is none.
         high: Range of the upper cut-off (-6 dB) in Hz.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If a range is empty or negative, they overlap, or `p` is not a probability.
     """
 
     def __init__(
@@ -212,10 +192,6 @@ class FrequencyMask(Augmentation):
         share: Range of the masked frequencies, all bands together, as a share of the spectrum, 0 to 1.
         bands: How many bands of equal width the masked frequencies are divided into.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or not within 0 and 1, `bands` is not positive, or `p` is not a
-            probability.
     """
 
     def __init__(self, share: tuple[float, float] = (0.05, 0.3), bands: int = 3, p: float = 0.5) -> None:
@@ -249,9 +225,6 @@ class FourierSurrogate(Augmentation):
     Args:
         strength: Range of the strength, 0 to 1: phases change by up to this times 180 degrees, either way.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or not within 0 and 1, or `p` is not a probability.
     """
 
     def __init__(self, strength: tuple[float, float] = (0.05, 0.3), p: float = 0.5) -> None:

@@ -42,16 +42,9 @@ def _interpolate(x: Tensor, position: Tensor) -> Tensor:
 
 
 def between(x: Tensor, left: Tensor, right: Tensor, weight: Tensor) -> Tensor:
-    """Reads each sample on the straight lines between pairs of its points.
+    """Reads each sample of (B, C, T) on straight lines between its points `left` and `right`, int64, (B, N).
 
-    Args:
-        x: Signals, (B, C, T).
-        left: Where each line begins, in samples, int64, (B, N).
-        right: Where it ends, (B, N).
-        weight: How far along it to read, 0 to 1, (B, N).
-
-    Returns:
-        The signals there, (B, C, N).
+    `weight` says how far along each line to read, 0 to 1, (B, N). The result is (B, C, N).
     """
     before, after = (x.gather(2, at[:, None].expand(-1, x.shape[1], -1)) for at in (left, right))
     return before.lerp_(after, weight[:, None].to(x.dtype))
@@ -93,9 +86,6 @@ class TimeWarp(Augmentation):
             within 48 to 72 per minute. Each sample draws its own up to this.
         period: Shortest time in s in which the pace goes from fast to slow and back.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If `strength`, `period` or `p` is out of its range.
     """
 
     def __init__(self, strength: float = 0.2, period: float = 5.0, p: float = 0.5) -> None:
@@ -127,9 +117,6 @@ class CropResize(Augmentation):
     Args:
         share: Range of the part's length, as a share of the record, 0.01 to 1.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If the range is empty or not within 0.01 and 1, or `p` is not a probability.
     """
 
     def __init__(self, share: tuple[float, float] = (0.5, 1.0), p: float = 0.5) -> None:

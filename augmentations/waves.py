@@ -103,10 +103,6 @@ class WaveMask(Augmentation):
         share: Range of the share of beats; each beat of a sample has this chance.
         fill: "bridge", a straight line between the ends, or "zero".
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If `waves` is empty or has others, the range is not within 0 and 1, `fill` is neither, or
-            `p` is not a probability.
     """
 
     def __init__(

@@ -25,7 +25,7 @@ SHOWN = 2
 """Which: so many are changed more."""
 
 FAMILIES = {
-    "Noise": ("noise", "coloured", "powerline", "motion", "muscle", "recorded", "wander", "drift"),
+    "Noise": ("noise", "coloured", "powerline", "motion", "recorded", "wander"),
     "Amplitude": ("amplitude", "converter"),
     "Physiology": ("waves", "heart_rate"),
     "Time": ("warping", "rearrange", "masking"),

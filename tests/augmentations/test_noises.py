@@ -9,13 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from augmentations.coloured import ColouredNoise, MuscleNoise, add_shifted, shaped_noise
-from augmentations.drift import BaselineDrift
 from augmentations.motion import ElectrodeMotion, transients
 from augmentations.noise import signal_sd
 from augmentations.powerline import Powerline, harmonic_hum
 from augmentations.recorded import RecordedNoise, load_recording, mix_at_snr, resample_recording
-from augmentations.sources import add_sources, mixture_sd
-from augmentations.splines import spline_basis
+from augmentations.sources import add_sources, mixture_sd, spline_basis
+from augmentations.wander import BaselineDrift
 
 quick = settings(max_examples=4, deadline=None)
 seeds = st.integers(0, 2**31)
