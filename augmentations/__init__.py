@@ -41,14 +41,7 @@ from augmentations.rearrange import (
 )
 from augmentations.recorded import RecordedNoise, load_recording, mix_at_snr, resample_recording
 from augmentations.sources import add_source, lead_gains, sinusoids, spline_basis
-from augmentations.spectral import (
-    BandPass,
-    BandStop,
-    FourierSurrogate,
-    FrequencyMask,
-    band_pass,
-    band_stop,
-)
+from augmentations.spectral import BandPass, BandStop, FourierSurrogate, FrequencyMask, band_pass, band_stop
 from augmentations.storage import from_dict, load, save, to_dict
 from augmentations.vcg import VCGRotation, VCGScale, change_vcg, rotations, vcg_matrices
 from augmentations.views import LeadViews, Views

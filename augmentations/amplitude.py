@@ -59,7 +59,6 @@ class AmplitudeScale(Augmentation):
         self.per_lead = per_lead
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Scales every sample; see `Augmentation.apply`."""
         shape = (len(x), x.shape[1] if self.per_lead else 1)
         return scale(x, draw_log(self.factor, shape, x, generator))
 
@@ -83,7 +82,6 @@ class Polarity(Augmentation):
         self.per_lead = per_lead
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Turns over every sample; see `Augmentation.apply`."""
         if not self.per_lead:
             return -x
         flip = torch.rand(x.shape[:2], generator=generator, device=x.device) < 0.5
@@ -109,7 +107,6 @@ class Offset(Augmentation):
         self.per_lead = per_lead
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Shifts every sample; see `Augmentation.apply`."""
         shape = (len(x), x.shape[1] if self.per_lead else 1)
         offset = draw(self.offset, shape, x, generator) * signal_sd(x)
         return x + offset[..., None].to(x.dtype)
@@ -145,12 +142,10 @@ class GainModulation(Augmentation):
         self.per_lead = per_lead
 
     def check(self, fs: float) -> None:
-        """Refuses a rate too low for the highest frequency; see `Augmentation.check`."""
         super().check(fs)
         check_nyquist("GainModulation", self.frequency[1], fs, "frequency")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Modulates every sample; see `Augmentation.apply`."""
         shape = (len(x), 1)
         depth = draw(self.depth, shape, x, generator)
         frequency = draw(self.frequency, shape, x, generator)

@@ -113,7 +113,6 @@ class ColouredNoise(Augmentation):
         self.exponent = check_range("exponent", exponent, least=0, most=4)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Adds noise to every sample; see `Augmentation.apply`."""
         sd = draw(self.sd, (len(x), 1), x, generator) * signal_sd(x)
         exponent = draw(self.exponent, (_stretches(len(x)), 1), x, generator)
         # Longer than the record, or its ends would meet; and a shift for each sample that shares it.
@@ -166,7 +165,6 @@ class MuscleNoise(Augmentation):
         self.tremor = check_share("tremor", tremor, "a share of the samples")
 
     def check(self, fs: float) -> None:
-        """Refuses a rate that cannot carry the lowest 30 Hz of the band; see `Augmentation.check`."""
         super().check(fs)
         least = 2 * (self.band[0] + _NARROWEST)
         if fs < least:
@@ -177,7 +175,6 @@ class MuscleNoise(Augmentation):
             )
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Adds noise to every sample; see `Augmentation.apply`."""
         size, leads, length = x.shape
         low, high = self.band[0], min(self.band[1], fs / 2)
         # Long enough for ten frequencies in the band, and for a shift for each sample.

@@ -31,7 +31,6 @@ class Compose(Augmentation):
                 raise TypeError(f"{type(self).__name__} takes a list of Augmentation objects, not {augmentation!r}")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Applies each in turn; see `Augmentation.apply`."""
         ours = False  # whether x is memory that nobody else knows: of a step that changed some of the rows
         for augmentation in self.augmentations:
             before = x
@@ -41,7 +40,6 @@ class Compose(Augmentation):
         return x
 
     def check(self, fs: float) -> None:
-        """Checks each; see `Augmentation.check`."""
         super().check(fs)
         for augmentation in self.augmentations:
             augmentation.check(fs)
@@ -80,7 +78,6 @@ class OneOf(Compose):
         self.weights = weights
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Applies one of them to every sample; see `Augmentation.apply`."""
         ends = constant(self.weights or (1.0,) * len(self.augmentations), x).cumsum(0)
         draws = torch.rand(len(x), generator=generator, device=x.device) * ends[-1]
         chosen = torch.searchsorted(ends[:-1].contiguous(), draws, right=True)
@@ -109,7 +106,6 @@ class SomeOf(Compose):
         self.n = (low, high)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Applies a few of them to every sample; see `Augmentation.apply`."""
         low, high = self.n
         count = torch.randint(low, high + 1, (len(x), 1), generator=generator, device=x.device)
         chosen = _ranks(x, len(self.augmentations), generator) < count
@@ -125,14 +121,9 @@ class RandomOrder(Compose):
     Args:
         augmentations: What to apply; each tosses its own coin.
         p: Probability that a sample goes through them at all, 0 to 1.
-
-    Raises:
-        TypeError: If one of them is not an `Augmentation`.
-        ValueError: If `p` is not a probability.
     """
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Applies each in the sample's order; see `Augmentation.apply`."""
         turn = _ranks(x, len(self.augmentations), generator)
         n = len(self.augmentations)
         return _change_each(x, [turn[:, k] == step for step in range(n) for k in range(n)], self, fs, generator)

@@ -72,7 +72,6 @@ class Clip(Augmentation):
         self.level = check_range("level", level, least=0, most=1)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Clips every sample; see `Augmentation.apply`."""
         return clip(x, draw(self.level, (len(x), 1), x, generator) * signal_peak(x))
 
 
@@ -99,7 +98,6 @@ class Quantise(Augmentation):
         self.bits = int(low), int(high)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Quantises every sample; see `Augmentation.apply`."""
         low, high = self.bits
         bits = torch.randint(low, high + 1, (len(x), 1), generator=generator, device=x.device)
         peak = signal_peak(x)

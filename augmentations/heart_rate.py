@@ -104,7 +104,6 @@ class HeartRateChange(Augmentation):
         self.factor = check_range("factor", factor, least=0.5, most=2)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Changes the heart rate of every sample; see `Augmentation.apply`."""
         factor = draw(self.factor, (len(x), 1), x, generator)
         place = draw((0, 1), (len(x), 1), x, generator)
         return interpolate(x, heart_rate_map(r_peaks(x, fs), factor, place, fs, x.shape[-1]))

@@ -54,7 +54,6 @@ class LeadDropout(Augmentation):
         self.drop = check_share("drop", drop)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Drops leads of every sample; see `Augmentation.apply`."""
         luck = torch.rand(x.shape[:2], generator=generator, device=x.device)
         return scale(x, (luck >= self.drop) | (luck == luck.amax(1, keepdim=True)))
 
@@ -79,7 +78,6 @@ class LeadPermutation(Augmentation):
         self.shuffle = check_share("shuffle", shuffle)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Shuffles every sample; see `Augmentation.apply`."""
         part, key = torch.rand((2, *x.shape[:2]), generator=generator, device=x.device)
         place = torch.arange(x.shape[1], device=x.device, dtype=key.dtype)
         stays = part >= self.shuffle  # these go last in both lists, in the same order
@@ -110,7 +108,6 @@ class LeadMixing(Augmentation):
         self.strength = check_range("strength", strength, least=0, most=1)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Mixes every sample; see `Augmentation.apply`."""
         leads = x.shape[1]
         strength = draw(self.strength, (len(x), 1, 1), x, generator)
         shape = (len(x), leads, leads)

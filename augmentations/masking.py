@@ -67,6 +67,5 @@ class TimeMask(Augmentation):
         self.spans = check_count("spans", spans)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Masks every sample; see `Augmentation.apply`."""
         share = draw(self.share, (len(x), 1), x, generator)
         return mask_spans(x, *draw_spans(share, self.spans, x.shape[-1], generator))

@@ -143,7 +143,6 @@ class Mixup(Mixing):
         super().__init__(alpha, p)
 
     def mix(self, x: Tensor, other: Tensor, weight: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Returns weight * x + (1 - weight) * other; see `Mixing.mix`."""
         share = weight.to(x.dtype)  # the labels get the very share, also in half precision
         return other.lerp_(x, share[:, None, None]), share.to(weight.dtype)
 
@@ -165,7 +164,6 @@ class CutMix(Mixing):
         super().__init__(alpha, p)
 
     def mix(self, x: Tensor, other: Tensor, weight: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Replaces one span of each sample; see `Mixing.mix`."""
         length = x.shape[-1]
         span = ((1 - weight) * length).round_()
         start = (draw((0, 1), weight.shape, x, generator) * (length - span + 1)).floor_().minimum(length - span)

@@ -77,7 +77,6 @@ class ElectrodeMotion(Augmentation):
         self.leads = check_share("leads", leads, "a chance")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Adds transients to every sample; see `Augmentation.apply`."""
         size, length = len(x), x.shape[-1]
         minutes = length / fs / 60
         # Numbers for as many as any sample may have are drawn; in most samples some of them are 0 high. Rounded up

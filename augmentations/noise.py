@@ -102,7 +102,6 @@ class GaussianNoise(Augmentation):
         self.snr = None if snr is None else check_range("snr", snr, least=-100, most=100)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Adds noise to every sample; see `Augmentation.apply`."""
         values = self.sd if self.snr is None else self.snr
         strength = draw(values, (len(x), 1), x, generator)
         noise = _shared_noise(x, generator)

@@ -1,6 +1,7 @@
 """Ready-made policies: the views that published methods use, and what to use where the label must not change.
 
-Each is a plain function of a few settings that returns `Views`; print it to read it, `save` it to keep it.
+Each is a plain function of a few settings that returns `Views`, two of each sample; print them to read them, `save`
+them to keep them.
 """
 
 from augmentations.amplitude import AmplitudeScale
@@ -27,9 +28,6 @@ def simclr_ecg(crop: float = 0.5, mask: float = 0.5) -> Views:
     Args:
         crop: The shortest crop, as a share of the record.
         mask: The longest masked span, as a share of the record.
-
-    Returns:
-        Two views.
     """
     return Views(
         [
@@ -51,9 +49,6 @@ def byol_ecg(mask: float = 0.3) -> Views:
 
     Args:
         mask: The longest masked span of the first view, as a share of the record.
-
-    Returns:
-        Two views.
     """
     common: list[Augmentation] = [AmplitudeScale(factor=(0.7, 1.4), p=0.8), TimeWarp(strength=0.2, p=0.5)]
     return Views(
@@ -83,9 +78,6 @@ def three_kg(angle: float = 45.0, scale: float = 1.5, mask: float = 0.5) -> View
         scale: The largest stretch along each axis, at least 1.
         mask: The longest masked span, as a share of the record.
 
-    Returns:
-        Two views.
-
     Raises:
         ValueError: If `angle` is negative or `scale` below 1.
     """
@@ -107,9 +99,6 @@ def physiological(strength: float = 1.0) -> Views:
 
     Args:
         strength: Of all the noise, relative to a routine recording's.
-
-    Returns:
-        Two views.
     """
     return Views(
         [
@@ -136,9 +125,6 @@ def centred_beat(strength: float = 0.1) -> Views:
 
     Args:
         strength: Of the warp: the largest relative change of the local pace.
-
-    Returns:
-        Two views.
     """
     return Views(
         [

@@ -77,7 +77,6 @@ class Powerline(Augmentation):
         self.amplitude_drift = check_share("amplitude_drift", amplitude_drift, "a relative change")
 
     def check(self, fs: float) -> None:
-        """Refuses a rate that cannot carry the mains; see `Augmentation.check`."""
         super().check(fs)
         highest = max(self.frequencies) + self.frequency_drift
         if highest >= fs / 2:
@@ -88,7 +87,6 @@ class Powerline(Augmentation):
             )
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Adds hum to every sample; see `Augmentation.apply`."""
         size, length = len(x), x.shape[-1]
         amplitude = math.sqrt(2) * draw(self.sd, (size, 1), x, generator) * signal_sd(x)
         which = torch.randint(len(self.frequencies), (size, 1), generator=generator, device=x.device)

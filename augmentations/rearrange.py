@@ -63,7 +63,6 @@ class CircularShift(Augmentation):
         self.shift = check_range("shift", shift, least=-math.inf)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Shifts every sample; see `Augmentation.apply`."""
         return circular_shift(x, (draw(self.shift, (len(x),), x, generator) * fs).round_().long())
 
 
@@ -112,7 +111,6 @@ class SegmentPermutation(Augmentation):
         self.lengths = lengths
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Permutes every sample; see `Augmentation.apply`."""
         size, leads, length = x.shape
         n = self.segments
         order = torch.rand(size, n, generator=generator, device=x.device).argsort(1)
@@ -140,7 +138,6 @@ class TimeReversal(Augmentation):
     """
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Reverses every sample; see `Augmentation.apply`."""
         return x.flip(-1)
 
 
@@ -170,7 +167,6 @@ class RandomCrop(Augmentation):
         self.duration = check_positive("duration", duration, "seconds")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Crops every sample; see `Augmentation.apply`."""
         length = min(max(1, round(self.duration * fs)), x.shape[-1])
         places = x.shape[-1] - length + 1
         start = torch.randint(places, (len(x),), generator=generator, device=x.device)
@@ -201,7 +197,6 @@ class RateJitter(Augmentation):
         self.rate = check_range("rate", rate, least=0.5, most=2)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Resamples every sample; see `Augmentation.apply`."""
         last = x.shape[-1] - 1
         rate = draw(self.rate, (len(x), 1), x, generator)
         start = draw((0, last), (len(x), 1), x, generator) * (1 - rate)

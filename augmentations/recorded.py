@@ -167,7 +167,6 @@ class RecordedNoise(Augmentation):
         self._resampled: dict[tuple[float, torch.device, torch.dtype], Tensor] = {}
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Adds noise to every sample; see `Augmentation.apply`."""
         size, _, length = x.shape
         recording = self._at(fs, x)
         sources, available = recording.shape

@@ -114,7 +114,6 @@ class BandStop(Augmentation):
         self.edge = check_positive("edge", edge, "Hz")
 
     def check(self, fs: float) -> None:
-        """Refuses a rate too low for the highest band; see `Augmentation.check`."""
         super().check(fs)
         highest = self.centre[1] + self.width[1] / 2
         if highest > fs / 2:
@@ -124,7 +123,6 @@ class BandStop(Augmentation):
             )
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Filters every sample; see `Augmentation.apply`."""
         length = _padded(x)
         centre = draw(self.centre, (len(x), 1), x, generator)
         width = draw(self.width, (len(x), 1), x, generator)
@@ -159,7 +157,6 @@ class BandPass(Augmentation):
             raise ValueError(f"low ends below where high begins, not low={low!r} and high={high!r}")
 
     def check(self, fs: float) -> None:
-        """Refuses a rate too low for the upper cut-off; see `Augmentation.check`."""
         super().check(fs)
         highest = self.high[1]
         if highest > fs / 2:
@@ -169,7 +166,6 @@ class BandPass(Augmentation):
             )
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Filters every sample; see `Augmentation.apply`."""
         length = _padded(x)
         low = draw(self.low, (len(x), 1), x, generator)
         high = draw(self.high, (len(x), 1), x, generator)
@@ -200,7 +196,6 @@ class FrequencyMask(Augmentation):
         self.bands = check_count("bands", bands)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Masks every sample; see `Augmentation.apply`."""
         length = _exact(x)
         size = length // 2 + 1
         start, end = draw_spans(draw(self.share, (len(x), 1), x, generator), self.bands, size, generator)
@@ -232,7 +227,6 @@ class FourierSurrogate(Augmentation):
         self.strength = check_range("strength", strength, least=0, most=1)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Shuffles every sample; see `Augmentation.apply`."""
         length = _exact(x)
         strength = draw(self.strength, (len(x), 1), x, generator)
         phase = draw((-math.pi, math.pi), (len(x), length // 2 + 1), x, generator) * strength

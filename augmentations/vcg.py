@@ -132,7 +132,6 @@ class VCGRotation(Augmentation):
         self.keep_residual = keep_residual
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Rotates every sample; see `Augmentation.apply`."""
         degrees = draw(self.degrees, (len(x), 3), x, generator)
         return change_vcg(x, rotations(degrees.deg2rad()), self.keep_residual)
 
@@ -165,6 +164,5 @@ class VCGScale(Augmentation):
         self.keep_residual = keep_residual
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Stretches every sample; see `Augmentation.apply`."""
         factor = draw_log(self.factor, (len(x), 3), x, generator)
         return change_vcg(x, factor.diag_embed(), self.keep_residual)

@@ -36,7 +36,6 @@ class Views:
         self.n = n
 
     def check(self, fs: float) -> None:
-        """Refuses a sampling rate that one of the augmentations cannot work at; see `Augmentation.check`."""
         for compose in self._both:
             compose.check(fs)
 
@@ -115,15 +114,7 @@ class LeadViews(Views):
     def __call__(
         self, x: Tensor | Sequence[Tensor], fs: float, generator: torch.Generator | None = None
     ) -> list[Tensor]:
-        """Makes the views.
-
-        Args:
-            x: Signals, (B, C, T), or several such; see `Views`.
-            fs: Sampling rate in Hz.
-            generator: Where random numbers come from, on the device of `x`; None is torch's global one.
-
-        Returns:
-            `n` tensors, each (B, 1, T); row i of each is a view of one lead of row i of its `x`.
+        """Makes the views: `n` tensors, each (B, 1, T), row i of each of one lead of row i of its `x`; see `Views`.
 
         Raises:
             TypeError: If `x` is not a floating-point tensor.

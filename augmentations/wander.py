@@ -51,12 +51,10 @@ class BaselineWander(Augmentation):
         self.components = check_count("components", components)
 
     def check(self, fs: float) -> None:
-        """Refuses a rate too low for the highest frequency; see `Augmentation.check`."""
         super().check(fs)
         check_nyquist("BaselineWander", self.frequency[1], fs, "frequency")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Adds wander to every sample; see `Augmentation.apply`."""
         shape = (len(x), self.components)
         sd = draw(self.sd, (len(x), 1), x, generator) * signal_sd(x)
         share = normalize(draw((0, 1), shape, x, generator), dim=1)
@@ -96,12 +94,10 @@ class BaselineDrift(Augmentation):
         self.sources = check_count("sources", sources)
 
     def check(self, fs: float) -> None:
-        """Refuses a rate too low for the cut-off; see `Augmentation.check`."""
         super().check(fs)
         check_nyquist("BaselineDrift", self.cutoff, fs, "cutoff")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Adds a drift to every sample; see `Augmentation.apply`."""
         size, _, length = x.shape
         basis = spline_basis(length, fs / (2 * self.cutoff), x)
         steps = torch.randn(size, self.sources, len(basis), generator=generator, device=x.device, dtype=basis.dtype)

@@ -98,7 +98,6 @@ class TimeWarp(Augmentation):
         self.period = period
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Warps every sample; see `Augmentation.apply`."""
         waves = max(1, int(2 * x.shape[-1] / fs / self.period))
         bend = normalize(draw((-1, 1), (len(x), waves), x, generator), p=1.0, dim=1)
         strength = draw((0, self.strength), (len(x), 1), x, generator)
@@ -124,7 +123,6 @@ class CropResize(Augmentation):
         self.share = check_range("share", share, least=0.01, most=1)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Crops every sample; see `Augmentation.apply`."""
         share = draw(self.share, (len(x), 1), x, generator)
         start = draw((0, x.shape[-1] - 1), (len(x), 1), x, generator) * (1 - share)
         time = torch.arange(x.shape[-1], device=x.device, dtype=share.dtype)

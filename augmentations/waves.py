@@ -122,7 +122,6 @@ class WaveMask(Augmentation):
         self.fill = fill
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
-        """Masks every sample; see `Augmentation.apply`."""
         peaks = r_peaks(x, fs)
         which = torch.randint(len(self.waves), (len(x),), generator=generator, device=x.device)
         wave = torch.zeros_like(which)

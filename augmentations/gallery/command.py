@@ -3,7 +3,7 @@
 import argparse
 import difflib
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from augmentations.base import Augmentation
@@ -17,20 +17,11 @@ from augmentations.views import Views
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Makes the page.
-
-    Args:
-        arguments: The command line's, if they are not to be taken from there.
-
-    Returns:
-        0; 2 if what was asked for cannot be shown, which is said on stderr.
-    """
-    parser = _parser()
-    asked = parser.parse_args(arguments)
+    """Makes the page that the command line asks for; returns 0, or 2 if it cannot be made, and says why on stderr."""
     try:
-        print(_run(asked))
+        print(_run(_parser().parse_args(arguments)))
     except GalleryError as error:
-        _say(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
         return 2
     return 0
 
@@ -41,27 +32,18 @@ def _parser() -> argparse.ArgumentParser:
         description="Every augmentation on a real ECG record, before and after, on one page.",
         epilog="example: python -m augmentations.gallery --data ptb-xl/records500/00000/00001_hr --only TimeWarp,Clip",
     )
-    parser.add_argument(
-        "--data",
-        type=Path,
-        metavar="PATH",
-        help="a WFDB record, a folder (its first 12-lead record), or a .npy file of (leads, time) in mV with --fs",
-    )
-    parser.add_argument("--fs", type=float, metavar="HZ", help="sampling rate of a .npy file")
-    parser.add_argument(
-        "--out",
-        type=Path,
-        default=Path("gallery.png"),
-        metavar="FILE",
-        help=".png, .svg or .pdf (default: gallery.png)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of all random draws (default: 0)")
-    parser.add_argument(
-        "--policy", metavar="NAME|FILE", help="show views by one policy instead: a ready-made one, or a saved YAML file"
-    )
-    parser.add_argument("--only", type=_names, default=[], metavar="NAME,...", help="show these augmentations only")
-    parser.add_argument("--leads", type=_names, default=[], metavar="LEAD,...", help="show these leads, such as II,V2")
-    parser.add_argument("--credit", default="", metavar="TEXT", help="added to the footer: where the record is from")
+    add = parser.add_argument
+    data = "a WFDB record, a folder (its first 12-lead record), or a .npy file of (leads, time) in mV with --fs"
+    add("--data", type=Path, metavar="PATH", help=data)
+    add("--fs", type=float, metavar="HZ", help="sampling rate of a .npy file")
+    out = ".png, .svg or .pdf (default: gallery.png)"
+    add("--out", type=Path, default=Path("gallery.png"), metavar="FILE", help=out)
+    add("--seed", type=int, default=0, help="of all random draws (default: 0)")
+    policy = "show views by one policy instead: a ready-made one, or a saved YAML file"
+    add("--policy", metavar="NAME|FILE", help=policy)
+    add("--only", type=_names, default=[], metavar="NAME,...", help="show these augmentations only")
+    add("--leads", type=_names, default=[], metavar="LEAD,...", help="show these leads, such as II,V2")
+    add("--credit", default="", metavar="TEXT", help="added to the footer: where the record is from")
     return parser
 
 
@@ -69,16 +51,13 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def _say(text: str) -> None:
-    print(text, file=sys.stderr)
-
-
 def _run(asked: argparse.Namespace) -> Path:
+    """Checks what was asked for before any work, then makes the page and returns its path."""
+    out: Path = asked.out
     if asked.data is None:
         raise GalleryError(
             "give a record to show them on: --data PATH, a WFDB record, a folder of records, or a .npy file with --fs"
         )
-    out: Path = asked.out
     if out.suffix not in SUFFIXES:
         raise GalleryError(f"--out is a file that ends in {', '.join(SUFFIXES)}, not {out}")
     if not out.parent.is_dir():
@@ -90,51 +69,47 @@ def _run(asked: argparse.Namespace) -> Path:
     if asked.policy and asked.only:
         raise GalleryError("--policy shows one policy, --only some augmentations: give one of them")
     policy = _policy(asked.policy) if asked.policy else None
-    names = _chosen(asked.only)
+    known = [*classes(), *policies()]
+    for name in asked.only:
+        if name not in known:
+            meant = _meant(name, known) or f"; there are {', '.join(known)}"
+            raise GalleryError(f"there is no augmentation or policy {name}{meant}")
     record = read(asked.data, asked.fs)
-    leads = _leads(asked.leads, record)
-    _say(f"{record.path}: {len(record.leads)} leads, {record.fs:g} Hz, {record.unit}")
-    if policy is not None:
-        try:
-            policy_page(policy, Path(asked.policy).name, record, out, leads, asked.seed)
-        except ValueError as error:
-            raise GalleryError(f"{asked.policy}: {error}") from None
-    else:
+    leads = [_lead(name, record) for name in asked.leads]
+    print(f"{record.path}: {len(record.leads)} leads, {record.fs:g} Hz, {record.unit}", file=sys.stderr)
+    if policy is None:
+        names = [name for name in known if name in asked.only or not asked.only]
         gallery_page(_panels(names, record, leads, asked.seed), record, out, asked.credit)
+        return out
+    try:
+        policy_page(policy, Path(asked.policy).name, record, out, leads, asked.seed)
+    except ValueError as error:
+        raise GalleryError(f"{asked.policy}: {error}") from None
     return out
 
 
-def _chosen(only: Sequence[str]) -> list[str]:
-    known = [*classes(), *policies()]
-    for name in only:
-        if name not in known:
-            raise GalleryError(f"there is no augmentation or policy {name}{_meant(name, known)}")
-    return [name for name in known if name in only or not only]
-
-
-def _meant(name: str, known: Sequence[str]) -> str:
+def _meant(name: str, known: Iterable[str]) -> str:
+    """Which of the known names was probably meant, if one is close."""
     lower = {each.lower(): each for each in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1)
-    return f": did you mean {lower[close[0]]}?" if close else f"; there are {', '.join(known)}"
+    return f": did you mean {lower[close[0]]}?" if close else ""
 
 
-def _leads(names: Sequence[str], record: Record) -> list[str]:
-    """The names as the record spells them."""
-    known = {lead.lower(): lead for lead in record.leads}
-    for name in names:
-        if name.lower() not in known:
-            raise GalleryError(f"{record.name} has no lead {name}: it has {', '.join(record.leads)}")
-    return [known[name.lower()] for name in names]
+def _lead(name: str, record: Record) -> str:
+    """A lead's name as the record spells it."""
+    for lead in record.leads:
+        if lead.lower() == name.lower():
+            return lead
+    raise GalleryError(f"{record.name} has no lead {name}: it has {', '.join(record.leads)}")
 
 
 def _policy(name: str) -> Augmentation | Views:
+    """A ready-made policy, or one from a file."""
     made = policies()
     if name in made:
         return made[name]()
     if not Path(name).is_file():
-        there = f"neither a file nor one of {', '.join(made)}"
-        close = difflib.get_close_matches(name, made, n=1)
-        raise GalleryError(f"--policy {name} is {there}{f': did you mean {close[0]}?' if close else ''}")
+        raise GalleryError(f"--policy {name} is neither a file nor one of {', '.join(made)}{_meant(name, made)}")
     try:
         return load(name)
     except ModuleNotFoundError as error:
@@ -144,21 +119,22 @@ def _policy(name: str) -> Augmentation | Views:
 
 
 def _panels(names: Sequence[str], record: Record, leads: Sequence[str], seed: int) -> list[Panel]:
+    """The panels to show; what refuses the record is left out, which is said, as is how far it is on a terminal."""
     augmented, made = classes(), policies()
     other = neighbour(record) if any(issubclass(augmented.get(name, Panel), Mixing) for name in names) else None
+    clear = "\r\x1b[K" if sys.stderr.isatty() else ""
     panels = []
     for i, name in enumerate(names):
-        if sys.stderr.isatty():
-            print(f"\r\x1b[K{i + 1} of {len(names)}: {name}", end="", file=sys.stderr, flush=True)
+        if clear:
+            print(f"{clear}{i + 1} of {len(names)}: {name}", end="", file=sys.stderr, flush=True)
         try:
             if name in augmented:
                 panels.append(augmentation_panel(augmented[name], record, other, leads, seed))
             else:
                 panels.append(policy_panel(name, made[name], record, leads, seed))
         except ValueError as error:
-            _say(f"\n{name} is left out: {error}" if sys.stderr.isatty() else f"{name} is left out: {error}")
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+            print(f"{clear}{name} is left out: {error}", file=sys.stderr)
+    print(clear, end="", file=sys.stderr, flush=True)
     if not panels:
         raise GalleryError(f"nothing is left to show of {record.name}")
     return panels

@@ -4,25 +4,23 @@ import inspect
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, get_type_hints
+from typing import get_type_hints
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 import augmentations
 from augmentations.base import Augmentation
 from augmentations.compose import Compose
 from augmentations.gallery.record import Record
 from augmentations.mixing import Mixing
-from augmentations.motion import transients
+from augmentations.motion import ElectrodeMotion
 from augmentations.recorded import RecordedNoise
+from augmentations.spectral import BandPass
 from augmentations.views import Views
 
-DRAWS = 16
-"""How many examples are drawn, of which one is shown."""
-
-SHOWN = 2
-"""Which: so many are changed more."""
+DRAWS, SHOWN = 16, 2
+"""How many examples are drawn; so many are changed more than the one shown."""
 
 FAMILIES = {
     "Noise": ("noise", "coloured", "powerline", "motion", "recorded", "wander"),
@@ -38,120 +36,59 @@ FAMILIES = {
 
 POLICIES = "Ready-made policies"
 
-_LEADS = {"one": ("II",), "two": ("II", "V2"), "many": ("I", "II", "V2", "V5")}
 
-
-@dataclass(frozen=True)
-class Example:
-    """How an augmentation is shown.
-
-    Attributes:
-        leads: How many leads show the effect; "highest" is the one with the record's peak.
-        seconds: How much of the record does.
-        make: Makes it, where defaults do not do; takes the sampling rate.
-        note: What the reader should know about that.
-    """
-
-    leads: Literal["one", "two", "many", "highest"] = "one"
-    seconds: float = 4.0
-    make: Callable[[float], Augmentation | Mixing] | None = None
-    note: str = ""
+# Where four seconds of one lead (of a family of leads, four) are not the best to see the effect.
+_SHORT = ["Powerline", "MuscleNoise", "GaussianNoise", "Clip", "Quantise", "BandStop", "BandPass", "FrequencyMask"]
+_LONG = ["BaselineWander", "BaselineDrift", "ElectrodeMotion", "GainModulation", "TimeWarp"]
+_TWO_LEADS = ["RecordedNoise", "BaselineWander", "BaselineDrift", "ElectrodeMotion", "Offset", "Mixup", "CutMix"]
+_HIGHEST_LEAD = ["Clip", "Quantise"]
 
 
 @dataclass
 class Panel:
-    """One augmentation, or one policy, as it is drawn.
-
-    Attributes:
-        name: Of the class or function.
-        family: The heading that it belongs to.
-        sentence: What it does.
-        settings: Its parameters.
-        leads: Names of the leads shown, L.
-        before: The signal, (L, T).
-        after: What became of it, one or more of (L, T).
-        partner: What it was mixed with, (L, T).
-        note: What else the reader should know.
-        refusal: Why there is no example.
-    """
+    """One augmentation, or one policy, as it is drawn: signals are (leads, time)."""
 
     name: str
     family: str
-    sentence: str
+    sentence: str  # what it does
     settings: str
     leads: tuple[str, ...]
     before: Tensor
-    after: list[Tensor] = field(default_factory=list)
-    partner: Tensor | None = None
+    after: list[Tensor] = field(default_factory=list)  # one, or each view
+    partner: Tensor | None = None  # what it was mixed with
     note: str = ""
-    refusal: str = ""
+    refusal: str = ""  # why there is no example
 
 
-def _recorded(fs: float) -> RecordedNoise:
-    """Noise as that of a moving electrode, for want of a recording: a random walk that returns, with jumps."""
-    rate, seconds, count = 250.0, 60, 40
-    generator = torch.Generator().manual_seed(1)
-    length = int(rate * seconds)
-    shape = (2, count)
-    onset = torch.rand(shape, generator=generator) * length
-    peak = torch.randn(shape, generator=generator)
-    rise = 0.02 * rate * (1 + torch.rand(shape, generator=generator))
-    decay = 0.3 * rate * (1 + torch.rand(shape, generator=generator))
-    walk = torch.randn(2, length, generator=generator).cumsum(-1)
-    width = int(rate) | 1
-    slow = torch.nn.functional.avg_pool1d(walk[:, None], width, 1, width // 2, count_include_pad=False)[:, 0]
-    walk = (walk - slow) / (walk - slow).std()
-    return RecordedNoise(0.5 * walk + transients(onset, peak, rise, decay, length), noise_fs=rate, p=1.0)
+def _example(cls: type[Augmentation] | type[Mixing]) -> Augmentation | Mixing:
+    """An augmentation with its defaults that changes every sample."""
+    if (
+        cls is RecordedNoise
+    ):  # as of a moving electrode, for want of a recording: a random walk that returns, with jumps
+        generator, rate = Generator().manual_seed(1), 250.0
+        walk = torch.randn(1, 2, int(60 * rate), generator=generator).cumsum(-1)
+        jumps = ElectrodeMotion(rate=(40.0, 40.0), leads=1.0, p=1.0)(walk, rate, generator)
+        return RecordedNoise(BandPass((0.5, 0.5), p=1.0)(jumps, rate, generator)[0], noise_fs=rate, p=1.0)
+    parameters = inspect.signature(cls).parameters
+    needed = [p.name for p in parameters.values() if p.default is p.empty and p.kind is not p.VAR_KEYWORD]
+    if needed:
+        raise ValueError(f"{cls.__name__} needs {', '.join(needed)}: add an example of it to the gallery")
+    return cls(p=1.0) if "p" in parameters else cls()  # type: ignore[call-arg]
 
 
-EXAMPLES = {
-    "Powerline": Example(seconds=2),
-    "MuscleNoise": Example(seconds=2),
-    "GaussianNoise": Example(seconds=2),
-    "RecordedNoise": Example("two", make=_recorded, note="Noise made up for this page, for want of a recording."),
-    "BaselineWander": Example("two", seconds=8),
-    "BaselineDrift": Example("two", seconds=8),
-    "ElectrodeMotion": Example("two", seconds=8),
-    "GainModulation": Example(seconds=8),
-    "Offset": Example("two"),
-    "Clip": Example("highest", seconds=2),
-    "Quantise": Example("highest", seconds=2),
-    "BandStop": Example(seconds=2),
-    "BandPass": Example(seconds=2),
-    "FrequencyMask": Example(seconds=2),
-    "TimeWarp": Example(seconds=8),
-    "Mixup": Example("two"),
-    "CutMix": Example("two"),
-}
-"""Where the default is not the best to see the effect. A class that is not here has it."""
-
-
-def family(cls: type) -> str:
-    """The heading that a class belongs to."""
+def _place(cls: type) -> tuple[int, int, str]:
+    """Where a class stands on the page: the number of its family, of its module in it, and its name."""
     module = cls.__module__.rpartition(".")[2]
-    return next((name for name, modules in FAMILIES.items() if module in modules), "Further")
+    places = [(i, mine.index(module)) for i, mine in enumerate(FAMILIES.values()) if module in mine]
+    return (*(places[0] if places else (len(FAMILIES) - 1, 0)), cls.__name__)
 
 
 def classes() -> dict[str, type[Augmentation] | type[Mixing]]:
     """All classes on the page, in its order: what the package exports, but what only combines others."""
     exported = (getattr(augmentations, name) for name in augmentations.__all__)
-    found = [
-        cls
-        for cls in exported
-        if isinstance(cls, type)
-        and issubclass(cls, (Augmentation, Mixing))
-        and not issubclass(cls, Compose)
-        and not inspect.isabstract(cls)
-    ]
-    families = list(FAMILIES)
-    modules = [module for each in FAMILIES.values() for module in each]
-
-    def place(cls: type) -> tuple[int, int, str]:
-        module = cls.__module__.rpartition(".")[2]
-        in_family = modules.index(module) if module in modules else len(modules)
-        return families.index(family(cls)), in_family, cls.__name__
-
-    return {cls.__name__: cls for cls in sorted(found, key=place)}
+    kinds = [cls for cls in exported if isinstance(cls, type) and issubclass(cls, (Augmentation, Mixing))]
+    found = [cls for cls in kinds if not issubclass(cls, Compose) and not inspect.isabstract(cls)]
+    return {cls.__name__: cls for cls in sorted(found, key=_place)}
 
 
 def policies() -> dict[str, Callable[[], Views]]:
@@ -165,7 +102,7 @@ def policies() -> dict[str, Callable[[], Views]]:
 def augmentation_panel(
     cls: type[Augmentation] | type[Mixing], record: Record, other: Record | None, leads: Sequence[str], seed: int
 ) -> Panel:
-    """One augmentation on the record.
+    """One augmentation on a record; the panel says so where the sampling rate is refused.
 
     Args:
         cls: Its class.
@@ -174,45 +111,38 @@ def augmentation_panel(
         leads: Names of the leads to show; none leaves the choice to the example.
         seed: Of the draws.
 
-    Returns:
-        The panel; it has a refusal where the sampling rate is refused.
-
     Raises:
         ValueError: If the augmentation refuses the record for another reason, such as its number of leads.
     """
-    name, of = cls.__name__, family(cls)
-    example = EXAMPLES.get(name, Example("many" if of == "Leads" else "one"))
-    made = example.make(record.fs) if example.make else _certain(cls)
-    x = record.excerpt(example.seconds)
-    highest = (record.leads[int(x.abs().amax(1).argmax())],)
-    rows = rows_of(record, leads or _LEADS.get(example.leads, highest))
-    panel = Panel(name, of, _sentence(cls), settings(made), tuple(record.leads[i] for i in rows), x[rows])
-    panel.note = example.note
+    name, of = cls.__name__, list(FAMILIES)[_place(cls)[0]]
+    made = _example(cls)
+    x = record.excerpt(2.0 if name in _SHORT else 8.0 if name in _LONG else 4.0)
+    if not leads and name in _HIGHEST_LEAD:
+        leads = (record.leads[int(x.abs().amax(1).argmax())],)
+    usual = ("I", "II", "V2", "V5") if of == "Leads" else ("II", "V2") if name in _TWO_LEADS else ("II",)
+    rows = rows_of(record, leads or usual)
+    # The parameters as `repr` shows them, without the name, and without the probability, which is 1 throughout.
+    settings = re.sub(r"^\w+\(|,? ?\bp=1\.0\)$|\)$", "", repr(made))
+    panel = Panel(name, of, _sentence(cls), settings, tuple(record.leads[i] for i in rows), x[rows])
+    if cls is RecordedNoise:
+        panel.note = "Noise made up for this page, for want of a recording."
     generator = torch.Generator().manual_seed(seed)
     if isinstance(made, Mixing):
         _mix(panel, made, record, other, x, rows, generator)
-        return panel
-    try:
-        made.check(record.fs)
-    except ValueError as error:
-        panel.refusal = str(error)
-        return panel
-    batch = x.repeat(DRAWS, 1, 1)
-    y = made(batch, record.fs, generator)
-    panel.after = [y[_ranked(y, batch, rows, SHOWN), rows]]
+    elif not _refused(panel, made, record):
+        batch = x.repeat(DRAWS, 1, 1)
+        y = made(batch, record.fs, generator)
+        panel.after = [y[_ranked(y, batch, rows, SHOWN), rows]]
     return panel
 
 
 def policy_panel(name: str, make: Callable[[], Views], record: Record, leads: Sequence[str], seed: int) -> Panel:
     """One ready-made policy on the record: a middling draw of its views; see `augmentation_panel`."""
     policy = make()
-    rows = rows_of(record, leads or _LEADS["two"])
+    rows = rows_of(record, leads or ("II", "V2"))
     x = record.beat() if name == "centred_beat" else record.excerpt(4.0)
     panel = Panel(name, POLICIES, _sentence(make), repr(policy), tuple(record.leads[i] for i in rows), x[rows])
-    try:
-        policy.check(record.fs)
-    except ValueError as error:
-        panel.refusal = str(error)
+    if _refused(panel, policy, record):
         return panel
     batch = x.repeat(DRAWS, 1, 1)
     views = policy(batch, record.fs, torch.Generator().manual_seed(seed))
@@ -221,9 +151,13 @@ def policy_panel(name: str, make: Callable[[], Views], record: Record, leads: Se
     return panel
 
 
-def settings(made: object) -> str:
-    """The parameters as `repr` shows them, without the name, and without the probability, which is 1 throughout."""
-    return re.sub(r"^\w+\(|,? ?\bp=1\.0\)$|\)$", "", repr(made))
+def _refused(panel: Panel, made: Augmentation | Views, record: Record) -> bool:
+    """Whether the record's sampling rate is refused, which the panel then says."""
+    try:
+        made.check(record.fs)
+    except ValueError as error:
+        panel.refusal = str(error)
+    return bool(panel.refusal)
 
 
 def rows_of(record: Record, leads: Sequence[str]) -> list[int]:
@@ -231,17 +165,6 @@ def rows_of(record: Record, leads: Sequence[str]) -> list[int]:
     rows = [record.leads.index(lead) for lead in leads if lead in record.leads]
     others = [row for row in range(len(record.leads)) if row not in rows]
     return sorted(rows + others[: len(leads) - len(rows)])
-
-
-def _certain(cls: type[Augmentation] | type[Mixing]) -> Augmentation | Mixing:
-    needed = [
-        p.name
-        for p in inspect.signature(cls).parameters.values()
-        if p.default is p.empty and p.kind is not p.VAR_KEYWORD
-    ]
-    if needed:
-        raise ValueError(f"{cls.__name__} needs {', '.join(needed)}: add an example of it to the gallery")
-    return cls(p=1.0) if "p" in inspect.signature(cls).parameters else cls()  # type: ignore[call-arg]
 
 
 def _sentence(of: object) -> str:
@@ -257,13 +180,7 @@ def _ranked(y: Tensor, x: Tensor, rows: list[int] | None, rank: int) -> int:
 
 
 def _mix(
-    panel: Panel,
-    made: Mixing,
-    record: Record,
-    other: Record | None,
-    x: Tensor,
-    rows: list[int],
-    generator: torch.Generator,
+    panel: Panel, made: Mixing, record: Record, other: Record | None, x: Tensor, rows: list[int], generator: Generator
 ) -> None:
     """Mixes record and partner; of many draws, shows the one whose share is nearest to 0.6."""
     partner, name = x.roll(x.shape[-1] * 3 // 8, -1), "a shifted copy"

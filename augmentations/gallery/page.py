@@ -2,11 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.gallery.canvas import (
@@ -30,41 +28,27 @@ from augmentations.views import Views
 
 WIDTH, COLUMNS = 1600, 4
 _MARGIN, _GAP = 30, 22
+_INNER = WIDTH - 2 * _MARGIN
 _LEFT, _RIGHT, _BELOW = 40, 24, 24  # beside and below axes, for ticks, names and the scale
 _HEIGHTS = {1: 132, 2: 176, 3: 220}  # of axes with so many leads
 
 
 def gallery_page(panels: Sequence[Panel], record: Record, path: Path, credit: str = "") -> None:
-    """Draws the panels by family, then those of policies, and writes the page.
-
-    Args:
-        panels: What to show, in order.
-        record: Of which.
-        path: The file.
-        credit: What the footer says of the record besides.
-
-    Raises:
-        GalleryError: If it cannot be written.
-    """
+    """Draws the panels by family, then those of policies, and writes the page; `credit` goes into its footer."""
     canvas = Canvas(WIDTH)
     about = (
         "Each was given the seconds that are shown as a record of its own, with its default parameters and p = 1. "
         f"Of {DRAWS} draws, {SHOWN} change the record more than the one shown; of a policy's, half do."
     )
-    y = _head(
-        canvas,
-        "ECG augmentations, before and after",
-        about,
-        max(len(panel.after) for panel in panels),
-        any(panel.partner is not None for panel in panels),
-    )
+    views, mixed = max(len(panel.after) for panel in panels), any(panel.partner is not None for panel in panels)
+    y = _head(canvas, "ECG augmentations, before and after", about, views, mixed)
     begun: set[str] = set()
-    for row in _flow([panel for panel in panels if panel.family != POLICIES]):
+    for row in _flow(panels):
         y = _row(canvas, y, row, record, begun)
         begun |= {panel.family for panel in row}
     policies = [panel for panel in panels if panel.family == POLICIES]
     if policies:
-        y = _heading(canvas, _MARGIN, y, WIDTH - 2 * _MARGIN, POLICIES)
+        y = _heading(canvas, _MARGIN, y, _INNER, POLICIES)
     for panel in policies:
         y = _policy_row(canvas, y, panel, record)
     canvas.save(path, _foot(canvas, y, record, credit))
@@ -73,58 +57,55 @@ def gallery_page(panels: Sequence[Panel], record: Record, path: Path, credit: st
 def policy_page(
     policy: Augmentation | Views, name: str, record: Record, path: Path, leads: Sequence[str], seed: int
 ) -> None:
-    """Draws eight views of the record by one policy, or four pairs, and writes the page; see `gallery_page`.
+    """Draws eight views of the record by one policy, or four pairs, and writes the page.
 
     Raises:
         ValueError: If the policy refuses the record or its sampling rate.
     """
     views = policy if isinstance(policy, Views) else Views([policy], n=1)
     rows = rows_of(record, leads or ("II", "V2"))
-    names = tuple(record.leads[i] for i in rows)
     x = record.excerpt(10.0)
     repeats = max(1, 8 // views.n)
     drawn = views(x.repeat(repeats, 1, 1), record.fs, torch.Generator().manual_seed(seed))
     canvas = Canvas(WIDTH)
     kind = f"{repeats} draws of {views.n} views" if isinstance(policy, Views) else f"{repeats * views.n} draws"
     y = _head(canvas, f"{name}, before and after", f"{kind}, as they come.", views.n, False)
-    y += canvas.text(_MARGIN, y, wrap(repr(policy), WIDTH - 2 * _MARGIN, MONO), MONO) + _GAP
+    y += canvas.text(_MARGIN, y, wrap(repr(policy), _INNER, MONO), MONO) + _GAP
     columns = 3 if views.n == 3 else 2
-    width = (WIDTH - 2 * _MARGIN - (columns - 1) * _GAP) / columns
-    height = _height(len(rows))
+    width, height = (_INNER - (columns - 1) * _GAP) / columns, _height(len(rows))
+    step = height + _BELOW + NAME.line + 8
     for k in range(repeats * views.n):
         draw, view = divmod(k, views.n)
-        at = _MARGIN + k % columns * (width + _GAP)
-        top = y + k // columns * (height + _BELOW + NAME.line + 8)
+        at, top = _MARGIN + k % columns * (width + _GAP), y + k // columns * step
         title = f"draw {draw + 1}, view {view + 1}" if isinstance(policy, Views) else f"draw {k + 1}"
+        panel = Panel(title, "", "", "", tuple(record.leads[i] for i in rows), x[rows])
+        panel.after = [signal[draw, rows] for signal in drawn]
         canvas.text(at + _LEFT, top, [title], NAME)
-        after = [(drawn[view][draw, rows], AFTER[view % len(AFTER)])]
-        _axes(canvas, at, top + NAME.line, width, height, record, names, x[rows], after)
-    y += math.ceil(repeats * views.n / columns) * (height + _BELOW + NAME.line + 8)
+        _panel(canvas, at, top + NAME.line, width, height, panel, record, view)
+    y += math.ceil(repeats * views.n / columns) * step
     canvas.save(path, _foot(canvas, y, record, ""))
 
 
 def _head(canvas: Canvas, title: str, about: str, views: int, mixed: bool) -> float:
+    """Title, legend and what the page shows; returns where they end."""
     y = 28 + canvas.text(_MARGIN, 24, [title], TITLE)
     at: float = WIDTH - _MARGIN
     entries = [("before", BEFORE, 4.0), ("after", AFTER[0], 2.5)]
-    if views > 1:
-        entries.append(("second view", AFTER[1], 2.5))
-    if mixed:
-        entries.append(("what it was mixed with", PARTNER, 2.5))
+    entries += [("second view", AFTER[1], 2.5)] * (views > 1) + [("what it was mixed with", PARTNER, 2.5)] * mixed
     for label, colour, thickness in reversed(entries):
         canvas.text(at, 34, [label], TEXT, right=True)
         at -= measure(label, TEXT) + 10
         canvas.rule(at - 40, 34 + TEXT.line / 2, 40, colour, thickness)
         at -= 40 + 24
-    return y + canvas.text(_MARGIN, y, wrap(about, WIDTH - 2 * _MARGIN, TEXT), TEXT) + 10
+    return y + canvas.text(_MARGIN, y, wrap(about, _INNER, TEXT), TEXT) + 10
 
 
 def _foot(canvas: Canvas, y: float, record: Record, credit: str) -> float:
+    """Which record it was; returns where the page ends."""
     parts = [f"Record {record.name}, {len(record.leads)} leads, {record.fs:g} Hz.", credit]
     parts.append("Grid lines are 0.2 s apart; the bar beside each panel is its scale.")
-    line = " ".join(filter(None, parts))
-    canvas.rule(_MARGIN, y, WIDTH - 2 * _MARGIN)
-    return y + 8 + canvas.text(_MARGIN, y + 8, wrap(line, WIDTH - 2 * _MARGIN, TEXT), TEXT) + 16
+    canvas.rule(_MARGIN, y, _INNER)
+    return y + 8 + canvas.text(_MARGIN, y + 8, wrap(" ".join(filter(None, parts)), _INNER, TEXT), TEXT) + 16
 
 
 def _flow(panels: Sequence[Panel]) -> list[list[Panel]]:
@@ -140,9 +121,15 @@ def _flow(panels: Sequence[Panel]) -> list[list[Panel]]:
 
 
 def _row(canvas: Canvas, y: float, row: list[Panel], record: Record, begun: set[str]) -> float:
-    width = (WIDTH - 2 * _MARGIN - (COLUMNS - 1) * _GAP) / COLUMNS
+    """Panels beside each other, below the names of the families that begin in the row; returns where they end."""
+    width = (_INNER - (COLUMNS - 1) * _GAP) / COLUMNS
     lefts = [_MARGIN + k * (width + _GAP) for k in range(len(row))]
-    y = _headings(canvas, y, row, lefts, width, begun)
+    families, start = list(dict.fromkeys(panel.family for panel in row)), y
+    for name in families:
+        if name not in begun:
+            mine = [left for left, panel in zip(lefts, row, strict=True) if panel.family == name]
+            span = _INNER if len(families) == 1 else mine[-1] + width - mine[0]
+            y = max(y, _heading(canvas, mine[0], start, span, name))
     sentences = [wrap(panel.sentence, width, TEXT) for panel in row]
     top = y + NAME.line + 2 + max(map(len, sentences)) * TEXT.line + 8
     height = max(_height(len(panel.leads)) for panel in row)
@@ -158,19 +145,6 @@ def _row(canvas: Canvas, y: float, row: list[Panel], record: Record, begun: set[
     return end + _GAP
 
 
-def _headings(canvas: Canvas, y: float, row: list[Panel], lefts: list[float], width: float, begun: set[str]) -> float:
-    """The names of the families that begin in a row, each above its first panel."""
-    ends = y
-    families = list(dict.fromkeys(panel.family for panel in row))
-    for name in families:
-        if name in begun:
-            continue
-        mine = [left for left, panel in zip(lefts, row, strict=True) if panel.family == name]
-        span = WIDTH - 2 * _MARGIN if len(families) == 1 else mine[-1] + width - mine[0]
-        ends = max(ends, _heading(canvas, mine[0], y, span, name))
-    return ends
-
-
 def _heading(canvas: Canvas, x: float, y: float, width: float, name: str) -> float:
     y += 6 + canvas.text(x, y + 6, [name], HEADING)
     canvas.rule(x, y + 2, width, INK, 1.5)
@@ -180,53 +154,29 @@ def _heading(canvas: Canvas, x: float, y: float, width: float, name: str) -> flo
 def _policy_row(canvas: Canvas, y: float, panel: Panel, record: Record) -> float:
     """Name and contents at the left, views beside each other at the right."""
     count = max(len(panel.after), 1)
-    text = 0.32 * (WIDTH - 2 * _MARGIN)
-    width = (WIDTH - 2 * _MARGIN - text - count * _GAP) / count
+    text = 0.32 * _INNER
+    width = (_INNER - text - count * _GAP) / count
     used: float = canvas.text(_MARGIN, y, [panel.name], NAME) + 2
     used += canvas.text(_MARGIN, y + used, wrap(panel.sentence, text, TEXT), TEXT) + 4
     used += canvas.text(_MARGIN, y + used, wrap(panel.settings, text, MONO), MONO)
     least = _height(len(panel.leads))
     height = min(max(used - _BELOW, least), 1.5 * least)
     for k in range(count):
-        left = _MARGIN + text + _GAP + k * (width + _GAP)
-        one = Panel(**{**vars(panel), "after": panel.after[k : k + 1]})
-        _panel(canvas, left, y + 4, width, height, one, record, AFTER[k % len(AFTER)])
+        _panel(canvas, _MARGIN + text + _GAP + k * (width + _GAP), y + 4, width, height, panel, record, k)
     return y + max(used, height + _BELOW + 4) + _GAP
 
 
 def _panel(
-    canvas: Canvas,
-    x: float,
-    y: float,
-    width: float,
-    height: float,
-    panel: Panel,
-    record: Record,
-    colour: str = AFTER[0],
+    canvas: Canvas, x: float, y: float, width: float, height: float, panel: Panel, record: Record, view: int = 0
 ) -> None:
+    """One view before and after, or why there is none."""
     if panel.refusal:
-        lines = wrap(panel.refusal, width - 12, TEXT)
         canvas.rule(x, y + 2, width, AFTER[1])
-        canvas.text(x + 6, y + 8, lines, TEXT)
+        canvas.text(x + 6, y + 8, wrap(panel.refusal, width - 12, TEXT), TEXT)
         return
-    after = [(signal, colour) for signal in panel.after]
-    _axes(canvas, x, y, width, height, record, panel.leads, panel.before, after, panel.partner)
-
-
-def _axes(
-    canvas: Canvas,
-    x: float,
-    y: float,
-    width: float,
-    height: float,
-    record: Record,
-    leads: Sequence[str],
-    before: Tensor,
-    after: Sequence[tuple[Tensor, str]],
-    partner: Tensor | None = None,
-) -> None:
-    draw = partial(traces, fs=record.fs, leads=leads, unit=record.unit, before=before, after=after, partner=partner)
-    canvas.axes(x + _LEFT, y, width - _LEFT - _RIGHT, height, draw)
+    axes = canvas.axes(x + _LEFT, y, width - _LEFT - _RIGHT, height)
+    colour = AFTER[view % len(AFTER)]
+    traces(axes, record, panel.leads, panel.before, panel.after[view], colour, panel.partner)
 
 
 def _height(leads: int) -> int:

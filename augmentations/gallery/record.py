@@ -17,6 +17,7 @@ _STANDARD = {name.lower(): name for name in LEADS}
 _LONGEST = 60.0  # s: more is not read
 _BEFORE_BEAT = 0.35  # s: what an excerpt shows before its first R peak, for the P wave to be seen
 _MILLIVOLTS = {"mv": 1.0, "uv": 1e-3, "µv": 1e-3, "v": 1e3}
+_UNREADABLE = (OSError, ValueError, IndexError, KeyError, AttributeError, TypeError)  # what wfdb raises
 
 
 class GalleryError(Exception):
@@ -25,16 +26,7 @@ class GalleryError(Exception):
 
 @dataclass(frozen=True)
 class Record:
-    """A recording.
-
-    Attributes:
-        name: What it is called.
-        x: The signal, (C, T), float32.
-        fs: Sampling rate in Hz.
-        leads: Names of the leads; the usual 12 in the usual order, where it has them.
-        unit: Of the signal.
-        path: Where it was read from.
-    """
+    """A recording: its name, signal (C, T) in float32, sampling rate in Hz, leads, unit, and the file it is from."""
 
     name: str
     x: Tensor
@@ -69,15 +61,12 @@ class Record:
 
 
 def read(path: Path, fs: float | None = None) -> Record:
-    """Reads a record.
+    """Reads the first minute of a record.
 
     Args:
         path: A WFDB record, with or without suffix; a folder, whose first 12-lead record in sorted order is read;
             or a .npy file, (C, T) in mV.
         fs: Sampling rate in Hz, for a .npy file only.
-
-    Returns:
-        The record, its first minute at most.
 
     Raises:
         GalleryError: If there is none, it cannot be read, is shorter than a second, or has values that are not finite.
@@ -86,22 +75,25 @@ def read(path: Path, fs: float | None = None) -> Record:
         record = _from_array(path, fs)
     elif fs is not None:
         raise GalleryError(f"--fs is for .npy files; a WFDB record such as {path} says its own sampling rate")
-    elif path.is_dir():
-        record = _from_wfdb(_first(path))
     else:
-        record = _from_wfdb(_header(path))
+        record = _from_wfdb(_first(path) if path.is_dir() else _header(path))
     if record.x.shape[-1] < record.fs:
         raise GalleryError(f"{record.path} has {record.x.shape[-1]} samples at {record.fs:g} Hz: a second is needed")
-    _check_finite(record)
+    bad = ~record.x.isfinite()
+    if bad.any():
+        lead = int(bad.any(1).int().argmax())
+        first = int(bad[lead].int().argmax()) / record.fs
+        raise GalleryError(
+            f"{record.path}: lead {record.leads[lead]} has {int(bad[lead].sum())} values that are not finite (NaN), the"
+            f" first at {first:.2f} s: augmentations need whole signals; choose another record or fill the gaps"
+        )
     return record
 
 
 def neighbour(record: Record) -> Record | None:
     """The next readable record of the folder with the same leads, rate and unit, if there is one."""
-    if record.path.suffix == ".npy":
-        return None
-    headers = sorted(record.path.parent.glob("*.hea"))
-    place = headers.index(record.path)
+    headers = [] if record.path.suffix == ".npy" else sorted(record.path.parent.glob("*.hea"))
+    place = headers.index(record.path) if headers else 0
     for header in (headers[place + 1 :] + headers[:place])[:10]:
         try:
             other = read(header)
@@ -140,12 +132,13 @@ def _header(path: Path) -> Path:
 
 
 def _first(folder: Path) -> Path:
+    """The first record below a folder that has the 12 leads."""
     wfdb = _wfdb()
     headers = sorted(folder.rglob("*.hea"))
     for header in headers:
         try:
             names = wfdb.rdheader(str(header.with_suffix(""))).sig_name or []
-        except (OSError, ValueError, IndexError, KeyError, AttributeError):
+        except _UNREADABLE:
             continue
         if {name.lower() for name in names} >= set(_STANDARD):
             return header
@@ -161,28 +154,16 @@ def _from_wfdb(header: Path) -> Record:
         head = wfdb.rdheader(name)
         raw = wfdb.rdrecord(name, sampto=min(head.sig_len, round(_LONGEST * head.fs)))
         x = torch.from_numpy(raw.p_signal.T.copy())
-    except (OSError, ValueError, IndexError, KeyError, AttributeError, TypeError) as error:
+    except _UNREADABLE as error:
         raise GalleryError(f"{header} cannot be read as a WFDB record: {error}") from None
     names = [_STANDARD.get(lead.lower(), lead) for lead in raw.sig_name]
-    units = [unit.lower() for unit in raw.units]
     rows = [names.index(lead) for lead in LEADS] if set(names) >= set(LEADS) else list(range(len(names)))
-    known = all(units[row] in _MILLIVOLTS for row in rows)
-    scale = torch.tensor([_MILLIVOLTS[units[row]] if known else 1.0 for row in rows])
-    unit = "mV" if known else raw.units[rows[0]]
+    units = [raw.units[row].lower() for row in rows]
+    known = set(units) <= set(_MILLIVOLTS)
+    scale = torch.tensor([_MILLIVOLTS[unit] if known else 1.0 for unit in units])
     x = (x[rows] * scale[:, None]).float()
-    return Record(header.stem, x, float(raw.fs), tuple(names[row] for row in rows), unit, header)
-
-
-def _check_finite(record: Record) -> None:
-    bad = ~record.x.isfinite()
-    if not bad.any():
-        return
-    lead = int(bad.any(1).int().argmax())
-    first = int(bad[lead].int().argmax()) / record.fs
-    raise GalleryError(
-        f"{record.path}: lead {record.leads[lead]} has {int(bad[lead].sum())} values that are not finite (NaN), the"
-        f" first at {first:.2f} s: augmentations need whole signals; choose another record or fill the gaps"
-    )
+    leads = tuple(names[row] for row in rows)
+    return Record(header.stem, x, float(raw.fs), leads, "mV" if known else raw.units[rows[0]], header)
 
 
 def _wfdb() -> ModuleType:
