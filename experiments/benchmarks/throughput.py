@@ -17,7 +17,6 @@ import time
 from pathlib import Path
 
 import torch
-import yaml
 from pytorch_lightning import Trainer, seed_everything
 
 from ssl_ecg import cli
@@ -25,7 +24,7 @@ from ssl_ecg.data.batches import Batch
 from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.methods import Method
-from ssl_ecg.pretrain import DEFAULTS, pretrain
+from ssl_ecg.pretrain import DEFAULTS, Pretrain
 from ssl_ecg.training.throughput import Throughput
 
 ROUNDS, STEPS = 7, 20
@@ -40,7 +39,7 @@ def step(method: Method, optimiser: torch.optim.Optimizer, views: list[torch.Ten
 
 def main() -> None:
     filled = {"method.encoder.in_channels": 1}
-    parsed = cli.parse(pretrain, defaults=yaml.safe_load(DEFAULTS.read_text()), filled=filled)
+    parsed = cli.parse(Pretrain, defaults=DEFAULTS, filled=filled)
     parsed.set("method.encoder.in_channels", len(parsed.config["preprocessing"]["leads"]))
     seed_everything(0, verbose=False)
     given = parsed.instantiate()

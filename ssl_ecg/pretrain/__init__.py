@@ -1,5 +1,5 @@
 """Pretrain an encoder on unlabelled ECG."""
 
-from ssl_ecg.pretrain.command import main, pretrain
+from ssl_ecg.pretrain.command import DEFAULTS, Pretrain, main
 
-__all__ = ["main", "pretrain"]
+__all__ = ["DEFAULTS", "Pretrain", "main"]

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import copy
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-
-import yaml
 
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import golden_signal, patient_hash, save_encoder
@@ -24,11 +23,13 @@ from ssl_ecg.files import ensure_writable
 from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.methods import Method
 from ssl_ecg.preprocessing import Preprocessing
-from ssl_ecg.training.fit import fit
+from ssl_ecg.training.collapse import CollapseMonitor
+from ssl_ecg.training.fit import train
 from ssl_ecg.training.online_probe import OnlineProbe
 from ssl_ecg.training.processes import first_process, heard_once, trained_by_one
 from ssl_ecg.training.run import Run, has_trained, run_folder
 from ssl_ecg.training.settings import TrainerSettings
+from ssl_ecg.training.wandb import wandb_logger
 
 if TYPE_CHECKING:
     from pytorch_lightning.loggers import WandbLogger
@@ -37,27 +38,9 @@ if TYPE_CHECKING:
 DEFAULTS = Path(__file__).parent / "defaults.yaml"
 
 
-def pretrain(
-    data: Source,
-    preprocessing: Preprocessing,
-    windows: Windows,
-    probe_windows: Windows,
-    method: Method,
-    trainer: TrainerSettings,
-    positives: Positives,
-    batch_size: int = 256,
-    patients_per_batch: int = 0,
-    hold_out: float = 0.2,
-    probe_every: int = 1,
-    seed: int = 0,
-    name: str | None = None,
-    out: str = "runs",
-    cache: str | None = None,
-    wandb: Literal["off", "offline", "online"] = "off",
-    config: dict[str, Any] | None = None,
-    defaults: dict[str, Any] | None = None,
-) -> Run:
-    """Pretrain an encoder on unlabelled ECG, and say what its frozen embeddings are worth.
+@dataclass(kw_only=True)
+class Pretrain:
+    """Pretrain an encoder on unlabelled ECG, and score its frozen embeddings on held-out patients.
 
     The run lives in the folder OUT/NAME. The same command goes on with a stopped run, unless the data are no longer
     those it was started on, and does nothing with a finished one.
@@ -88,71 +71,91 @@ def pretrain(
         out: folder of all runs.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         wandb: log to Weights & Biases too; "offline" needs no account and can be synced later.
-        config: all settings as plain values, kept in the run's folder and compared on resume; the command line
-            gives it, and
+        config: all settings as plain values, kept in the run's folder and compared on resume; the command line gives
+            it, and
         defaults: what those are by default, for runs begun before a setting was there.
-
-    Returns:
-        The run's folder, with its checkpoint, metrics, results and figure.
-
-    Raises:
-        UserError: for settings, data or a folder that cannot be used; before any training.
     """
-    method.fs, method.seed = preprocessing.fs, seed
-    _check(method, preprocessing, trainer, batch_size, patients_per_batch, hold_out, probe_every)
-    ensure_writable(Path(out))
-    folder = run_folder(out, name or f"{type(method).__name__}-{type(data).__name__}".lower())
-    if has_trained(folder):  # with the same settings?
-        run = Run(folder, config or {}, defaults=defaults)
-        if run.finished:
-            print(f"{run.folder} is finished: nothing to train.", file=sys.stderr)
-            show(run)
-            return run
-    store = build(data, preprocessing, cache, progress=f"preparing {type(data).__name__}")
-    report_left_out(store, preprocessing.samples)
-    module = ECGDataModule(
-        store, preprocessing, windows, probe_windows, batch_size, patients_per_batch, hold_out, seed, positives
-    )
-    module.batches(ranks=trainer.devices)  # refuses what does not fill one
-    with trained_by_one(folder):  # not before: what cannot be trained takes no name
-        run = Run(folder, config or {}, _origin(module), defaults)
-        probe = OnlineProbe(module, multilabel=store.multilabel, every=probe_every)
-        _announce(run, module, method)
-        untrained = copy.deepcopy(method.encoder)
-        logger = None
-        if wandb != "off":
-            from ssl_ecg.training.wandb import wandb_logger
 
-            logger = wandb_logger(run.folder, wandb, config or {})
-        history = fit(method, module, run.folder, trainer, logger, probe)
-        if first_process():
-            _finish(run, module, method, untrained, probe, history, logger)
-            show(run)
-    return run
+    data: Source
+    preprocessing: Preprocessing
+    windows: Windows
+    probe_windows: Windows
+    method: Method
+    trainer: TrainerSettings
+    positives: Positives
+    batch_size: int = 256
+    patients_per_batch: int = 0
+    hold_out: float = 0.2
+    probe_every: int = 1
+    seed: int = 0
+    name: str | None = None
+    out: str = "runs"
+    cache: str | None = None
+    wandb: Literal["off", "offline", "online"] = "off"
+    config: dict[str, Any] | None = None
+    defaults: dict[str, Any] | None = None
 
+    def run(self) -> Run:
+        """Pretrain, or go on, and write checkpoint, metrics, results and figure.
 
-def _check(
-    method: Method,
-    preprocessing: Preprocessing,
-    trainer: TrainerSettings,
-    batch_size: int,
-    patients_per_batch: int,
-    hold_out: float,
-    probe_every: int,
-) -> None:
-    """Refuse settings that cannot be trained with, whatever the data."""
-    # One window alone has nothing to be told from.
-    for option, number, least in (
-        ("batch_size", batch_size, 2),
-        ("patients_per_batch", patients_per_batch, 0),
-        ("probe_every", probe_every, 1),
-    ):
-        if number < least:
-            raise UserError(f"{option} must be at least {least}, not {number}")
-    if not 0 <= hold_out < 1:
-        raise UserError(f"hold_out must be at least 0 and below 1, not {hold_out}")
-    trainer.check()
-    method.check(len(preprocessing.leads), preprocessing.samples)
+        Returns:
+            The run's folder.
+
+        Raises:
+            UserError: for settings, data or a folder that cannot be used; before any training.
+        """
+        method, preprocessing, config = self.method, self.preprocessing, self.config or {}
+        method.fs, method.seed = preprocessing.fs, self.seed
+        self._check()
+        ensure_writable(Path(self.out))
+        folder = run_folder(self.out, self.name or f"{type(method).__name__}-{type(self.data).__name__}".lower())
+        if has_trained(folder):  # with the same settings?
+            run = Run(folder, config, defaults=self.defaults)
+            if run.finished:
+                print(f"{run.folder} is finished: nothing to train.", file=sys.stderr)
+                show(run)
+                return run
+        store = build(self.data, preprocessing, self.cache, progress=f"preparing {type(self.data).__name__}")
+        report_left_out(store, preprocessing.samples)
+        module = ECGDataModule(
+            store,
+            preprocessing,
+            self.windows,
+            self.probe_windows,
+            self.batch_size,
+            self.patients_per_batch,
+            self.hold_out,
+            self.seed,
+            self.positives,
+        )
+        module.batches(ranks=self.trainer.devices)  # refuses what does not fill one
+        # What training begins with, whatever the path of the data.
+        origin = {
+            "data": fingerprint(store.meta["fingerprint"]),
+            "patients learned from": fingerprint(module.patients),
+        }
+        with trained_by_one(folder):  # not before: what cannot be trained takes no name
+            run = Run(folder, config, origin, self.defaults)
+            probe = OnlineProbe(module, multilabel=store.multilabel, every=self.probe_every)
+            _announce(run, module, method)
+            untrained = copy.deepcopy(method.encoder)
+            logger = wandb_logger(run.folder, self.wandb, config)
+            history = train(method, module, run.folder, self.trainer, logger, [CollapseMonitor(module), probe])
+            if first_process():
+                _finish(run, module, method, untrained, probe, history, logger)
+                show(run)
+        return run
+
+    def _check(self) -> None:
+        """Refuse settings that cannot be trained with, whatever the data."""
+        # One window alone has nothing to be told from.
+        for option, least in (("batch_size", 2), ("patients_per_batch", 0), ("probe_every", 1)):
+            if (number := getattr(self, option)) < least:
+                raise UserError(f"{option} must be at least {least}, not {number}")
+        if not 0 <= self.hold_out < 1:
+            raise UserError(f"hold_out must be at least 0 and below 1, not {self.hold_out}")
+        self.trainer.check()
+        self.method.check(len(self.preprocessing.leads), self.preprocessing.samples)
 
 
 def _finish(
@@ -164,16 +167,14 @@ def _finish(
     history: list[dict[str, float]],
     logger: WandbLogger | None,
 ) -> None:
-    """Score the encoder, and write what the run is for: results, figure, checkpoint."""
+    """Score the encoder, and write results, figure and checkpoint."""
     from ssl_ecg.report.style import save
     from ssl_ecg.report.training_curves import training_curves
 
     store, preprocessing = module.store, module.preprocessing
     save(training_curves(history), run.folder / "training.png")
-    scores = {}
-    if probe.possible:
-        systems = {"pretrained": method.encoder, "untrained": untrained}
-        scores = {system: probe.score(encoder) for system, encoder in systems.items()}
+    systems = {"pretrained": method.encoder, "untrained": untrained} if probe.possible else {}
+    scores = {system: probe.score(encoder) for system, encoder in systems.items()}
     if logger is not None:
         logger.log_image("training", [str(run.folder / "training.png")])
         logger.log_metrics({f"{s}/{name}": value for s, row in scores.items() for name, value in row.items()})
@@ -201,58 +202,41 @@ def _finish(
 
 
 def show(run: Run) -> None:
-    """Print what a finished run is worth, where its files are and what to do next."""
-    from ssl_ecg.report.tables import print_table
+    """Print the scores of a finished run, where its files are and what to do next."""
+    from ssl_ecg.report.tables import origin, print_table
 
     results = run.results()
-    what = "simulated ECG (no heart was involved)" if results["simulated"] else "real ECG"
     if results["scores"]:
-        print_table(
-            results["scores"],
-            title=f"Frozen embeddings of {len(results['held_out'])} held-out patients, {what}",
-        )
+        patients = len(results["held_out"])
+        title = f"Frozen embeddings of {patients} held-out patients, {origin(results['simulated'])}"
+        print_table(results["scores"], title=title)
     else:
         print("Too few labelled patients were held out to probe the embeddings.")
-    print(f"run         {run.folder}")
-    print(f"checkpoint  {run.checkpoint}")
-    print(f"figure      {run.folder / 'training.png'}")
-    again = chosen("data", Source, run.config()["data"])
-    print(f"next        {command_line('probe', str(run.folder), **again)}")
-
-
-def _origin(module: ECGDataModule) -> dict[str, str]:
-    """What training begins with, whatever the path of the data."""
-    return {
-        "data": fingerprint(module.store.meta["fingerprint"]),
-        "patients learned from": fingerprint(module.patients),
-    }
+    again = command_line("probe", str(run.folder), **chosen("data", Source, run.config()["data"]))
+    print(f"run         {run.folder}\ncheckpoint  {run.checkpoint}")
+    print(f"figure      {run.folder / 'training.png'}\nnext        {again}")
 
 
 def _announce(run: Run, module: ECGDataModule, method: Method) -> None:
     """Say what is about to happen."""
-    encoder = method.encoder
-    parameters = sum(p.numel() for p in encoder.parameters())
-    store = module.store
-    kind = "simulated ECG (no heart was involved)" if store.simulated else "real ECG"
+    from ssl_ecg.report.tables import origin
+
+    parameters = sum(p.numel() for p in method.encoder.parameters())
     print(
-        f"{type(method).__name__} on {store.source}, {kind}: {len(module.train):,} windows of "
-        f"{len(module.patients)} patients, {len(module.held_out)} patients held out\n"
-        f"{type(encoder).__name__} with {parameters:,} parameters; run folder {run.folder}"
-        + (" (going on where it was stopped)" if run.started else "")
-        + (
-            f"\n{module.partners.share:.1%} of the windows have a partner other than themselves"
-            if module.partners
-            else ""
-        ),
+        f"{type(method).__name__} on {module.store.source}, {origin(module.store.simulated)}: "
+        f"{len(module.train):,} windows of {len(module.patients)} patients, {len(module.held_out)} patients held out\n"
+        f"{type(method.encoder).__name__} with {parameters:,} parameters; run folder {run.folder}"
+        + (" (going on where it was stopped)" if run.started else ""),
         file=sys.stderr,
     )
+    if module.partners:
+        print(f"{module.partners.share:.1%} of the windows have a partner other than themselves", file=sys.stderr)
 
 
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
     with cli.reporting_errors(), heard_once():
-        defaults = yaml.safe_load(DEFAULTS.read_text())
-        parsed = cli.parse(pretrain, argv, defaults=defaults, filled={"method.encoder.in_channels": 1})
+        parsed = cli.parse(Pretrain, argv, defaults=DEFAULTS, filled={"method.encoder.in_channels": 1})
         leads = parsed.config["preprocessing"]["leads"]
         parsed.set("method.encoder.in_channels", len(leads), f"preprocessing.leads names {len(leads)} leads")
 
@@ -262,4 +246,4 @@ def main(argv: list[str] | None = None) -> None:
             seed_everything(parsed.config["seed"], verbose=False)
         except ValueError as error:  # out of bounds
             raise UserError(f"seed: {error}") from None
-        pretrain(**parsed.instantiate())
+        Pretrain(**parsed.instantiate()).run()

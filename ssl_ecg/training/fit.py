@@ -16,48 +16,15 @@ from pytorch_lightning.callbacks import TQDMProgressBar
 from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
-from ssl_ecg.data.module import ECGDataModule, TrainingWindows
+from ssl_ecg.data.module import TrainingWindows
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods import Method
 from ssl_ecg.methods.base import Trained
-from ssl_ecg.training.collapse import CollapseMonitor
 from ssl_ecg.training.log import EpochLog
-from ssl_ecg.training.online_probe import OnlineProbe
 from ssl_ecg.training.processes import first_process
 from ssl_ecg.training.resume import Resume
 from ssl_ecg.training.settings import TrainerSettings
 from ssl_ecg.training.stop import Stop, Stopped
 from ssl_ecg.training.throughput import Throughput
-
-
-def fit(
-    method: Method,
-    data: ECGDataModule,
-    folder: Path,
-    settings: TrainerSettings,
-    logger: Logger | None = None,
-    probe: OnlineProbe | None = None,
-) -> list[dict[str, float]]:
-    """Train a method, going on from `folder/last.ckpt` where there is one.
-
-    Args:
-        method: trained in place.
-        data: its batches.
-        folder: of the run; gets `last.ckpt` and `metrics.csv`.
-        settings: of the trainer.
-        logger: gets every metric besides.
-        probe: scores the encoder after each epoch.
-
-    Returns:
-        The metrics of each epoch.
-
-    Raises:
-        UserError: as `train`.
-    """
-    watching: list[Callback] = [CollapseMonitor(data)]
-    if probe is not None and probe.possible:
-        watching.append(probe)
-    return train(method, data, folder, settings, logger, watching)
 
 
 def train(
@@ -68,7 +35,7 @@ def train(
     logger: Logger | None = None,
     watching: Sequence[Callback] = (),
 ) -> list[dict[str, float]]:
-    """Train any module, going on from `folder/last.ckpt` where there is one.
+    """Train a method or a classifier, going on from `folder/last.ckpt` where there is one.
 
     Args:
         module: trained in place.

@@ -13,8 +13,8 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.training.processes import first_process
 
 
-def wandb_logger(folder: Path, mode: Literal["offline", "online"], config: dict[str, Any]) -> WandbLogger:
-    """A logger that goes on with the folder's W&B run.
+def wandb_logger(folder: Path, mode: Literal["off", "offline", "online"], config: dict[str, Any]) -> WandbLogger | None:
+    """A logger that goes on with the folder's W&B run; None for "off".
 
     Args:
         folder: of the run; keeps the W&B id in `wandb_id`, and W&B's own files in `wandb/`.
@@ -24,6 +24,8 @@ def wandb_logger(folder: Path, mode: Literal["offline", "online"], config: dict[
     Raises:
         UserError: if wandb is not installed, or cannot start (no account, no network).
     """
+    if mode == "off":
+        return None
     try:
         import wandb
     except ImportError:

@@ -11,13 +11,13 @@ import yaml
 from ssl_ecg import cli
 from ssl_ecg.cli import Parsed
 from ssl_ecg.errors import UserError
-from ssl_ecg.pretrain.command import DEFAULTS, pretrain
+from ssl_ecg.pretrain import DEFAULTS, Pretrain
 from ssl_ecg.training.run import Run
 from ssl_ecg.training.wandb import _run_id, wandb_logger
 
 
 def parsed(*argv: str) -> Parsed:
-    return cli.parse(pretrain, argv, defaults=DEFAULTS, filled={"method.encoder.in_channels": 1})
+    return cli.parse(Pretrain, argv, defaults=DEFAULTS, filled={"method.encoder.in_channels": 1})
 
 
 def settings(*argv: str) -> dict[str, Any]:
