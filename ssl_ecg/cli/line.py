@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_ecg.cli.given import plain
-from ssl_ecg.cli.settings import find_class, known, settings_of
+from ssl_ecg.cli.settings import REQUIRED, find_class, known, settings_of
 
 
 def command_line(command: str, *arguments: str, **options: object) -> str:
@@ -32,8 +32,9 @@ def chosen(option: str, base: type, config: Mapping[str, Any]) -> dict[str, Any]
     """
     found = find_class(config["class_path"], base, option)
     name = next((short for short, one in known(base).items() if one is found), config["class_path"])
-    settings, given = settings_of(found), config.get("init_args", {}).items()
-    return {option: name} | {f"{option}.{k}": v for k, v in given if v != plain(settings[k].default)}
+    usual = {k: plain(s.default) for k, s in settings_of(found).items() if s.default is not REQUIRED}
+    given = config.get("init_args", {}).items()
+    return {option: name} | {f"{option}.{k}": v for k, v in given if k not in usual or v != usual[k]}
 
 
 def _written(value: object) -> str:

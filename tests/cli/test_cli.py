@@ -737,8 +737,11 @@ def test_a_line_to_try_next_is_read_as_it_was_meant(settings: dict[str, Any]) ->
     assert again.config["data"] == first.config["data"]
 
 
-def test_a_line_to_try_next_has_all_digits() -> None:
-    from ssl_ecg.cli.line import command_line
+def test_a_line_to_try_next_has_what_is_required_and_all_digits() -> None:
+    from ssl_ecg.cli.line import chosen, command_line
+
+    net = {"class_path": f"{__name__}.Resnet", "init_args": {"in_channels": 2, "width": 16, "depth": 3}}
+    assert chosen("net", Net, net) == {"net": "Resnet", "net.in_channels": 2, "net.depth": 3}
 
     line = command_line("pretrain", **{"preprocessing.fs": 257.1234567, "n": 1234567.0, "x": (0.1234567, 2.0)})
     assert "--preprocessing.fs 257.1234567 --n 1234567.0 --x 0.1234567,2.0" in line
