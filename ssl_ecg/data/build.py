@@ -23,8 +23,12 @@ from ssl_ecg.data.store import FORMAT, Store, default_cache
 from ssl_ecg.data.workers import in_order
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.files import alone_in, write_text
+from ssl_ecg.fingerprint import code_fingerprint
 from ssl_ecg.preprocessing import Preprocessing
 
+# Whose code decides what a store holds, beside the source's own; and what a source inherits that does not.
+_CONVERSION = ("ssl_ecg.preprocessing", "ssl_ecg.leads", "ssl_ecg.data.convert", "ssl_ecg.data.wfdb_io")
+_CONTRACT = {"ssl_ecg.data.source", "abc", "builtins"}
 _TASK_BYTES = 8_000_000  # of converted signals for a worker at a time: little to lose at a kill, little to wait for
 _AT_FIRST = 1.0  # s: of work in this process, to learn what a recording takes
 _WORTH_WORKERS = 5.0  # s: starting processes takes a few
@@ -129,6 +133,7 @@ def _identity(
     """What tells this store from others, as JSON, and where it is kept."""
     meta: dict[str, Any] = {
         "format": FORMAT,
+        "code": code_fingerprint(*_CONVERSION, *{kind.__module__ for kind in type(source).__mro__} - _CONTRACT),
         "source": type(source).__name__,
         "fingerprint": source.fingerprint(),
         "preprocessing": preprocessing.conditioning(),

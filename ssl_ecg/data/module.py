@@ -65,7 +65,7 @@ class TrainingWindows(LightningDataModule):
 class ECGDataModule(TrainingWindows):
     """Windows of the train split, in shuffled batches.
 
-    The patients of the val split are held out for the online probe; where a data set has no such split,
+    The patients of the val split are held out for the online probe; where a data set has labels but no such split,
     some train patients are. The test split is never touched here.
 
     Args:
@@ -108,7 +108,7 @@ class ECGDataModule(TrainingWindows):
         in_train, in_val = ((store.records["split"] == name).to_numpy() for name in ("train", "val"))
 
         labelled = WindowSet(store, preprocessing, probe_windows.index(store, preprocessing.samples))
-        if not in_val.any() and hold_out > 0:
+        if not in_val.any() and hold_out > 0 and store.classes:
             train = labelled.where(in_train[labelled.index.record.numpy()])
             held = hold_out_patients(train.patient, train.label, hold_out, seed)
             in_val = in_train & np.isin(store.patients, list(held))[patient]

@@ -5,10 +5,13 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from ssl_ecg.errors import UserError
 
 Split = Literal["train", "val", "test"]
 Task = Literal["record", "beat", "rhythm"]
@@ -83,7 +86,8 @@ class Recording:
 class Source(ABC):
     """A data set. Its constructor's arguments are its settings; a new one is one new file.
 
-    A source is read by several processes at once, so it must survive pickling.
+    A source is read by several processes at once, so it must survive pickling; what its `cached_property`s hold stays
+    behind: a table of a million rows is read again, not sent.
 
     Attributes:
         classes: the label names of its task, in the order tables show them.
@@ -158,6 +162,10 @@ class Source(ABC):
                 remedy.
         """
 
+    def __getstate__(self) -> dict[str, object]:
+        kind = type(self)
+        return {k: v for k, v in vars(self).items() if not isinstance(getattr(kind, k, None), cached_property)}
+
     def __len__(self) -> int:
         """Number of recordings."""
         return len(self.records)
@@ -169,3 +177,13 @@ class Source(ABC):
             DataError: as `read`.
         """
         return map(self.read, range(len(self)))
+
+
+def check_choice(setting: str, value: object, choices: Sequence[object]) -> None:
+    """See that a setting is one of its choices, where no command line has done it.
+
+    Raises:
+        UserError: if it is not; it names them all.
+    """
+    if value not in choices:
+        raise UserError(f"{setting} is {value!r}, not one of {', '.join(map(str, choices))}")

@@ -8,10 +8,10 @@ Layout of a store's folder:
 - `beats.parquet`: record (row number), r_peak (samples at source_fs), label;
 - `spans.parquet`: record (row number), start and end (samples at source_fs), label, lead ("" for all);
 - `report.json`: recordings that were left out, and why, and what was odd with others;
-- `store.json`: format, source and its fingerprint, preprocessing, the unit of the source's signals (mV where an older
-  store does not say), and what the labels mean.
+- `store.json`: format, source and its fingerprint, that of the code, preprocessing, the unit of the source's signals
+  (mV where an older store does not say), and what the labels mean.
 
-`build` writes it, and renames the folder when it is whole.
+`build` writes it, and renames the folder when it is whole. Whoever first needs the R peaks adds `r_peaks-CODE.npy`.
 """
 
 from __future__ import annotations
@@ -32,9 +32,12 @@ from torch import Tensor
 
 from ssl_ecg.data.convert import SEPARATOR
 from ssl_ecg.data.journal import SIGNALS
+from ssl_ecg.data.r_peaks import detect_r_peaks
 from ssl_ecg.data.randomness import generator
 from ssl_ecg.data.source import Source, Task
-from ssl_ecg.errors import DataError
+from ssl_ecg.errors import DataError, UserError
+from ssl_ecg.files import alone_in, replacing
+from ssl_ecg.fingerprint import code_fingerprint
 
 FORMAT = 2
 _SAID = {"preprocessing", "source", "fingerprint", "cohort", "covers", "task", "simulated", "multilabel"}
@@ -166,6 +169,26 @@ class Store:
         if not len(self.classes):
             return torch.full((len(self.records),), -1)
         return torch.from_numpy(np.where(one, self.targets.argmax(axis=1), -1))
+
+    @cached_property
+    def r_peaks(self) -> NDArray[np.int64]:
+        """The R peaks found in the signals, shape (n, 2): row of the recording, sample in it; ascending.
+
+        Looked for once, and kept in the store's folder if it can be written to.
+        """
+        file = self.path / f"r_peaks-{code_fingerprint('ssl_ecg.data.r_peaks')}.npy"
+        with alone_in(self.path):  # one process of many looks for them
+            if not file.exists():
+                found = [detect_r_peaks(self.signal(row), self.fs) for row in range(len(self.records))]
+                rows = np.repeat(np.arange(len(found)), [len(peaks) for peaks in found])
+                table = np.stack([rows, np.concatenate(found)], axis=1)
+                try:
+                    with replacing(file) as temporary, open(temporary, "wb") as out:
+                        np.save(out, table)
+                except UserError:
+                    return table
+        peaks: NDArray[np.int64] = np.load(file)
+        return peaks
 
     def to(self, device: torch.device | str) -> Store:
         """Move the signals to a device, if they fit in half of its free memory; returns self."""

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_ecg.data.r_peaks import detect_r_peaks
 from ssl_ecg.data.store import Store
 from ssl_ecg.errors import DataError, UserError
 
@@ -132,10 +131,9 @@ class PeakCentred(Windows):
         self.jitter = jitter
 
     def _index(self, store: Store, samples: int) -> WindowIndex:
-        peaks = [torch.from_numpy(detect_r_peaks(store.signal(row), store.fs)) for row in range(len(store.records))]
-        record = torch.repeat_interleave(torch.arange(len(peaks)), torch.tensor([len(p) for p in peaks]))
+        record, peak = torch.from_numpy(store.r_peaks).unbind(1)
         draw = torch.rand(len(record), generator=torch.Generator().manual_seed(0)) * 2 - 1
-        start = torch.cat(peaks) - samples // 2 + (draw * self.jitter * store.fs).round().long()
+        start = peak - samples // 2 + (draw * self.jitter * store.fs).round().long()
         index = _unlabelled(store, record, start)
         return index[(start >= 0) & (start + samples <= store.length[record])]
 

@@ -21,8 +21,14 @@ from ssl_ecg.preprocessing import Preprocessing
 if TYPE_CHECKING:
     from ssl_ecg.data.store import Store
 
-DEFAULTS = Path(__file__).parent / "defaults.yaml"
+DEFAULTS = Path(__file__).parents[1] / "pretrain" / "defaults.yaml"
 """What a recipe of `pretrain` starts from."""
+
+RECIPE = (
+    *("windows", "probe_windows", "method", "trainer", "positives", "batch_size", "patients_per_batch"),
+    *("hold_out", "probe_every", "seed", "name", "out", "wandb"),
+)
+"""Settings of `pretrain` that say nothing of how data are prepared."""
 
 ALL = "all that the data set has"
 """In place of the leads: those that all of its recordings have."""
@@ -192,10 +198,21 @@ def _starting_point(files: Sequence[str]) -> dict[str, Any]:
             raise cli.UsageError(f"--config: cannot read {file} ({error})") from None
         if not isinstance(content, dict):
             raise cli.UsageError(f"--config: {file} holds no settings, NAME: VALUE a line")
+        _check_names(file, content)
         mine = {name: value for name, value in content.items() if name.partition(".")[0] in settings_of(prepare)}
         how = {**settings.get("preprocessing", {}), **mine.get("preprocessing", {})}
         settings |= {**mine, "preprocessing": how}
     return settings
+
+
+def _check_names(file: str, content: Mapping[str, Any]) -> None:
+    """Refuse a setting in a file that is neither one of `prepare` nor of a recipe of `pretrain`."""
+    names = [*settings_of(prepare), *RECIPE]
+    for name in (str(name).partition(".")[0] for name in content):
+        if name not in names:
+            near = closest(name, names)
+            hint = f"; did you mean {near}?" if near else ""
+            raise cli.UsageError(f"{file} sets {name}, which is no setting of prepare or pretrain{hint}")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import os
+import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,18 +12,22 @@ import numpy as np
 import pytest
 import torch
 from toy import Toy
+from worker_tasks import die, double
 
 from ssl_ecg.data import build as building
 from ssl_ecg.data.build import build, find
 from ssl_ecg.data.convert import convert
 from ssl_ecg.data.journal import Journal
 from ssl_ecg.data.positives import SamePatient
+from ssl_ecg.data.r_peaks import detect_r_peaks
 from ssl_ecg.data.source import Recording, Spans
 from ssl_ecg.data.sources import Prepared, Simulated
+from ssl_ecg.data.store import Store
 from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import ByRhythm, Sliding, labelled
+from ssl_ecg.data.windows import ByRhythm, PeakCentred, Sliding, labelled
 from ssl_ecg.data.workers import in_order
 from ssl_ecg.errors import DataError, UserError
+from ssl_ecg.fingerprint import code_fingerprint
 from ssl_ecg.preprocessing import Preprocessing
 
 P = Preprocessing(leads=("II", "V1"), window=3.0)
@@ -183,6 +188,51 @@ def test_signals_that_do_not_match_the_journal_are_made_anew(undisturbed: dict[s
         assert (tmp_path / name).read_bytes() == undisturbed[name]
 
 
+SOURCE = """
+from toy import Toy
+from worker_tasks import die, double
+
+class Coded(Toy):
+    def read(self, number):
+        recording = super().read(number)
+        recording.signal[:] *= 2
+        return recording
+"""
+
+
+def test_a_store_of_other_code_is_made_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def made(text: str) -> Store:
+        (tmp_path / "coded.py").write_text(text)
+        sys.modules.pop("coded", None)
+        code_fingerprint.cache_clear()
+        importlib.invalidate_caches()
+        return build(vars(importlib.import_module("coded"))["Coded"](), P, tmp_path / "cache")
+
+    first = made(SOURCE)
+    said = SOURCE.replace("class", "# a remark\nclass").replace("recording = ", "'Read.'\n        recording = ")
+    assert made(said).path == first.path
+    third = made(SOURCE.replace("*= 2", "*= 3"))
+    assert third.path != first.path
+    np.testing.assert_allclose(third.signal(0), 1.5 * first.signal(0), atol=float(third.scale[0] + first.scale[0]))
+
+
+def test_r_peaks_are_looked_for_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source, p = Simulated(patients=24, records_per_patient=1), Preprocessing(leads=("II",), window=1.0)
+    store = build(source, p, tmp_path)
+    before = content(store.path)
+    index = PeakCentred(jitter=0.1).index(store, p.samples)
+    found = [detect_r_peaks(store.signal(row), store.fs) for row in range(len(store.records))]
+    np.testing.assert_array_equal(store.r_peaks, [(row, peak) for row, peaks in enumerate(found) for peak in peaks])
+    (kept,) = (path for path in store.path.iterdir() if path.name not in before)
+    assert content(store.path) == before | {kept.name: kept.read_bytes()}
+
+    monkeypatch.setattr("ssl_ecg.data.store.detect_r_peaks", lambda signal, fs: pytest.fail("looked for again"))
+    again = PeakCentred(jitter=0.1).index(build(source, p, tmp_path), p.samples)
+    assert torch.equal(again.start, index.start) and torch.equal(again.record, index.record)
+
+
 def test_a_limited_store_is_a_store_of_its_own(tmp_path: Path) -> None:
     whole, few = build(Toy(), P, tmp_path), build(Toy(), P, tmp_path, limit=3)
     assert few.path != whole.path
@@ -196,16 +246,6 @@ def test_two_recordings_of_one_name_are_refused_before_any_is_read(
     monkeypatch.setattr(Toy, "read", lambda self, number: pytest.fail("read"))
     with pytest.raises(DataError, match="two recordings are named r0"):
         build(Toy(), P, tmp_path)
-
-
-def die(number: int) -> int:
-    if number == 2:
-        os._exit(9)
-    return number
-
-
-def double(factor: int, number: int) -> int:
-    return factor * number
 
 
 def test_results_come_in_order() -> None:

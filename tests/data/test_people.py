@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ssl_ecg.data.people import age_of, sex_of
+from ssl_ecg.data.tables import age_of, sex_of
 
 CELLS = st.one_of(st.none(), st.text(), st.floats(), st.integers(), st.booleans())
 

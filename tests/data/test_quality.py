@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toy import Toy
 
 from ssl_ecg.data.build import build
-from ssl_ecg.data.quality import describe, silent_share
+from ssl_ecg.data.convert import describe, silent_share
 from ssl_ecg.data.source import Recording
 from ssl_ecg.preprocessing import Preprocessing
 

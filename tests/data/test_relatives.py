@@ -11,8 +11,8 @@ import pytest
 import wfdb
 
 from ssl_ecg.data.build import build
-from ssl_ecg.data.holter import AAMI, Holter
 from ssl_ecg.data.sources import AFDB, LTDB, MITBIH, NSRDB, NSTDB, SVDB
+from ssl_ecg.data.sources.holter import AAMI, Holter
 from ssl_ecg.data.sources.mitbih import DS1
 from ssl_ecg.data.wfdb_io import read_rhythms
 from ssl_ecg.errors import DataError

@@ -11,8 +11,10 @@ import pytest
 import wfdb
 
 from ssl_ecg.data.build import build
+from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.sources import WFDBFolder
 from ssl_ecg.data.splits import hashed_split
+from ssl_ecg.data.windows import Whole
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
 
@@ -54,7 +56,7 @@ def test_every_record_is_read_as_wfdb_reads_it(root: Path) -> None:
         np.testing.assert_allclose(r.signal, raw.p_signal.T * mv, atol=1e-6)
         assert (r.fs, r.leads) == (raw.fs, tuple(raw.sig_name))
         assert r.patient == r.record
-        assert r.split == hashed_split(r.record)
+        assert r.split == "train"  # without labels there is nothing to test
     assert folder.leads == ("I", "II")
     assert folder.classes == ()
 
@@ -84,7 +86,7 @@ def test_one_label_a_record_is_a_task_of_one_label(root: Path) -> None:
 
 
 def test_a_patient_without_a_split_is_on_one_side(root: Path) -> None:
-    folder = source(root, "record,patient", "b1,anna", "ward/a1,anna", "ward/a2,anna")
+    folder = source(root, "record,patient,label", "b1,anna,AF", "ward/a1,anna,", "ward/a2,anna,")
     assert {r.split for r in folder.recordings()} == {hashed_split("anna")}
 
 
@@ -172,6 +174,37 @@ def test_it_can_be_prepared(root: Path) -> None:
     store = build(source(root), Preprocessing(leads=("II", "I")), cache=root / "cache")
     assert store.records["source_fs"].tolist() == [250, 500, 250]
     assert store.records["length"].tolist() == [400, 200, 400]
+
+
+@pytest.mark.parametrize("hold_out", [0.0, 0.2])
+def test_without_labels_all_is_pretrained_on(hold_out: float, root: Path) -> None:
+    p = Preprocessing(leads=("II", "I"), window=2.0)
+    store = build(source(root, "record,patient,age", "b1,anna,70"), p, cache=root / "cache")
+    module = ECGDataModule(store, p, Whole(), Whole(), batch_size=1, hold_out=hold_out)
+    assert (module.patients, module.held_out) == (["anna", "ward/a1", "ward/a2"], [])
+
+
+def test_a_table_without_a_header_line_has_records_and_labels(root: Path) -> None:
+    folder = source(root, "ward/a1,N", "b1,AF", "ward/a2,N")
+    assert {r.record: r.labels for r in folder.recordings()} == {"b1": ("AF",), "ward/a1": ("N",), "ward/a2": ("N",)}
+    assert source(root, "gone,N", "b1,AF", "ward/a2,N").classes == ("AF", "N")  # of a larger data set
+    with pytest.raises(DataError, match=r"begins with id, which is no recording: begin it with record,label"):
+        source(root, "id,rhythm", "b1,AF", "ward/a2,N")
+
+
+def test_the_official_files_of_the_challenge_of_2017(shared_data: Path) -> None:
+    place = shared_data / "cinc2017"
+    if not place.is_dir():
+        pytest.skip(f"no {place}")
+    folder = WFDBFolder(str(place / "training2017"), str(place / "REFERENCE-v3.csv"))
+    folder.ensure()
+    assert (len(folder), folder.leads, folder.classes) == (5875, ("ECG",), ("A", "N", "O", "~"))
+    for number in (0, 2, 5874):
+        r = folder.read(number)
+        raw = wfdb.rdrecord(str(place / "training2017" / r.record))
+        np.testing.assert_allclose(r.signal, raw.p_signal.T, atol=1e-6)
+        assert "the checksum in" in r.notes[0] and "is 0" in r.notes[0]
+    assert folder.read(2).labels == ("A",)
 
 
 def test_real_records_of_a_challenge(shared_data: Path) -> None:

@@ -21,8 +21,11 @@ import wfdb
 import yaml
 
 from ssl_ecg import prepare
+from ssl_ecg.cli.settings import settings_of
 from ssl_ecg.data.journal import Journal
 from ssl_ecg.data.store import Store
+from ssl_ecg.prepare.command import DEFAULTS, RECIPE
+from ssl_ecg.pretrain import pretrain
 
 TESTS = Path(__file__).parents[1]
 SECONDS = 6
@@ -178,11 +181,28 @@ def test_a_recipe_of_pretrain_prepares_what_it_will_read(tmp_path: Path, capsys:
     recipe = tmp_path / "recipe.yaml"
     recipe.write_text("data: PTBXL\npreprocessing: {fs: 50, normalise: record}\nmethod: BYOL\nbatch_size: 3\n")
     config = resolved(capsys, "--config", recipe, "--root", "x", "--rate", "500")
-    defaults = yaml.safe_load(prepare.DEFAULTS.read_text())
+    defaults = yaml.safe_load(DEFAULTS.read_text())
     assert config["data"]["init_args"] | {"root": "x", "rate": 500} == config["data"]["init_args"]
     assert config["preprocessing"]["leads"] == defaults["preprocessing"]["leads"]
     assert (config["preprocessing"]["fs"], config["preprocessing"]["normalise"]) == (50, "record")
     assert "batch_size" not in config
+
+
+def test_a_setting_that_a_file_misspells_is_refused(tmp_path: Path, capsys: Any) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    for line, near in (
+        ("preprocesing: {fs: 50}", "preprocessing"),
+        ("bach_size: 3", "batch_size"),
+        ("data.rot: x", ""),
+    ):
+        recipe.write_text(f"data: PTBXL\n{line}\n")
+        said = refused(capsys, "--config", recipe, code=2)
+        assert f"did you mean {near}?" in said if near else "no option" in said or "rot" in said
+    recipe.write_text("data: PTBXL\nfurther: 1\n")
+    assert "recipe.yaml sets further, which is no setting of prepare or pretrain" in refused(
+        capsys, "--config", recipe, code=2
+    )
+    assert set(settings_of(pretrain)) <= {*settings_of(prepare.prepare), *RECIPE}  # no recipe of pretrain is refused
 
 
 @pytest.mark.parametrize(
@@ -233,7 +253,6 @@ def with_nan(path: Path) -> None:
 
 DAMAGES = {
     "truncated": (cut, "b.dat is truncated", "fetch it again"),
-    "bit-flipped": (flip, "b.dat, lead I: the samples do not match the checksum", "Fetch both again"),
     "missing": (Path.unlink, "b.dat is missing", "Fetch both again"),
     "NaN": (with_nan, "lead II: 10 of 1,500 samples are marked invalid", "Repair the file"),
     "a lead missing": (lambda path: write(path.parent, "b", leads=("I", "V1")), "lead II is wanted", "I, V1"),
@@ -282,6 +301,7 @@ def test_many_of_a_kind_are_one_line(root: Path, cache: Path, capsys: Any) -> No
 
 
 def test_what_is_odd_is_noted_and_kept(root: Path, cache: Path, capsys: Any) -> None:
+    flip(root / "c.dat")
     x = np.random.default_rng(0).normal(0, 0.5, (SECONDS * 250, 2))
     x[400:700, 1] = 2.5
     write(root, "b", x=x)
@@ -292,6 +312,8 @@ def test_what_is_odd_is_noted_and_kept(root: Path, cache: Path, capsys: Any) -> 
     noted = {kind["example"]: kind["records"] for kind in summary_in(cache)["noted"]}
     assert noted.pop("age 'abc' is no number: taken as unknown") == ["a"]
     assert noted.pop("age 300 is no age: taken as unknown") == ["d"]
+    (wrong,) = (example for example in noted if "c.dat, lead I: the checksum in c.hea is not that" in example)
+    assert noted.pop(wrong) == ["c"]
     ((saturated, records),) = noted.items()
     assert records == ["b"] and "lead II" in saturated and "20 %" in saturated
     assert summary_in(cache)["age"] == {"known": 2, "median": 70.5}

@@ -1,20 +1,16 @@
-"""Data sets. A new one is one new file and one line here."""
+"""Data sets. A new one is a class in a file, and a line here."""
 
 from ssl_ecg.data.source import Source
-from ssl_ecg.data.sources.afdb import AFDB
 from ssl_ecg.data.sources.arrays import Arrays
 from ssl_ecg.data.sources.cinc2021 import CinC2021
 from ssl_ecg.data.sources.code15 import CODE15
-from ssl_ecg.data.sources.ltdb import LTDB
+from ssl_ecg.data.sources.holter import AFDB, LTDB, NSRDB, NSTDB, SVDB
 from ssl_ecg.data.sources.ludb import LUDB
 from ssl_ecg.data.sources.mimic import MIMIC
 from ssl_ecg.data.sources.mitbih import MITBIH
-from ssl_ecg.data.sources.nsrdb import NSRDB
-from ssl_ecg.data.sources.nstdb import NSTDB
 from ssl_ecg.data.sources.prepared import Prepared
 from ssl_ecg.data.sources.ptbxl import PTBXL
 from ssl_ecg.data.sources.simulated import Simulated
-from ssl_ecg.data.sources.svdb import SVDB
 from ssl_ecg.data.sources.wfdb_folder import WFDBFolder
 
 __all__ = [

@@ -40,9 +40,6 @@ class Arrays(OwnFiles):
             for NumPy, HDF5, and CSV without names.
         unit: what the numbers are in; EDF says so itself.
         dataset: name of the array in an HDF5 or `.npz` file that has several.
-        labels: a CSV file with a column `record` and any of `patient`, `split` (train, val, test), `label`
-            (several separated by "|"), `age` and `sex`. Splits that are not given follow from the patient's name:
-            70 % train, 10 % val, 20 % test.
     """
 
     def __init__(

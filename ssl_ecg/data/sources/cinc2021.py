@@ -9,13 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
 from ssl_ecg.data import download
-from ssl_ecg.data.choices import check_choice
-from ssl_ecg.data.lazy import Lazy
-from ssl_ecg.data.people import age_of, sex_of
 from ssl_ecg.data.physionet import PhysioNetSource
-from ssl_ecg.data.source import Recording
+from ssl_ecg.data.source import Recording, check_choice
 from ssl_ecg.data.sources.snomed import SCORED
 from ssl_ecg.data.splits import hashed_split
+from ssl_ecg.data.tables import age_of, sex_of
 from ssl_ecg.data.wfdb_io import read_header, read_signal
 from ssl_ecg.errors import DataError
 from ssl_ecg.leads import STANDARD_12
@@ -33,7 +31,7 @@ _ONE_EACH = ("chapman_shaoxing", "ningbo")
 _LISTING = "RECORDS"
 
 
-class CinC2021(Lazy, PhysioNetSource):
+class CinC2021(PhysioNetSource):
     """Training data of the PhysioNet/CinC Challenge 2021 (1.0.3): 88,253 ECGs, twelve leads, 26 scored classes.
 
     | database             | records            | number | Hz   |
@@ -131,6 +129,8 @@ class CinC2021(Lazy, PhysioNetSource):
         said = _said(header.comments)
         codes = [code.strip() for code in said.get("dx", "").split(",")]
         odd = [code for code in codes if code and not code.isdecimal()]
+        odd_codes = tuple(f"diagnosis {code!r} is no SNOMED CT code: left out" for code in odd)
+        signal, odd_signal = read_signal(header)
         age, odd_age = age_of(said.get("age"))
         sex, odd_sex = sex_of(said.get("sex"))
         database = _database(name)
@@ -138,14 +138,14 @@ class CinC2021(Lazy, PhysioNetSource):
         return Recording(
             record=name,
             patient=name if alone else f"?{database}",
-            signal=read_signal(header),
+            signal=signal,
             fs=header.fs,
             leads=header.leads,
             split=hashed_split(name) if alone else "train",
             labels=tuple(dict.fromkeys(code for code in codes if code.isdecimal())),
             age=age,
             sex=sex,
-            notes=(*odd_age, *odd_sex, *(f"diagnosis {code!r} is no SNOMED CT code: left out" for code in odd)),
+            notes=odd_signal + odd_age + odd_sex + odd_codes,
         )
 
     @cached_property

@@ -14,10 +14,9 @@ import numpy as np
 
 from ssl_ecg.data import download
 from ssl_ecg.data.hdf5 import read_rows
-from ssl_ecg.data.lazy import Lazy
-from ssl_ecg.data.people import age_of
 from ssl_ecg.data.source import Recording, Source
 from ssl_ecg.data.splits import hashed_split
+from ssl_ecg.data.tables import age_of
 from ssl_ecg.errors import DataError
 from ssl_ecg.files import replacing
 from ssl_ecg.leads import STANDARD_12
@@ -34,7 +33,7 @@ _BOOLEAN = {True: True, False: False, "True": True, "False": False}
 _SEX: dict[bool, Literal["F", "M"]] = {True: "M", False: "F"}
 
 
-class CODE15(Lazy, Source):
+class CODE15(Source):
     """CODE-15%: 345,779 exams of 233,770 patients, twelve leads, 400 Hz, 7 to 10 s each.
 
     From the Telehealth Network of Minas Gerais, 2010 to 2016. Six classes, several or none an exam: 1dAVb

@@ -9,14 +9,11 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.data.csv_rows import csv_rows
-from ssl_ecg.data.lazy import Lazy
-from ssl_ecg.data.people import age_of, sex_of
 from ssl_ecg.data.physionet import PhysioNetSource
-from ssl_ecg.data.source import Beats, Recording, Spans
+from ssl_ecg.data.source import Recording, Spans
 from ssl_ecg.data.splits import hashed_split
-from ssl_ecg.data.wfdb_header import Header
-from ssl_ecg.data.wfdb_io import read_annotations, read_header, read_signal
+from ssl_ecg.data.tables import age_of, csv_rows, sex_of
+from ssl_ecg.data.wfdb_io import Header, read_annotations, read_beats, read_header, read_signal
 from ssl_ecg.errors import DataError
 from ssl_ecg.leads import STANDARD_12
 
@@ -64,7 +61,7 @@ _CLASSES = {
 _CLASS_OF = {finding: name for name, findings in _CLASSES.items() for finding in findings}
 
 
-class LUDB(Lazy, PhysioNetSource):
+class LUDB(PhysioNetSource):
     """LUDB 1.0.1: 200 ECGs of 200 people, twelve leads, 500 Hz, 10 s, with diagnoses and delineations.
 
     Labels are the findings of `ludb.csv` as they stand there. They make 29 classes, several a recording, which
@@ -126,21 +123,23 @@ class LUDB(Lazy, PhysioNetSource):
         person = self._people[name]
         header = read_header(self.root / f"data/{name}.hea")
         spans, dropped = _waves(header)
+        signal, odd = read_signal(header)
+        beats, odd_beats = read_beats(header.path.with_suffix(".ii"), header.n_samples, {"N": ""})
         age, odd_age = age_of("90" if person["Age"] == ">89" else person["Age"])
         sex, odd_sex = sex_of(person["Sex"])
         return Recording(
             record=name,
             patient=name,
-            signal=read_signal(header),
+            signal=signal,
             fs=header.fs,
             leads=header.leads,
             split=hashed_split(name),
             labels=_findings(person),
-            beats=_beats(header),
+            beats=beats,
             spans=spans,
             age=age,
             sex=sex,
-            notes=odd_age + odd_sex + dropped,
+            notes=odd + odd_beats + odd_age + odd_sex + dropped,
         )
 
     @cached_property
@@ -163,12 +162,6 @@ def _findings(person: dict[str, str]) -> tuple[str, ...]:
 def _head(finding: str) -> str:
     """What was found, without where and of what kind: "Stemi: septal" -> "stemi"."""
     return re.split("[:,]", finding.lower())[0]
-
-
-def _beats(header: Header) -> Beats:
-    samples, symbols = read_annotations(header.path.with_suffix(".ii"), header.n_samples)
-    peaks = samples[symbols == "N"]
-    return Beats(peaks, np.full(peaks.shape, "", dtype=np.str_))
 
 
 def _waves(header: Header) -> tuple[Spans, tuple[str, ...]]:

@@ -9,10 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssl_ecg.data import download
-from ssl_ecg.data.lazy import Lazy
 from ssl_ecg.data.physionet import PhysioNetSource
 from ssl_ecg.data.source import Recording
-from ssl_ecg.data.splits import hashed_split
 from ssl_ecg.data.wfdb_io import read_header, read_signal
 from ssl_ecg.errors import DataError
 from ssl_ecg.leads import STANDARD_12
@@ -21,12 +19,12 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
-class MIMIC(Lazy, PhysioNetSource):
+class MIMIC(PhysioNetSource):
     """MIMIC-IV-ECG 1.0: 800,035 ECGs of 161,352 patients, twelve leads, 500 Hz, 10 s each; no labels.
 
     All diagnostic ECGs of the patients of MIMIC-IV (Beth Israel Deaconess Medical Center). A record is called by
-    its `study_id`; its patient is the `subject_id`. Splits follow from the patient's number (`hashed_split`), as
-    the data set has none. The files have aVF before aVL: take leads by name.
+    its `study_id`; its patient is the `subject_id`. Without labels, all of it is for training. The files have
+    aVF before aVL: take leads by name.
 
     Read from `record_list.csv` and the WFDB records it names. There are 1.6 million files, so not each is looked
     at before work starts: a record whose file is missing is left out and reported when its turn comes, as is
@@ -86,15 +84,9 @@ class MIMIC(Lazy, PhysioNetSource):
     def read(self, number: int) -> Recording:
         """One record."""
         header = read_header(self.root / self.files(number)[0])
+        signal, notes = read_signal(header)
         patient = str(self._table["subject_id"].iloc[number])
-        return Recording(
-            record=header.record,
-            patient=patient,
-            signal=read_signal(header),
-            fs=header.fs,
-            leads=header.leads,
-            split=hashed_split(patient),
-        )
+        return Recording(header.record, patient, signal, header.fs, header.leads, notes=notes)
 
     @cached_property
     def _table(self) -> pd.DataFrame:

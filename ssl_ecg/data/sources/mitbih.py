@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from ssl_ecg.data import download
-from ssl_ecg.data.holter import Holter
 from ssl_ecg.data.source import Split
-from ssl_ecg.data.wfdb_header import Header
+from ssl_ecg.data.sources.holter import Holter
+from ssl_ecg.data.wfdb_io import Header
 from ssl_ecg.errors import UserError
 from ssl_ecg.leads import canonical
 

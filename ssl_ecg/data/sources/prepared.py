@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.data.convert import SEPARATOR
-from ssl_ecg.data.lazy import Lazy
 from ssl_ecg.data.source import Beats, Recording, Source, Spans, Task
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.preprocessing import Preprocessing
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from ssl_ecg.data.store import Store
 
 
-class Prepared(Lazy, Source):
+class Prepared(Source):
     """Recordings that were prepared before: no raw file is needed, which a node of a cluster has none of.
 
     Three kinds of place: the folder of a store; a folder with a streamed store, best one that all machines see; or a

@@ -9,14 +9,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
-from ssl_ecg.data.choices import check_choice
-from ssl_ecg.data.csv_rows import csv_rows
-from ssl_ecg.data.lazy import Lazy
-from ssl_ecg.data.people import age_of, sex_of
 from ssl_ecg.data.physionet import PhysioNetSource
-from ssl_ecg.data.source import Recording, Split
-from ssl_ecg.data.wfdb_header import Header, parse
-from ssl_ecg.data.wfdb_io import TO_MV, read_header, read_signal
+from ssl_ecg.data.source import Recording, Split, check_choice
+from ssl_ecg.data.tables import age_of, csv_rows, sex_of
+from ssl_ecg.data.wfdb_io import TO_MV, Header, parse, read_header, read_signal
 from ssl_ecg.errors import DataError
 from ssl_ecg.leads import STANDARD_12
 
@@ -43,7 +39,7 @@ class _Ecg(NamedTuple):
     sex: str
 
 
-class PTBXL(Lazy, PhysioNetSource):
+class PTBXL(PhysioNetSource):
     """PTB-XL 1.0.3: 21,799 ECGs of 18,869 patients, twelve leads, 10 s, at 100 or 500 Hz.
 
     Its statements are 71 codes of SCP-ECG, several a recording. They make the six tasks of the benchmark
@@ -141,6 +137,7 @@ class PTBXL(Lazy, PhysioNetSource):
         header = read_header(self.root / f"{ecg.path}.hea")
         if header.fs != self.rate:
             raise DataError(f"{header.path} is at {header.fs:g} Hz, not at {self.rate} Hz. Fetch it again.")
+        signal, odd = read_signal(header, _UNITS)
         age, odd_age = age_of(ecg.age)
         sex, odd_sex = sex_of(ecg.sex)
         unit, usual = _unit(header), self.amplitude_unit
@@ -148,14 +145,14 @@ class PTBXL(Lazy, PhysioNetSource):
         return Recording(
             record=ecg.record,
             patient=ecg.patient,
-            signal=read_signal(header, _UNITS),
+            signal=signal,
             fs=header.fs,
             leads=header.leads,
             split=ecg.split,
             labels=ecg.codes,
             age=age,
             sex=sex,
-            notes=odd_age + odd_sex + odd_unit,
+            notes=odd + odd_age + odd_sex + odd_unit,
         )
 
     @cached_property

@@ -23,15 +23,11 @@ class WFDBFolder(OwnFiles):
 
     Each record is taken to be the only one of its patient, unless the table of labels says otherwise: where
     people have several, give it a column `patient`, or they will be on both sides of the split. Records of
-    several segments are left out and reported; their segments count as records.
+    several segments are left out and reported; their segments count as records. A checksum in a header that is not
+    that of the samples is noted.
 
     Args:
         root: the folder.
-        labels: a CSV file with a column `record` and any of `patient`, `split` (train, val, test), `label`
-            (several separated by "|"), `age` and `sex`. Splits that are not given follow from the patient's name:
-            70 % train, 10 % val, 20 % test.
-        leads: the leads that all records have, which are prepared where nothing else is asked for; those of the
-            first record if not given.
     """
 
     def __init__(self, root: str, labels: str | None = None, leads: tuple[str, ...] | None = None) -> None:
@@ -61,10 +57,7 @@ class WFDBFolder(OwnFiles):
         """One record."""
         name = self.records[number]
         header = read_header(self.root / f"{name}.hea")
-        return Recording(
-            record=name,
-            signal=read_signal(header),
-            fs=header.fs,
-            leads=numbered(header.leads),
-            **asdict(self._table.entry(name)),
-        )
+        signal, odd = read_signal(header, strict=False)
+        said = asdict(self._table.entry(name))
+        notes = odd + said.pop("notes")
+        return Recording(record=name, signal=signal, fs=header.fs, leads=numbered(header.leads), notes=notes, **said)

@@ -1,12 +1,45 @@
-"""Age and sex as tables give them: what makes no sense is unknown and noted, and never stops anything."""
+"""Read the tables of data sets: rows as text, and age and sex, where what makes no sense is unknown and noted."""
 
 from __future__ import annotations
 
+import csv
 import math
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
+
+from ssl_ecg.errors import DataError
 
 _OLDEST = 130.0
 _SEXES: dict[str, Literal["F", "M"]] = {"f": "F", "female": "F", "m": "M", "male": "M"}
+
+
+def csv_rows(path: Path, columns: Sequence[str], table: str) -> list[dict[str, str]]:
+    """Read some columns of a CSV file. Cells may hold line breaks, where they are quoted.
+
+    Args:
+        path: the file.
+        columns: those that are needed.
+        table: what it should be, for messages, such as "the table of PTB-XL".
+
+    Returns:
+        Column -> text of the cell, without blanks around it, for each row.
+
+    Raises:
+        DataError: if it cannot be read, lacks a column or has no rows.
+    """
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            names = reader.fieldnames or ()
+            rows = [{name: (row.get(name) or "").strip() for name in columns} for row in reader]
+    except (OSError, ValueError, csv.Error) as error:
+        raise DataError(f"{path} is not {table} ({error}). Fetch it again.") from error
+    if lacking := [name or "(the first)" for name in columns if name not in names]:
+        raise DataError(f"{path} is not {table}: it lacks the column {', '.join(lacking)}. Fetch it again.")
+    if not rows:
+        raise DataError(f"{path} is not {table}: it has no rows. Fetch it again.")
+    return rows
 
 
 def age_of(value: object) -> tuple[float | None, tuple[str, ...]]:
