@@ -37,6 +37,17 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
+@pytest.fixture
+def rendered() -> None:
+    """Ask for the picture itself, which takes a second."""
+
+
+@pytest.fixture(autouse=True)
+def _drawn(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if "rendered" not in request.fixturenames:
+        monkeypatch.setattr("ssl_ecg.prepare.report.save", lambda figure, path, dpi: path.write_bytes(b"\x89PNG"))
+
+
 def write(root: Path, name: str, *, fs: float = 250, leads: tuple[str, ...] = ("I", "II"), x: Any = None) -> None:
     """A record of noise, of every channel alike in format."""
     c = len(leads)
@@ -82,6 +93,7 @@ def summary_in(cache: Path) -> dict[str, Any]:
 # --- what it makes
 
 
+@pytest.mark.usefixtures("rendered")
 def test_a_folder_of_records_becomes_a_store_with_summary_and_picture(root: Path, cache: Path, capsys: Any) -> None:
     write(root, "e", fs=500)
     run("WFDBFolder", "--root", root, "--fs", "125")
@@ -190,14 +202,9 @@ def test_a_recipe_of_pretrain_prepares_what_it_will_read(tmp_path: Path, capsys:
 
 def test_a_setting_that_a_file_misspells_is_refused(tmp_path: Path, capsys: Any) -> None:
     recipe = tmp_path / "recipe.yaml"
-    for line, near in (
-        ("preprocesing: {fs: 50}", "preprocessing"),
-        ("bach_size: 3", "batch_size"),
-        ("data.rot: x", ""),
-    ):
+    for line, near in (("preprocesing: {fs: 50}", "preprocessing"), ("bach_size: 3", "batch_size")):
         recipe.write_text(f"data: PTBXL\n{line}\n")
-        said = refused(capsys, "--config", recipe, code=2)
-        assert f"did you mean {near}?" in said if near else "no option" in said or "rot" in said
+        assert f"did you mean {near}?" in refused(capsys, "--config", recipe, code=2)
     recipe.write_text("data: PTBXL\nfurther: 1\n")
     assert "recipe.yaml sets further, which is no setting of prepare or pretrain" in refused(
         capsys, "--config", recipe, code=2
@@ -387,7 +394,7 @@ def test_a_cache_that_is_a_file_is_refused(root: Path, tmp_path: Path, capsys: A
 
 
 def test_mitbih_is_prepared_whole(mitdb: Path, cache: Path, capsys: Any) -> None:
-    run("MITBIH", "--root", mitdb)
+    run("MITBIH", "--root", mitdb, "--leads", "II")
     said = capsys.readouterr().out
     summary = summary_in(cache)
     assert summary["classes"]["S"] == {"train": 944, "test": 1837}
@@ -445,6 +452,7 @@ def alive(pid: int) -> bool:
         return False
 
 
+@pytest.mark.usefixtures("rendered")
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks for processes in /proc")
 @pytest.mark.parametrize(("workers", "count", "pause", "longest"), [(1, 400, 0.006, 0.25), (2, 3000, 0.01, 2.5)])
