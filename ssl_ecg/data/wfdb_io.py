@@ -280,7 +280,7 @@ def read_beats(path: Path, n_samples: int, classes: Mapping[str, str] | None) ->
     samples, symbols = samples[beat], symbols[beat]
     labels = np.array([classes[symbol] for symbol in symbols], dtype=np.str_)
     first = np.diff(samples, prepend=-1) > 0
-    notes = ()
+    notes: tuple[str, ...] = ()
     if twice := len(samples) - int(first.sum()):
         at = samples[~first][0]
         notes = (f"{path}: {twice} beat(s) at the sample of another, the first at {at}: left out",)
