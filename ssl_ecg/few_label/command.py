@@ -17,9 +17,9 @@ from ssl_ecg.few_label.predictors import FewLabelMethod, few_label_methods
 from ssl_ecg.few_label.report import FewLabelResult, write_few_label
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.metrics.bootstrap import Bootstrap, Resampled, check_resamples
-from ssl_ecg.study import open_study
+from ssl_ecg.study import check_few_labels, open_study
 from ssl_ecg.study.benchmark import bootstrap_of
-from ssl_ecg.study.guard import check_few_labels, check_untaught
+from ssl_ecg.study.guard import check_untaught
 from ssl_ecg.study.label_draws import Draw, check_fractions, label_draws
 from ssl_ecg.study.sides import label_sides
 from ssl_ecg.study.systems import Frozen, RawPCA, System, untrained

@@ -24,8 +24,8 @@ from ssl_ecg.finetune.report import write_finetuning
 from ssl_ecg.finetune.training import Classifier
 from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.optimisers import Optimiser
-from ssl_ecg.study import Study, open_study
-from ssl_ecg.study.guard import check_few_labels, check_untaught
+from ssl_ecg.study import Study, check_few_labels, open_study
+from ssl_ecg.study.guard import check_untaught
 from ssl_ecg.study.sides import Sides, label_sides
 from ssl_ecg.study.systems import untrained
 from ssl_ecg.training.processes import first_process, heard_once, trained_by_one

@@ -40,6 +40,7 @@ class Shared:
         beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket; all by default.
         resamples: bootstrap resamples of the test patients for the 95 % intervals.
         components: of the PCA of the raw signal.
+        future: RR features with the interval after the beat too, known one beat later; causal ones by default.
         seed: of the untrained encoder's weights and of the bootstrap.
         device: where to compute, such as cpu or cuda; auto takes a GPU if there is one.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
@@ -53,6 +54,7 @@ class Shared:
     beside: list[str] | None = None
     resamples: int = 1000
     components: int = 64
+    future: bool = False
     seed: int = 0
     device: str = "auto"
     cache: str | None = None
@@ -79,7 +81,14 @@ class Shared:
 
     def systems(self, study: Study) -> list[System]:
         """The pretrained encoder and what it is compared with."""
-        return systems(study, components=self.components, seed=self.seed, beside=self.beside, device=self.at)
+        return systems(
+            study,
+            components=self.components,
+            seed=self.seed,
+            beside=self.beside,
+            device=self.at,
+            future=self.future,
+        )
 
     @property
     def identity(self) -> dict[str, Any]:

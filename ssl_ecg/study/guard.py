@@ -1,8 +1,6 @@
-"""The guard against leaks: who is on which side, whom the encoder has seen, and what that makes of a result."""
+"""Guard against leakage: patients on both sides, test patients in the pretraining set or fine-tuned on."""
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,24 +13,21 @@ from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import labelled
 from ssl_ecg.errors import DataError
 
-if TYPE_CHECKING:
-    from ssl_ecg.study.study import Study
-
-_JUDGES = 5  # patients, at least, to judge settings by: as many as there are folds
+_JUDGES = 5  # patients, at least, to choose hyper-parameters on: as many as there are folds
 
 
 def labelled_windows(store: Store, encoder: PretrainedEncoder) -> WindowSet:
-    """All labelled windows of a store: a window that belongs to none of the classes is not labelled."""
+    """Find all labelled windows of a store: those that belong to one of its classes or more."""
     index = labelled(store).index(store, encoder.preprocessing.samples)
     everything = WindowSet(store, encoder.preprocessing, index)
     return everything.where(np.asarray(everything.targets.any(axis=1)))
 
 
 def labelled_whole(store: Store, data: Source, encoder: PretrainedEncoder) -> WindowSet:
-    """All labelled windows, of whatever split.
+    """Find all labelled windows, of whatever split.
 
     Raises:
-        DataError: if there are none, or the encoder was fine-tuned on the labels of somebody.
+        DataError: if there are none, or the encoder was fine-tuned on labels of these patients.
     """
     everything = labelled_windows(store, encoder)
     if not len(everything):
@@ -42,7 +37,7 @@ def labelled_whole(store: Store, data: Source, encoder: PretrainedEncoder) -> Wi
 
 
 def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tuple[WindowSet, WindowSet]:
-    """The labelled windows to fit on (train and val patients) and to score on (test patients).
+    """Split the labelled windows: those to fit on (train and val patients) and those to score on (test patients).
 
     Raises:
         DataError: if a side is empty, a patient is on both without the protocol saying so, or the encoder was
@@ -62,7 +57,7 @@ def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tu
 
 
 def check_untaught(encoder: PretrainedEncoder, cohort: str, scored: WindowSet, data: Source) -> None:
-    """Refuse to score an encoder on patients by whose labels it was fine-tuned: whoever they are, test side or not.
+    """Refuse to score an encoder on patients on whose labels it was fine-tuned.
 
     Raises:
         DataError: naming the patients.
@@ -76,19 +71,6 @@ def check_untaught(encoder: PretrainedEncoder, cohort: str, scored: WindowSet, d
         )
 
 
-def check_few_labels(study: Study) -> None:
-    """Refuse to ask what an encoder is worth with few labels if it was fine-tuned on labels of the train patients.
-
-    Raises:
-        DataError: if so; it is no leak into the test side, but few labels would not be few.
-    """
-    if taught := study.taught:
-        raise DataError(
-            f"the encoder was fine-tuned on the labels of {len(taught)} train patients of {study.name}, so a fraction "
-            "of the labels would be more than it says; use the checkpoint that was fine-tuned, or fraction 1 alone"
-        )
-
-
 def validation_of(train: WindowSet) -> NDArray[np.bool_] | None:
     """Which train windows are of the data set's validation split, shape (n,); None if it has no such split."""
     mine = train.split == "val"
@@ -96,13 +78,13 @@ def validation_of(train: WindowSet) -> NDArray[np.bool_] | None:
 
 
 def seen_by(encoder: PretrainedEncoder, windows: WindowSet) -> list[str]:
-    """Whose of these windows the encoder has seen in pretraining, or may have."""
+    """Find the patients of these windows who are, or may be, in the pretraining set."""
     store = windows.store
     return encoder.saw(store.cohort, sorted(set(windows.patient.tolist())), store.meta["covers"])
 
 
 def taught_by(encoder: PretrainedEncoder, windows: WindowSet) -> list[str]:
-    """By the labels of whom of these windows the encoder was fine-tuned, or may have been."""
+    """Find the patients of these windows on whose labels the encoder was, or may have been, fine-tuned."""
     store = windows.store
     return encoder.taught_by(store.cohort, sorted(set(windows.patient.tolist())), store.meta["covers"])
 
@@ -110,9 +92,9 @@ def taught_by(encoder: PretrainedEncoder, windows: WindowSet) -> list[str]:
 def unseen_by(
     encoder: PretrainedEncoder, train: WindowSet, validation: NDArray[np.bool_] | None = None
 ) -> NDArray[np.bool_] | None:
-    """Which train windows are of patients the encoder has not seen, shape (n,); None for under five such patients.
+    """Find the train windows of patients outside the pretraining set, shape (n,); None for under five such patients.
 
-    Where there is a validation split, only its patients can judge, and only they count.
+    Where there is a validation split, only its patients count.
     """
     judges = train if validation is None else train.where(validation)
     unseen = sorted(set(judges.patient.tolist()) - set(seen_by(encoder, judges)))
@@ -120,12 +102,12 @@ def unseen_by(
 
 
 def setting_of(seen: list[str], data: Source, taught: int = 0) -> str:
-    """What the encoder knew before of whom: whether a result is inductive or transductive, and what else is to be said.
+    """Say whether a result is inductive or transductive, and what else the encoder or the protocol knew before.
 
     Args:
-        seen: the test patients who were in pretraining, unlabelled.
-        data: whose they are.
-        taught: number of train patients by whose labels the encoder was fine-tuned.
+        seen: the test patients who are in the pretraining set.
+        data: their data set.
+        taught: number of train patients on whose labels the encoder was fine-tuned.
     """
     others = [patient for patient in seen if patient not in data.shared_patients]
     records = ", ".join(record for records in data.shared_patients.values() for record in records)

@@ -15,17 +15,9 @@ from ssl_ecg.data.source import Source
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import report_left_out
+from ssl_ecg.errors import DataError
+from ssl_ecg.study import guard
 from ssl_ecg.study.benchmark import Labels
-from ssl_ecg.study.guard import (
-    labelled_sides,
-    labelled_whole,
-    seen_by,
-    setting_of,
-    taught_by,
-    unseen_by,
-    validation_of,
-)
-from ssl_ecg.study.rhythm import rr_features
 
 
 @dataclass(frozen=True)
@@ -54,36 +46,31 @@ class Study:
     @cached_property
     def validation(self) -> NDArray[np.bool_] | None:
         """Which train windows are of the data set's own validation split, shape (n,); None without one."""
-        return validation_of(self.train) if self.data.multilabel else None
+        return guard.validation_of(self.train) if self.data.multilabel else None
 
     @cached_property
     def judged(self) -> NDArray[np.bool_] | None:
-        """Which train windows settings of this encoder are judged by, shape (n,); None for all.
+        """Which train windows hyper-parameters are chosen on for this encoder, shape (n,); None for all.
 
-        An encoder embeds the patients it was pretrained on better than others, so they would say that a weak
-        penalty is enough: those judge whom it has not seen, where there are five.
+        Those of patients outside the pretraining set, where there are five: an encoder embeds its pretraining patients
+        better than others, so that they would favour too weak a penalty.
         """
-        return unseen_by(self.encoder, self.train, self.validation)
+        return guard.unseen_by(self.encoder, self.train, self.validation)
 
     @cached_property
     def seen(self) -> list[str]:
-        """The test patients who were in pretraining, unlabelled."""
-        return seen_by(self.encoder, self.test)
+        """The test patients who are in the pretraining set."""
+        return guard.seen_by(self.encoder, self.test)
 
     @cached_property
     def taught(self) -> list[str]:
-        """The train patients by whose labels the encoder was fine-tuned."""
-        return taught_by(self.encoder, self.train)
+        """The train patients on whose labels the encoder was fine-tuned."""
+        return guard.taught_by(self.encoder, self.train)
 
     @property
     def setting(self) -> str:
         """Inductive or transductive, in words, and what else the encoder or the protocol knew before."""
-        return setting_of(self.seen, self.data, len(self.taught))
-
-    @cached_property
-    def rhythm(self) -> NDArray[np.float32] | None:
-        """Causal RR features of every beat of the store, in its order, shape (beats, 4); None for other tasks."""
-        return rhythm_of(self.store) if self.data.task == "beat" else None
+        return guard.setting_of(self.seen, self.data, len(self.taught))
 
     def labels(self, side: WindowSet) -> Labels:
         """Classes, patients and recordings of one side."""
@@ -91,7 +78,7 @@ class Study:
 
 
 def open_study(checkpoint: str | Path, data: Source, cache: str | None = None) -> Study:
-    """Load an encoder, prepare a data set as it wants it, and part train from test.
+    """Load an encoder, prepare a data set with its preprocessing, and split train from test.
 
     Args:
         checkpoint: a run's folder or a checkpoint's.
@@ -100,15 +87,15 @@ def open_study(checkpoint: str | Path, data: Source, cache: str | None = None) -
 
     Raises:
         CheckpointError: for a checkpoint that cannot be used.
-        DataError: if the data cannot be read, a side is empty, a patient is on both, or the labels of a test patient
-            taught the encoder.
+        DataError: if the data cannot be read, a side is empty, a patient is on both, or the encoder was fine-tuned on
+            the labels of a test patient.
     """
     encoder, store = _opened(checkpoint, data, cache)
-    return Study(encoder, data, store, *labelled_sides(store, data, encoder))
+    return Study(encoder, data, store, *guard.labelled_sides(store, data, encoder))
 
 
 def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None) -> Study:
-    """The same without the data set's split, for what parts the patients itself or not at all.
+    """Load an encoder and prepare a data set without its split, for what splits the patients itself or not at all.
 
     Args:
         checkpoint: a run's folder or a checkpoint's.
@@ -120,11 +107,24 @@ def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None) -
 
     Raises:
         CheckpointError: for a checkpoint that cannot be used.
-        DataError: if the data cannot be read, nothing is labelled, or somebody's labels taught the encoder.
+        DataError: if the data cannot be read, nothing is labelled, or the encoder was fine-tuned on somebody's labels.
     """
     encoder, store = _opened(checkpoint, data, cache)
-    everything = labelled_whole(store, data, encoder)
+    everything = guard.labelled_whole(store, data, encoder)
     return Study(encoder, data, store, everything, everything)
+
+
+def check_few_labels(study: Study) -> None:
+    """Refuse to score an encoder with few labels if it was fine-tuned on labels of the train patients.
+
+    Raises:
+        DataError: if so: no leak into the test side, but more labels than the fraction says.
+    """
+    if taught := study.taught:
+        raise DataError(
+            f"the encoder was fine-tuned on the labels of {len(taught)} train patients of {study.name}, so a fraction "
+            "of the labels would be more than it says; use the checkpoint that was fine-tuned, or fraction 1 alone"
+        )
 
 
 def _opened(checkpoint: str | Path, data: Source, cache: str | None) -> tuple[PretrainedEncoder, Store]:
@@ -132,13 +132,3 @@ def _opened(checkpoint: str | Path, data: Source, cache: str | None) -> tuple[Pr
     store = build(data, encoder.preprocessing, cache, workers=0, progress=f"preparing {type(data).__name__}")
     report_left_out(store, encoder.preprocessing.samples)
     return encoder, store
-
-
-def rhythm_of(store: Store) -> NDArray[np.float32]:
-    """Causal RR features of every beat of a store, in its order: shape (beats, 4)."""
-    fs = store.records["source_fs"].to_numpy()
-    record, peaks = store.beats["record"].to_numpy(), store.beats["r_peak"].to_numpy()
-    ends = np.flatnonzero(np.diff(record)) + 1
-    return np.concatenate(
-        [rr_features(part, fs[row]) for row, part in zip(record[np.r_[0, ends]], np.split(peaks, ends), strict=True)]
-    )

@@ -1,9 +1,9 @@
-"""What every result stands beside: the pretrained encoder, and what does without pretraining."""
+"""The systems that are compared: the pretrained encoder, and baselines without pretraining."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -12,19 +12,25 @@ import torch
 from numpy.typing import NDArray
 
 from ssl_ecg.data.progress import track
+from ssl_ecg.data.store import Store
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
 from ssl_ecg.study.hand import beat_features, record_features
 from ssl_ecg.study.minirocket import MiniRocket, fit_minirocket, minirocket_available, require_minirocket
+from ssl_ecg.study.rhythm import rhythm_of
 from ssl_ecg.study.study import Study
 from ssl_ecg.training.embedding import embed
 
 Features = NDArray[np.float32]
 
 PRETRAINED, UNTRAINED = "pretrained", "untrained"
-WITH_RR = " + RR"  # ends the name of what reads the rhythm, too
+WITH_RR = " + RR"
+"""Ends the name of a system whose features have the RR features beside them."""
+
+BASELINES = ("untrained", "raw PCA", "RR alone", "hand features", "MiniRocket")
+"""What `beside` can name."""
 
 _BATCH = 1024
 _FIT_ON = 20_000  # windows, evenly spaced: more do not move 64 principal components
@@ -90,25 +96,34 @@ class RawPCA(System):
 
 
 class Rhythm(System):
-    """Four causal RR features of each beat, and nothing of its shape.
+    """RR features of each beat, causal ones or with the next RR, and nothing of its shape.
 
     Args:
-        rhythm: of every beat of the store, shape (beats, 4).
+        store: whose beats.
+        future: with the next RR too, known one beat later; the name then says so.
     """
 
     name = "RR alone"
 
-    def __init__(self, rhythm: Features) -> None:
-        self._rhythm = rhythm
+    def __init__(self, store: Store, *, future: bool = False) -> None:
+        self._rhythm = rhythm_of(store, future=future)
+        self.name = "RR alone, next RR too" if future else self.name
+        self.joined = " + RR, next RR too" if future else WITH_RR
+        """Ends the name of a system that has these features beside its own."""
 
     def features(self, windows: WindowSet) -> Features:
-        """Those of the beat at each window's centre, shape (n, 4)."""
+        """Those of the beat at each window's centre, shape (n, 4 or 5)."""
         mine: Features = self._rhythm[windows.index.beat.numpy()]
         return mine
 
 
+def has_rr(name: str) -> bool:
+    """Whether a system's features have the RR features among them."""
+    return " RR" in f" {name}"
+
+
 class HandFeatures(System):
-    """What cardiology measures, from windows in mV where the recordings have it: see `evaluation.hand`.
+    """What cardiology measures, from windows in mV where the recordings have it: see `study.hand`.
 
     Args:
         beats: whether a window holds one beat, at its centre; else it is a whole recording.
@@ -127,7 +142,7 @@ class HandFeatures(System):
 
 
 class MiniRocketFeatures(System):
-    """Random convolutions, the strongest features that learn nothing: see `evaluation.minirocket`.
+    """Random convolutions, the strongest features that learn nothing: see `study.minirocket`.
 
     Of more than 20,000 train windows, such as beats, 512 principal components of the features are taken.
 
@@ -160,52 +175,52 @@ def systems(
     seed: int = 0,
     beside: Sequence[str] | None = None,
     device: torch.device | None = None,
+    future: bool = False,
 ) -> list[System]:
-    """Every system a study can be run with, the pretrained encoder first.
-
-    MiniRocket is there if aeon is installed, RR where beats have classes.
+    """List the systems to compare on a study, the pretrained encoder first.
 
     Args:
         study: the encoder and the data set.
         components: of the raw signal's PCA.
         seed: of the untrained encoder's weights and MiniRocket's kernels.
-        beside: names of those that are wanted beside the pretrained encoder; all by default.
+        beside: the baselines, of `BASELINES`; by default all that are possible: MiniRocket with aeon installed, RR
+            where beats have classes.
         device: where encoders compute; by default where the pretrained one is.
+        future: the RR features have the next RR too, known one beat later.
 
     Raises:
-        UserError: for a name of what this study cannot be run with.
+        UserError: for an unknown baseline, or one that is not possible.
     """
     check_names(beside)
-    found: list[System] = [
-        Frozen(UNTRAINED, untrained(study.encoder.encoder, seed), device),
-        RawPCA(study.train, components),
-    ]
-    if study.rhythm is not None:
-        found.append(Rhythm(study.rhythm))
-    found.append(HandFeatures(study.data.task == "beat"))
-    if minirocket_available():
-        found.append(MiniRocketFeatures(study.train, seed))
-    if missing := set(beside or ()) - {system.name for system in found}:
-        raise UserError(f"no baseline {', '.join(missing)} here: {study.name} has no classes of beats")
-    wanted = [system for system in found if beside is None or system.name in beside]
-    return [Frozen(PRETRAINED, study.encoder.encoder, device), *wanted]
+    beats = study.data.task == "beat"
+    if beside and Rhythm.name in beside and not beats:
+        raise UserError(f"no baseline {Rhythm.name} here: {study.name} has no classes of beats")
+    possible = {Rhythm.name: beats, MiniRocketFeatures.name: minirocket_available()}
+    make: dict[str, Callable[[], System]] = {
+        UNTRAINED: lambda: Frozen(UNTRAINED, untrained(study.encoder.encoder, seed), device),
+        RawPCA.name: lambda: RawPCA(study.train, components),
+        Rhythm.name: lambda: Rhythm(study.store, future=future),
+        HandFeatures.name: lambda: HandFeatures(beats),
+        MiniRocketFeatures.name: lambda: MiniRocketFeatures(study.train, seed),
+    }
+    wanted = [name for name in BASELINES if (possible.get(name, True) if beside is None else name in beside)]
+    return [Frozen(PRETRAINED, study.encoder.encoder, device), *(make[name]() for name in wanted)]
 
 
 def check_names(beside: Sequence[str] | None) -> None:
-    """Refuse names of systems that are none, or not installed, before any work is done.
+    """Refuse unknown baselines, and MiniRocket where aeon is not installed, before any work.
 
     Raises:
         UserError: naming them and what there is.
     """
-    known = [UNTRAINED, RawPCA.name, Rhythm.name, HandFeatures.name, MiniRocketFeatures.name]
-    if unknown := [name for name in beside or () if name not in known]:
-        raise UserError(f"unknown baseline {', '.join(unknown)}: there is {', '.join(known)}")
+    if unknown := [name for name in beside or () if name not in BASELINES]:
+        raise UserError(f"unknown baseline {', '.join(unknown)}: there is {', '.join(BASELINES)}")
     if beside and MiniRocketFeatures.name in beside:
         require_minirocket()
 
 
 def untrained(encoder: Encoder, seed: int) -> Encoder:
-    """The same architecture with fresh weights, in evaluation mode."""
+    """Make the same architecture with fresh weights, in evaluation mode."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         fresh = type(encoder)(**encoder.arguments)

@@ -17,8 +17,7 @@ from ssl_ecg.estimators.probes import CS, ascending
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.metrics.bootstrap import check_resamples
-from ssl_ecg.study import Study, check_names, open_study, systems
-from ssl_ecg.study.guard import check_few_labels
+from ssl_ecg.study import Study, check_few_labels, check_names, open_study, systems
 from ssl_ecg.study.label_draws import check_fractions
 from ssl_ecg.study.systems import PRETRAINED, Frozen
 from ssl_ecg.sweep.cells import Cell, SharedFeatures, cell_of, file_name

@@ -39,7 +39,7 @@ def test_all_patients_are_scored_beside_the_baselines(tmp_path: Path, capsys: py
     ("beside", "message"),
     [
         ("untraned", "unknown baseline untraned: there is untrained, raw PCA, RR alone, hand features"),
-        ("RR alone", "the classes of Simulated are not those of beats"),
+        ("RR alone", "Simulated has no classes of beats"),
     ],
 )
 def test_what_cannot_stand_beside_is_said(

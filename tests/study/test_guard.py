@@ -15,7 +15,7 @@ from ssl_ecg.data.source import Recording, Split
 from ssl_ecg.data.sources import MITBIH, Simulated
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
-from ssl_ecg.study import guard, open_study, open_whole
+from ssl_ecg.study import check_few_labels, guard, open_study, open_whole
 
 P = Preprocessing(leads=("MLII",), window=1.0)
 TRAIN, TEST = [f"p{i}" for i in range(5)], "p5"  # of Toy
@@ -96,8 +96,8 @@ def test_train_patients_whose_labels_taught_the_encoder_are_said(tmp_path: Path)
     study = open_study(taught, Toy(), str(tmp_path / "cache"))
     assert study.setting.endswith("; its encoder was fine-tuned on the labels of 2 train patients")
     with pytest.raises(DataError, match=r"labels of 2 train patients of Toy, .* the checkpoint that was fine-tuned"):
-        guard.check_few_labels(study)
-    guard.check_few_labels(open_study(fresh_checkpoint(tmp_path, P), Toy(), str(tmp_path / "cache")))
+        check_few_labels(study)
+    check_few_labels(open_study(fresh_checkpoint(tmp_path, P), Toy(), str(tmp_path / "cache")))
 
 
 @pytest.mark.parametrize("command", [cluster.cluster, cross_validate.cross_validate])
