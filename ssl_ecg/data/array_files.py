@@ -1,20 +1,27 @@
-"""Signals in files of arrays: NumPy, HDF5, CSV and EDF, one recording at a time."""
+"""Signals in files of arrays: NumPy, HDF5, CSV and EDF, one recording at a time.
+
+An HDF5 file is opened anew by each read (0.2 ms), so that any process may read any row.
+"""
 
 from __future__ import annotations
 
 import functools
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.data.hdf5 import datasets, read_rows
 from ssl_ecg.data.wfdb_io import TO_MV
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.leads import canonical
+
+if TYPE_CHECKING:
+    import h5py
 
 STACKS = (".npy", ".npz", ".h5", ".hdf5")
 """Files of one recording, (C, T), or of many, (n, C, T)."""
@@ -189,3 +196,55 @@ def _archive(path: Path, modified: int) -> dict[str, NDArray[Any]]:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not a readable NumPy file ({error}).") from error
     return {name: x for name, x in arrays.items() if x.dtype.kind in "iuf"}
+
+
+def datasets(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of every numeric dataset of a file, by its name.
+
+    Raises:
+        DataError: if the file is missing or cannot be read.
+        UserError: if h5py is not installed.
+    """
+    found: dict[str, tuple[int, ...]] = {}
+
+    def note(name: str, item: object) -> None:
+        import h5py
+
+        if isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf":
+            found[name] = item.shape
+
+    with _open(path) as file:
+        file.visititems(note)
+    return found
+
+
+def read_rows(path: Path, dataset: str, rows: int | slice = slice(None)) -> NDArray[Any]:
+    """Some rows of a dataset, or one.
+
+    Args:
+        path: the file.
+        dataset: name of the dataset.
+        rows: a slice, which keeps the first axis, or a number, which drops it.
+
+    Raises:
+        DataError: if the file is missing or cannot be read, or has no such dataset.
+        UserError: if h5py is not installed.
+    """
+    with _open(path) as file:
+        if dataset not in file:
+            raise DataError(f"{path} has no dataset {dataset!r}; it has {', '.join(file) or 'none'}.")
+        return np.asarray(file[dataset][rows])
+
+
+@contextmanager
+def _open(path: Path) -> Iterator[h5py.File]:
+    try:
+        import h5py
+    except ImportError:
+        raise UserError(f"To read {path}, install h5py: pip install 'ssl-ecg[files]'") from None
+    try:
+        with h5py.File(path, "r") as file:
+            yield file
+    except OSError as error:
+        why = "is missing" if not path.is_file() else f"is not a readable HDF5 file ({error})"
+        raise DataError(f"{path} {why}. Fetch it again, or give another path.") from error

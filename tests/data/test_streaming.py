@@ -23,9 +23,8 @@ from ssl_ecg.data.source import Beats, Recording, Source
 from ssl_ecg.data.sources.prepared import Prepared
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.streaming import StreamedStore, export
-from ssl_ecg.data.streaming.buffer import Buffer
-from ssl_ecg.data.streaming.layout import Layout
-from ssl_ecg.data.streaming.order import block_order
+from ssl_ecg.data.streaming.blocks import Buffer
+from ssl_ecg.data.streaming.layout import Layout, block_order
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import Sliding
 from ssl_ecg.errors import DataError, UserError
@@ -98,17 +97,16 @@ def some_windows(store: Store, samples: int, count: int = 60) -> tuple[torch.Ten
 def test_every_sample_lies_in_exactly_one_place_of_a_block(length: list[int], leads: int, size: int) -> None:
     layout = Layout.of(torch.tensor(length), leads, size)
     assert int(layout.sizes.max()) <= size
-    places = set()
-    for row, n in enumerate(length):
-        for sample in range(n):
-            p = int(layout.piece(torch.tensor(row), torch.tensor(sample)))
-            inside = sample - int(layout.start[p])
-            assert int(layout.record[p]) == row and 0 <= inside < int(layout.length[p])
-            for lead in range(leads):
-                place = int(layout.offset[p]) + lead * int(layout.length[p]) + inside
-                assert 0 <= place < int(layout.sizes[layout.block[p]])
-                places.add((int(layout.block[p]), place))
-    assert len(places) == leads * sum(length) == int(layout.sizes.sum())
+    row = torch.repeat_interleave(torch.arange(len(length)), torch.tensor(length))
+    sample = torch.cat([torch.arange(n) for n in length])
+    p = layout.piece(row, sample)
+    inside = sample - layout.start[p]
+    assert torch.equal(layout.record[p], row) and bool(((inside >= 0) & (inside < layout.length[p])).all())
+    place = layout.offset[p] + torch.arange(leads)[:, None] * layout.length[p] + inside
+    block = layout.block[p].expand_as(place)
+    assert bool(((place >= 0) & (place < layout.sizes[block])).all())
+    places = torch.stack([block, place]).flatten(1).unique(dim=1)
+    assert places.shape[1] == leads * sum(length) == int(layout.sizes.sum())
 
 
 @given(

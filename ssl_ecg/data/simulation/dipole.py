@@ -8,8 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.data.simulation import morphology
-from ssl_ecg.data.simulation.draws import Floats
-from ssl_ecg.data.simulation.mixing import mix
+from ssl_ecg.data.simulation.draws import Floats, mix
 from ssl_ecg.data.simulation.morphology import Hearts
 from ssl_ecg.data.simulation.rhythm import Rhythm
 

@@ -1,4 +1,4 @@
-"""Random numbers that belong to one patient or one record, whoever else is simulated beside it."""
+"""What the parts of the simulation share: random numbers that belong to one patient or record, and mixing."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from scipy.special import ndtr
 
 Floats = NDArray[np.float64]
+
+# Samples. For a larger product OpenBLAS wakes every core, which takes ten times as long where they are busy.
+_BLOCK = 1000
 
 
 def stream(seed: int, *key: int) -> np.random.Generator:
@@ -49,3 +52,13 @@ class Draws:
         """Deal log-normals of median 1, shape (rows, *shape); `spread` is the logarithm's deviation."""
         factors: Floats = np.exp(spread * self.normal(*shape))
         return factors
+
+
+def mix(weights: Floats | NDArray[np.float32], sources: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Weigh sources (B, K, T) by `weights` (B, C, K) or (C, K) and sum them: (B, C, T)."""
+    weights = weights.astype(np.float32)
+    mixed = np.empty((len(sources), weights.shape[-2], sources.shape[-1]), np.float32)
+    for first in range(0, sources.shape[-1], _BLOCK):
+        block = slice(first, first + _BLOCK)
+        np.matmul(weights, sources[..., block], out=mixed[..., block])
+    return mixed

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.data.simulation.draws import Draws
-from ssl_ecg.data.simulation.mixing import mix
+from ssl_ecg.data.simulation.draws import Draws, mix
 
 ELECTRODES = 9  # RA, LA, LL, V1..V6
 _DRIFTS, _JOLTS = 4, 2

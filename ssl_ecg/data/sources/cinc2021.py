@@ -11,7 +11,6 @@ from typing import Literal, get_args
 from ssl_ecg.data import download
 from ssl_ecg.data.physionet import PhysioNetSource
 from ssl_ecg.data.source import Recording, check_choice
-from ssl_ecg.data.sources.snomed import SCORED
 from ssl_ecg.data.splits import hashed_split
 from ssl_ecg.data.tables import age_of, sex_of
 from ssl_ecg.data.wfdb_io import read_header, read_signal
@@ -21,6 +20,40 @@ from ssl_ecg.leads import STANDARD_12
 Database = Literal[
     "cpsc_2018", "cpsc_2018_extra", "st_petersburg_incart", "ptb", "ptb-xl", "georgia", "chapman_shaoxing", "ningbo"
 ]
+
+SCORED = {
+    "AF": ("164889003",),  # atrial fibrillation
+    "AFL": ("164890007",),  # atrial flutter
+    "BBB": ("6374002",),  # bundle branch block
+    "Brady": ("426627000",),  # bradycardia
+    "CLBBB|LBBB": ("733534002", "164909002"),  # (complete) left bundle branch block
+    "CRBBB|RBBB": ("713427006", "59118001"),  # (complete) right bundle branch block
+    "IAVB": ("270492004",),  # first degree AV block
+    "IRBBB": ("713426002",),  # incomplete right bundle branch block
+    "LAD": ("39732003",),  # left axis deviation
+    "LAnFB": ("445118002",),  # left anterior fascicular block
+    "LPR": ("164947007",),  # prolonged PR interval
+    "LQRSV": ("251146004",),  # low QRS voltages
+    "LQT": ("111975006",),  # prolonged QT interval
+    "NSIVCB": ("698252002",),  # non-specific intraventricular conduction disorder
+    "NSR": ("426783006",),  # sinus rhythm
+    "PAC|SVPB": ("284470004", "63593006"),  # premature atrial contraction, supraventricular premature beats
+    "PR": ("10370003",),  # pacing rhythm
+    "PRWP": ("365413008",),  # poor R wave progression
+    "PVC|VPB": ("427172004", "17338001"),  # premature ventricular contractions, ventricular premature beats
+    "QAb": ("164917005",),  # Q wave abnormal
+    "RAD": ("47665007",),  # right axis deviation
+    "SA": ("427393009",),  # sinus arrhythmia
+    "SB": ("426177001",),  # sinus bradycardia
+    "STach": ("427084000",),  # sinus tachycardia
+    "TAb": ("164934002",),  # T wave abnormal
+    "TInv": ("59931005",),  # T wave inversion
+}
+"""Class -> its codes, of which the challenge takes two for one in four cases.
+
+Names and order are those of https://github.com/physionetchallenges/evaluation-2021 (`dx_mapping_scored.csv`,
+`weights.csv`).
+"""
 
 _NAME = re.compile(r"(A|Q|I|S|HR|E|JS)(\d{4,5})")
 _PREFIX: dict[str, Database] = {

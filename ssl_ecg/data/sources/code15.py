@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ssl_ecg.data import download
-from ssl_ecg.data.hdf5 import read_rows
+from ssl_ecg.data.array_files import read_rows
 from ssl_ecg.data.source import Recording, Source
 from ssl_ecg.data.splits import hashed_split
 from ssl_ecg.data.tables import age_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ssl_ecg.data.store import Store
+
+
+def _of_store(name: str) -> Any:  # noqa: ANN401
+    """An attribute of the store."""
+    return property(lambda self: getattr(self._store, name))
 
 
 class Prepared(Source):
@@ -46,47 +51,19 @@ class Prepared(Source):
             raise UserError(f"Prepared: mixed must be at least 1, not {mixed}")
         self.path, self.cache, self.cache_gb, self.mixed = path, cache, cache_gb, mixed
 
-    # What other sources are by their class, this one is by its store; hence properties over attributes.
-
-    @property
-    def classes(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those of the task it was prepared for."""
-        return self._store.classes
+    # What other sources are by their class, this one is by its store.
+    classes: tuple[str, ...] = _of_store("classes")
+    task: ClassVar[Task] = _of_store("task")
+    multilabel: bool = _of_store("multilabel")
+    simulated: ClassVar[bool] = _of_store("simulated")
+    leads: tuple[str, ...] = _of_store("leads")
+    amplitude_unit: str = _of_store("unit")
+    cohort: str = _of_store("cohort")
 
     @property
     def meaning(self) -> Mapping[str, tuple[str, ...]]:
         """The classes each label of a recording stands for."""
         return {label: tuple(classes) for label, classes in self._store.meta["meaning"].items()}
-
-    @property
-    def task(self) -> Task:  # type: ignore[override]
-        """What carries a class."""
-        return self._store.task
-
-    @property
-    def multilabel(self) -> bool:  # type: ignore[override]
-        """Whether a recording may belong to several classes, or to none."""
-        return self._store.multilabel
-
-    @property
-    def simulated(self) -> bool:  # type: ignore[override]
-        """Whether no heart was involved."""
-        return self._store.simulated
-
-    @property
-    def leads(self) -> tuple[str, ...]:  # type: ignore[override]
-        """Those that were prepared."""
-        return self._store.leads
-
-    @property
-    def amplitude_unit(self) -> str:  # type: ignore[override]
-        """That of the signals as they were prepared."""
-        return self._store.unit
-
-    @property
-    def cohort(self) -> str:  # type: ignore[override]
-        """The source its patients are of."""
-        return self._store.cohort
 
     @property
     def shared_patients(self) -> Mapping[str, tuple[str, ...]]:  # type: ignore[override]

@@ -13,11 +13,9 @@ import torch
 from torch import Tensor
 
 from ssl_ecg.data.store import Store, default_cache
-from ssl_ecg.data.streaming.buffer import Buffer
+from ssl_ecg.data.streaming.blocks import Blocks, Buffer, get
 from ssl_ecg.data.streaming.export import FORMAT, MARK
-from ssl_ecg.data.streaming.layout import Layout
-from ssl_ecg.data.streaming.order import block_order
-from ssl_ecg.data.streaming.remote import Blocks, get
+from ssl_ecg.data.streaming.layout import Layout, block_order
 from ssl_ecg.errors import DataError, UserError
 
 
