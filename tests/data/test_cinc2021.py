@@ -17,8 +17,7 @@ from twelve_leads import counts, write_record
 
 from ssl_ecg.data.build import build
 from ssl_ecg.data.sources import CinC2021
-from ssl_ecg.data.sources.cinc2021 import _database
-from ssl_ecg.data.sources.snomed import SCORED
+from ssl_ecg.data.sources.cinc2021 import SCORED, _database
 from ssl_ecg.data.splits import hashed_split
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.leads import STANDARD_12
