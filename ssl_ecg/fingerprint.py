@@ -29,8 +29,8 @@ def fingerprint(content: Any) -> str:  # noqa: ANN401
 def code_fingerprint(*modules: str) -> str:
     """Sixteen digits that differ where the code of some modules does.
 
-    Comments, docstrings, layout and the version of Python make no difference. A module without a file, such as a
-    notebook's, counts by its name alone.
+    Comments, docstrings, layout and the version of Python make no difference. A package stands for all its modules; a
+    module without a file, such as a notebook's, counts by its name alone.
     """
 
     def plain(node: Any) -> Any:  # noqa: ANN401
@@ -42,5 +42,9 @@ def code_fingerprint(*modules: str) -> str:
         return repr(node)
 
     found = {name: sys.modules.get(name) or importlib.import_module(name) for name in sorted(modules)}
-    files = [(name, getattr(module, "__file__", None)) for name, module in found.items()]
-    return fingerprint([plain(ast.parse(Path(file).read_bytes())) if file else name for name, file in files])
+    content: list[Any] = []
+    for name, module in found.items():
+        file = Path(getattr(module, "__file__", None) or "")
+        inside = sorted(file.parent.rglob("*.py")) if file.name == "__init__.py" else [file]
+        content += [plain(ast.parse(one.read_bytes())) for one in inside] if file.name else [name]
+    return fingerprint(content)

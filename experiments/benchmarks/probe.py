@@ -24,8 +24,7 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[2]))  # also where the package is not installed
 
-from ssl_ecg.estimators.multilabel import fit_multilabel_probe
-from ssl_ecg.estimators.probes import CS
+from ssl_ecg.estimators.probe import CS, fit_probe
 from ssl_ecg.metrics.scores import auroc
 
 SIDES = {"train": 17_000, "validation": 2_000, "test": 2_000}
@@ -58,7 +57,7 @@ def main() -> None:
     patients = np.arange(known.sum())
 
     began = time.perf_counter()
-    probe = fit_multilabel_probe({"x": x[known]}, targets[known], patients, validation=side[known] == "validation")
+    probe = fit_probe({"x": x[known]}, targets[known], patients, validation=side[known] == "validation")
     ours = time.perf_counter() - began
     print(f"{args.labels} labels x {len(CS)} C, chosen and fitted again: {ours:.1f} s; C = {probe.chosen.c:g}")
 
@@ -72,7 +71,7 @@ def main() -> None:
     spent = []
     for c in args.timed_cs:
         # One C, so that nothing is chosen; the validation records stay out of the fit all the same.
-        mine = fit_multilabel_probe(
+        mine = fit_probe(
             {"x": x[known]}, targets[known], patients, cs=[c], validation=side[known] == "validation"
         ).logits({"x": x[test]})
         with threadpool_limits(args.threads):

@@ -30,10 +30,9 @@ import torch
 
 sys.path.append(str(Path(__file__).parents[2]))  # also where the package is not installed
 
-from ssl_ecg.estimators.probes import CS
+from ssl_ecg.estimators.probe import CS, LinearProbe, fit_probe
 from ssl_ecg.metrics.scores import auroc
 from ssl_ecg.study.label_draws import Draw, label_draws
-from ssl_ecg.sweep.label_efficiency import DrawnProbe, fit_draw
 
 FRACTIONS = (0.01, 0.1, 1.0)
 TIGHT: dict[str, Any] = {"tol": 1e-6, "max_iter": 5000}
@@ -89,13 +88,22 @@ def loop(z: np.ndarray, targets: np.ndarray, c: float, processes: int, threads: 
     return Looped(np.stack([fit[0] for fit in fits], axis=1), np.array([fit[1] for fit in fits]), seconds)
 
 
+def fit_draw(
+    x: np.ndarray, targets: np.ndarray, side: np.ndarray, draw: Draw, cs: tuple[float, ...] = CS
+) -> LinearProbe:
+    """The probe of one draw, as a sweep fits it."""
+    rows, patients = draw.rows, np.arange(len(x))
+    return fit_probe(
+        {"x": x[rows]}, targets[rows], patients[rows], cs=cs, validation=side[rows] == "validation", few=True
+    )
+
+
 def sweep(
     x: np.ndarray, targets: np.ndarray, side: np.ndarray, draws: list[Draw]
-) -> tuple[list[DrawnProbe], np.ndarray]:
+) -> tuple[list[LinearProbe], np.ndarray]:
     """Every draw's probes, and the seconds they took: the clock's, the processors'."""
     began = np.array([time.perf_counter(), time.process_time()])
-    patients, validation = np.arange(len(x)), side == "validation"
-    probes = [fit_draw(x, targets, patients, draw, validation=validation) for draw in draws]
+    probes = [fit_draw(x, targets, side, draw) for draw in draws]
     return probes, np.array([time.perf_counter(), time.process_time()]) - began
 
 
@@ -134,19 +142,19 @@ def main() -> None:
     total = {"default": np.zeros(2), "tight": np.zeros(2)}
     most = {"default": 0.0, "ours": 0.0}
     for fraction in FRACTIONS:
-        mine = [probe for probe in probes if probe.draw.fraction == fraction]
-        for probe in mine[: args.timed_seeds]:
-            rows = np.flatnonzero(known)[probe.draw.rows & (side[known] == "train")]
+        mine = [(draw, probe) for draw, probe in zip(draws, probes, strict=True) if draw.fraction == fraction]
+        for draw, probe in mine[: args.timed_seeds]:
+            rows = np.flatnonzero(known)[draw.rows & (side[known] == "train")]
             z = (x - probe.mean) / probe.scale
             present = some[targets[rows][:, some].any(axis=0)]  # it refuses a label that nobody has
             y = targets[rows][:, present]
-            for number, c in enumerate(CS):
+            for c in CS:
                 loops = {
                     "default": loop(z[rows], y, c, *way),
                     "tight": loop(z[rows].astype(np.float64), y, c, *way, **TIGHT),
                 }
                 logits = {name: z[test] @ fit.coefficients + fit.intercepts for name, fit in loops.items()}
-                logits["ours"] = probe.logits(x[test], number)[:, present]
+                logits["ours"] = fit_draw(*given[:3], draw, (c,)).logits({"x": x[test]})[:, present]
                 areas = {
                     name: np.array([auroc(targets[test, k], column) for k, column in zip(present, of.T, strict=True)])
                     for name, of in logits.items()
@@ -157,7 +165,7 @@ def main() -> None:
                 times = args.labels * len(mine) / len(mine[: args.timed_seeds])
                 total = {name: total[name] + times * loops[name].seconds for name in total}
                 print(
-                    f"{fraction:.0%}, draw {probe.draw.seed}, C = {c:g}: a label {shown(loops['default'].seconds)}; "
+                    f"{fraction:.0%}, draw {draw.seed}, C = {c:g}: a label {shown(loops['default'].seconds)}; "
                     f"tight {shown(loops['tight'].seconds)}, macro AUROC {np.nanmean(areas['tight']):.4f}; default "
                     f"{apart['default']:+.5f}, ours {apart['ours']:+.5f} (largest of a label "
                     f"{np.nanmax(np.abs(areas['ours'] - areas['tight'])):.4f})",

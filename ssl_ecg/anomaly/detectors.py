@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
 from ssl_ecg.metrics.checks import check_features, check_patients
-from ssl_ecg.metrics.folds import multilabel_folds
+from ssl_ecg.metrics.folds import patient_folds
 from ssl_ecg.metrics.scores import Array
 
 Features = NDArray[np.floating[Any]]
@@ -226,7 +226,7 @@ def held_out_scores(
     Raises:
         UserError: for fewer than two patients.
     """
-    fold = multilabel_folds(patients, np.ones((len(features), 1), dtype=np.bool_), n_folds)
+    fold = patient_folds(patients, np.ones((len(features), 1), dtype=np.bool_), n_folds)
     scores = np.empty(len(features))
     for f in range(fold.max() + 1):
         held = fold == f

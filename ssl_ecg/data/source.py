@@ -106,6 +106,7 @@ class Source(ABC):
             tell apart ("?").
         shared_patients: patients whom the data set's own protocol has on both sides of its split, with their
             records. Every other patient on both sides is a leak, and refused.
+        subsets: test recordings without which scores are reported too, by what such a score is called.
     """
 
     classes: tuple[str, ...]
@@ -118,6 +119,7 @@ class Source(ABC):
     cohort: str = ""
     covers: ClassVar[tuple[str, ...]] = ()
     shared_patients: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    subsets: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @property
     def meaning(self) -> Mapping[str, tuple[str, ...]]:

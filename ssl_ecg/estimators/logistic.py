@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 _CERTAIN = 1e4  # the logit of what no sample, or no other sample, of a problem is
+_STALLED = 20  # iterations that together lower an objective by less than its rounding end the search
 _IN_CACHE = 2**18  # logits: what a processor works on without going back to memory
 
 
@@ -86,7 +87,7 @@ class Regressions(ABC):
             penalties: shape (d, P), above zero.
             start: coefficients to start from, shape (d + 1, K, P), such as those of a stronger penalty.
             tolerance: a problem is solved when its next step promises to lower the objective by less than
-                this, in nats; or when no step lowers it at the precision of x. One for all, or shape (P,).
+                this, in nats; or when steps no longer lower it at the precision of x. One for all, or shape (P,).
             max_iterations: give up on problems not solved by then.
         """
         ridge = torch.cat([penalties, torch.zeros_like(penalties[:1])]).to(self.x)[:, None, :]
@@ -100,6 +101,7 @@ class Regressions(ABC):
         converged = torch.zeros(v.shape[-1], dtype=torch.bool, device=v.device)
         found = _Found(v, z, converged)
         problem, iteration = self, 0
+        precision, before = torch.finfo(v.dtype).eps, value
         for iteration in range(1, max_iterations + 1):
             previous = gradient
             gradient = problem._expected(z) - problem.pull + ridge * v
@@ -108,6 +110,8 @@ class Regressions(ABC):
             direction = -memory.times(gradient)
             slope = _dot(gradient, direction)
             converged = converged | (-slope <= 2 * enough)
+            if iteration % _STALLED == 0:  # what it promises is below the rounding of x
+                converged, before = converged | (before - value <= precision * value.abs()), value
             if bool(converged.all()):
                 break
             if _worth_leaving_out(converged):
@@ -115,7 +119,7 @@ class Regressions(ABC):
                 left = ~converged
                 found.left, problem, memory = found.left[left], problem._only(left), memory.only(left)
                 v, z, ridge, gradient, direction = (t[..., left] for t in (v, z, ridge, gradient, direction))
-                value, slope, enough, converged = (t[left] for t in (value, slope, enough, converged))
+                value, slope, enough, converged, before = (t[left] for t in (value, slope, enough, converged, before))
             direction = direction.masked_fill(converged, 0)
             moved = problem._logits(direction, offset=False)
             length = torch.ones_like(value)
@@ -177,13 +181,13 @@ class SoftmaxRegressions(Regressions):
 
     Args:
         x: features, shape (n, d).
-        y: class of each sample, shape (n,), int64.
+        targets: the class of each sample, bool, shape (n, K). A class no weighted sample of a problem has gets
+            probability 0 there.
         weights: shape (n, P).
-        n_classes: K. A class no weighted sample of a problem has gets probability 0 there.
     """
 
-    def __init__(self, x: Tensor, y: Tensor, weights: Tensor, n_classes: int) -> None:
-        of_class = torch.stack([weights.to(x) * (y == k)[:, None] for k in range(n_classes)], dim=1)
+    def __init__(self, x: Tensor, targets: Tensor, weights: Tensor) -> None:
+        of_class = weights.to(x)[:, None, :] * targets[:, :, None]
         super().__init__(x, weights, of_class)
         self.offset = self.offset.masked_fill(of_class.sum(dim=0) == 0, -_CERTAIN)
 

@@ -1,4 +1,4 @@
-"""Principal components of the raw signal: the features of a linear model without labels."""
+"""Principal components of windows or features: what a linear model without labels makes of them."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from ssl_ecg.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class PrincipalComponents:
-    """Fitted principal components of windows.
+    """Fitted principal components.
 
     Attributes:
-        mean: shape (C, T).
-        axes: shape (C T, k), in order of variance; the largest entry of each is positive.
+        mean: of the samples, shape (C, T) or (d,).
+        axes: shape (C T or d, k), in order of variance; the largest entry of each is positive.
     """
 
     mean: Tensor
     axes: Tensor
 
     def __call__(self, windows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Project windows (n, C, T), shape (n, k).
+        """Project samples of the shape of the fit, shape (n, k).
 
         Raises:
-            UserError: for windows of another shape than those of the fit, or values that are not finite.
+            UserError: for another shape, or values that are not finite.
         """
         projected: NDArray[np.float32] = ((_flat(windows, self.mean.shape) - self.mean.flatten()) @ self.axes).numpy()
         return projected
 
     def residual(self, windows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Mean squared error of each window redrawn from its components, as by a linear autoencoder, shape (n,).
+        """Mean squared error of each sample redrawn from its components, as by a linear autoencoder, shape (n,).
 
         Raises:
             UserError: as for a projection.
@@ -46,25 +46,25 @@ class PrincipalComponents:
 
 
 def fit_pca(train: NDArray[np.floating[Any]], n_components: int = 64, seed: int = 0) -> PrincipalComponents:
-    """Principal components of windows.
+    """Find principal components.
 
     They come from randomised subspace iteration (Halko, Martinsson & Tropp, "Finding structure with randomness",
     SIAM Review 2011), which stays fast where a window has 12 x 1000 values; components whose variances are nearly
     equal may be mixed.
 
     Args:
-        train: windows, shape (n, C, T).
+        train: windows, shape (n, C, T), or features, shape (n, d).
         n_components: at most min(n, C T) are made.
         seed: of the iteration's start.
 
     Raises:
-        UserError: for fewer than two windows or one component, or values that are not finite.
+        UserError: for fewer than two samples or one component, or values that are not finite.
     """
-    if train.ndim != 3:
-        raise UserError(f"expected windows (n, C, T), got {train.shape}")
+    if train.ndim < 2:
+        raise UserError(f"expected windows (n, C, T) or features (n, d), got {train.shape}")
     check_components(n_components)
     if len(train) < 2:
-        raise UserError(f"{len(train)} training windows do not make {n_components} components")
+        raise UserError(f"{len(train)} samples do not make {n_components} components")
     x = _flat(train, train.shape[1:])
     mean = x.mean(dim=0)
     return PrincipalComponents(mean.view(train.shape[1:]), _principal_axes(x - mean, n_components, seed))
@@ -82,10 +82,10 @@ def check_components(n: int) -> None:
 
 def _flat(windows: NDArray[np.floating[Any]], shape: tuple[int, ...]) -> Tensor:
     if windows.shape[1:] != tuple(shape):
-        raise UserError(f"expected windows (n, C, T) of the C and T of the fit, {tuple(shape)}, got {windows.shape}")
+        raise UserError(f"expected samples of the shape of the fit, {tuple(shape)}, got {windows.shape}")
     x = torch.from_numpy(np.asarray(windows, dtype=np.float32)).flatten(1)
     if bad := int((~x.isfinite().all(dim=1)).sum()):
-        raise UserError(f"{bad} of {len(x)} windows hold values that are not finite")
+        raise UserError(f"{bad} of {len(x)} samples hold values that are not finite")
     return x
 
 

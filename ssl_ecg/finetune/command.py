@@ -17,7 +17,7 @@ from ssl_ecg.checkpoint.card import describe, model_card
 from ssl_ecg.data.sources import Source
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.estimators.probes import AffineProbe
+from ssl_ecg.estimators.probe import LinearProbe
 from ssl_ecg.files import ensure_writable, replacing
 from ssl_ecg.finetune.models import Model, frozen_probe, scored_once, tuned
 from ssl_ecg.finetune.report import write_finetuning
@@ -135,7 +135,7 @@ def finetune(
     kind = "simulated ECG (no heart was involved)" if data.simulated else "real ECG"
 
     def trained(
-        system: str, encoder: Encoder, lr: float, decay: float = 1.0, start: AffineProbe | None = None
+        system: str, encoder: Encoder, lr: float, decay: float = 1.0, start: LinearProbe | None = None
     ) -> tuple[Model, Classifier]:
         place = folder / system.replace(", ", "-").replace(" ", "-")
         ensure_writable(place)

@@ -17,9 +17,7 @@ from pytorch_lightning.loggers import Logger
 from augmentations import Views
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.encoders import Encoder
-from ssl_ecg.estimators.linear import fit_linear_probe
-from ssl_ecg.estimators.multilabel import fit_multilabel_probe
-from ssl_ecg.estimators.probes import AffineProbe
+from ssl_ecg.estimators.probe import LinearProbe, fit_probe
 from ssl_ecg.finetune.training import Classifier, fine_tune, macro_auroc
 from ssl_ecg.metrics.bootstrap import Resampled
 from ssl_ecg.metrics.multilabel import best_threshold
@@ -58,7 +56,7 @@ class Model:
     settings: Mapping[str, Any] = field(default_factory=dict)
 
 
-def frozen_probe(study: Study, sides: Sides) -> tuple[Model, AffineProbe]:
+def frozen_probe(study: Study, sides: Sides) -> tuple[Model, LinearProbe]:
     """The linear probe on the frozen encoder, fitted on the windows that are learned from.
 
     Where a window may belong to several classes, the validation patients choose its penalty and thresholds; else it is
@@ -73,12 +71,12 @@ def frozen_probe(study: Study, sides: Sides) -> tuple[Model, AffineProbe]:
         judge = np.isin(both.patient, sides.judges)
         judged = unseen_by(study.encoder, both, judge)
         x = {"embedding": system.features(both)}
-        probe: AffineProbe = fit_multilabel_probe(x, both.targets, both.patient, validation=judge, judged=judged)
+        probe = fit_probe(x, both.targets, both.patient, validation=judge, judged=judged)
     else:
         learn = sides.learn
         judged = unseen_by(study.encoder, learn)
         x = {"embedding": system.features(learn)}
-        probe = fit_linear_probe(x, learn.label, learn.patient, len(study.data.classes), judged=judged)
+        probe = fit_probe(x, learn.label, learn.patient, len(study.data.classes), judged=judged)
 
     def probabilities(windows: WindowSet) -> Array:
         return probe.predict_proba({"embedding": system.features(windows)})
@@ -98,7 +96,7 @@ def tuned(
     multilabel: bool,
     lr: float,
     layer_decay: float = 1.0,
-    start: AffineProbe | None = None,
+    start: LinearProbe | None = None,
     views: Views | None = None,
     batch_size: int = 64,
     seed: int = 0,

@@ -21,7 +21,7 @@ from ssl_ecg.data.randomness import generator
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import CheckpointError
-from ssl_ecg.estimators.probes import AffineProbe
+from ssl_ecg.estimators.probe import LinearProbe
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.methods.base import Trained, in_fp32
 from ssl_ecg.metrics.scores import auroc
@@ -81,7 +81,7 @@ class Classifier(Trained):
         logits: Tensor = self.head(self.encoder(x))
         return logits
 
-    def start_head(self, probe: AffineProbe) -> None:
+    def start_head(self, probe: LinearProbe) -> None:
         """Begin with the head of a linear probe on the encoder's embeddings.
 
         A random head's first gradients distort what pretraining found (Kumar et al. 2022,

@@ -4,7 +4,7 @@ A test set is a sample of people, not of beats: MIT-BIH's DS2 has 49,705 beats o
 beats would pretend they are independent and give intervals several times too narrow, so whole patients are
 drawn with replacement.
 
-    bootstrap = PatientBootstrap(y, patients, ("N", "S", "V", "F"))
+    bootstrap = ScoreBootstrap(y, patients, ("N", "S", "V", "F"))
     ours, theirs = bootstrap.resample(p_ours), bootstrap.resample(p_theirs)
     ours.intervals()["macro_auroc"]                      # 0.91 [0.87, 0.94]
     difference(ours, theirs)["macro_auroc"].p_value      # paired: both were scored on the same resamples
@@ -15,7 +15,6 @@ rank above which negatives (`resampled`).
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,7 +28,6 @@ from ssl_ecg.metrics.multilabel import named_multilabel_scores, scorable, score_
 from ssl_ecg.metrics.resampled import resampled_auroc, resampled_ranking
 from ssl_ecg.metrics.scores import (
     Array,
-    confusion_matrix,
     decide,
     f1_of,
     named_scores,
@@ -100,16 +98,25 @@ class Resampled:
         return {name: Interval(self.values[name], *_ends(b, level)) for name, b in self.replicates.items()}
 
 
-class Bootstrap(ABC):
+class Bootstrap:
     """Resamples of a test set's patients, the same ones for every system.
 
+    Args:
+        patients: whose each sample is, shape (n,).
+        n: samples.
+        n_resamples: B.
+        seed: of the draws.
+
     Attributes:
-        too_few: classes that too few patients have, or lack: without scores, and in no average.
+        patient: the number of each sample's patient, 0 to R - 1, shape (n,).
+        n_patients: R.
+        drawn: how often each patient is in each resample, shape (B, R).
+
+    Raises:
+        UserError: for patients that do not fit, or fewer than two patients or one resample.
     """
 
-    too_few: tuple[str, ...]
-
-    def __init__(self, patients: NDArray[Any] | Sequence[str], n: int, n_resamples: int, seed: int) -> None:
+    def __init__(self, patients: NDArray[Any] | Sequence[str], n: int, n_resamples: int = 1000, seed: int = 0) -> None:
         check_resamples(n_resamples)
         names, self.patient = check_patients(patients, n)
         if len(names) < 2:
@@ -118,27 +125,33 @@ class Bootstrap(ABC):
         draws = np.random.default_rng(seed).integers(len(names), size=(n_resamples, len(names)))
         self.drawn = np.stack([np.bincount(row, minlength=len(names)) for row in draws]).astype(np.float64)
 
-    @abstractmethod
-    def resample(self, probabilities: NDArray[np.floating[Any]], decision: NDArray[np.floating[Any]]) -> Resampled:
-        """Score one system, with what its probe decides by, on the test set and on every resample."""
+    def totals(self, counts: NDArray[Any]) -> Array:
+        """Sum counts of every sample (n, ...) over the samples of each resample, shape (B, ...)."""
+        per_patient = np.zeros((self.n_patients, *counts.shape[1:]))
+        np.add.at(per_patient, self.patient, counts)
+        flat: Array = self.drawn @ per_patient.reshape(self.n_patients, -1)
+        return flat.reshape(-1, *counts.shape[1:])
 
     def _key(self, labels: NDArray[Any]) -> int:
         return hash((self.drawn.tobytes(), labels.tobytes(), self.patient.tobytes()))
 
 
-class PatientBootstrap(Bootstrap):
-    """Resamples of a test set whose classes exclude each other.
+class ScoreBootstrap(Bootstrap):
+    """Scores classifiers on resamples of a test set.
 
-    Averages are over the classes that five patients have and five lack; in a test set so small that there is none,
-    over all that it has.
+    Averages are over the classes that five patients have and five lack; where classes exclude each other and the test
+    set is so small that there is none, over all that it has.
 
     Args:
-        y: true class indices, shape (n,).
+        y: class indices, shape (n,); or which of the K classes each sample belongs to, bool, shape (n, K).
         patients: whose each sample is, shape (n,).
         classes: the K class names.
-        subsets: groups of classes to also average the F1 over.
+        subsets: groups of classes to also average the F1 over, where classes exclude each other.
         n_resamples: B.
         seed: of the draws.
+
+    Attributes:
+        too_few: classes that too few patients have, or lack: without scores, and in no average.
 
     Raises:
         UserError: for labels or patients that do not fit, or fewer than two patients or one resample.
@@ -146,7 +159,7 @@ class PatientBootstrap(Bootstrap):
 
     def __init__(
         self,
-        y: NDArray[np.integer[Any]],
+        y: NDArray[Any],
         patients: NDArray[Any] | Sequence[str],
         classes: Sequence[str],
         *,
@@ -154,99 +167,55 @@ class PatientBootstrap(Bootstrap):
         n_resamples: int = 1000,
         seed: int = 0,
     ) -> None:
-        self.y = check_labels(y, len(y), len(classes))
+        self.exclusive, self.classes = np.ndim(y) == 1, tuple(classes)
+        check: Any = check_labels if self.exclusive else check_targets
+        self.y: NDArray[Any] = check(y, len(y), len(classes))
         super().__init__(patients, len(y), n_resamples, seed)
-        self.classes = tuple(classes)
-        self.subsets = tuple(map(tuple, subsets))
-        enough = scorable(self.y[:, None] == np.arange(len(classes)), self.patient)
-        self._chosen = enough if enough.any() else present(self.y, len(classes))
-        self.too_few = _names(self.classes, ~enough)
+        self._subsets = tuple(map(tuple, subsets))
+        targets: NDArray[np.bool_] = self.y[:, None] == np.arange(len(classes)) if self.exclusive else self.y
+        self._chosen = enough = scorable(targets, self.patient)
+        if self.exclusive and not enough.any():
+            self._chosen = present(self.y, len(classes))
+        self.too_few = tuple(name for name, mine in zip(classes, enough, strict=True) if not mine)
 
     def resample(
-        self, probabilities: NDArray[np.floating[Any]], priors: NDArray[np.floating[Any]] | None = None
+        self, probabilities: NDArray[np.floating[Any]], decision: NDArray[np.floating[Any]] | None = None
     ) -> Resampled:
         """Score one system on the test set and on every resample.
 
         Args:
             probabilities: shape (n, K).
-            priors: of the training classes, shape (K,); adds the prior-corrected rule.
+            decision: shape (K,): where classes exclude each other, how common each was in training, which adds the
+                prior-corrected rule; else from which probability on each is predicted, 0.5 by default.
 
         Raises:
-            UserError: for probabilities or priors that do not fit the labels.
+            UserError: for probabilities or a decision that do not fit the labels.
         """
+        p = check_probabilities(probabilities, len(self.y), len(self.classes))
+        values, replicates = (self._exclusive if self.exclusive else self._multilabel)(p, decision)
+        return Resampled(values, replicates, self._key(self.y))
+
+    def _exclusive(
+        self, p: Array, priors: NDArray[np.floating[Any]] | None
+    ) -> tuple[dict[str, float], dict[str, Array]]:
         k = len(self.classes)
-        p = check_probabilities(probabilities, len(self.y), k)
-        matrices = [self._confusions(decide(p, rule)) for rule in rules(priors, k)]
-        areas = np.stack([resampled_auroc(self.y == i, p[:, i], self.patient, self.drawn) for i in range(k)], axis=1)
-        point = score(self.y, p, self.classes, priors=priors, subsets=self.subsets, chosen=self._chosen)
-        replicates = named_scores(matrices, areas, self.classes, self._chosen, self.subsets)
-        return Resampled(point.values, replicates, self._key(self.y))
+        cells = (self.y[:, None] * k + np.stack([decide(p, rule) for rule in rules(priors, k)], axis=1)).T
+        matrices = [self.totals(np.eye(k * k)[cell]).reshape(-1, k, k) for cell in cells]
+        areas = [resampled_auroc(self.y == i, p[:, i], self.patient, self.drawn) for i in range(k)]
+        point = score(self.y, p, self.classes, priors=priors, subsets=self._subsets, chosen=self._chosen)
+        return point.values, named_scores(matrices, np.stack(areas, axis=1), self.classes, self._chosen, self._subsets)
 
-    def _confusions(self, predicted: NDArray[np.int64]) -> Array:
-        """Confusion matrix of every resample, shape (B, K, K)."""
-        k = len(self.classes)
-        per_patient = np.stack(
-            [confusion_matrix(self.y[mine], predicted[mine], k) for mine in _rows_of(self.patient, self.n_patients)]
-        )
-        return (self.drawn @ per_patient.reshape(self.n_patients, -1)).reshape(-1, k, k)
-
-
-class MultilabelBootstrap(Bootstrap):
-    """Resamples of a test set where a sample may belong to several classes, or to none.
-
-    Args:
-        targets: which classes each sample belongs to, shape (n, K).
-        patients: whose each sample is, shape (n,).
-        classes: the K class names.
-        n_resamples: B.
-        seed: of the draws.
-
-    Raises:
-        UserError: for targets or patients that do not fit, or fewer than two patients or one resample.
-    """
-
-    def __init__(
-        self,
-        targets: NDArray[np.bool_],
-        patients: NDArray[Any] | Sequence[str],
-        classes: Sequence[str],
-        *,
-        n_resamples: int = 1000,
-        seed: int = 0,
-    ) -> None:
-        self.targets = check_targets(targets, len(targets), len(classes))
-        super().__init__(patients, len(targets), n_resamples, seed)
-        self.classes = tuple(classes)
-        self._chosen = scorable(self.targets, self.patient)
-        self.too_few = _names(self.classes, ~self._chosen)
-
-    def resample(self, probabilities: NDArray[np.floating[Any]], thresholds: NDArray[np.floating[Any]]) -> Resampled:
-        """Score one system on the test set and on every resample.
-
-        Args:
-            probabilities: shape (n, K).
-            thresholds: from which probability on a class counts as predicted, shape (K,).
-
-        Raises:
-            UserError: for probabilities that do not fit the targets.
-        """
-        t = self.targets
-        p = check_probabilities(probabilities, len(t), len(self.classes))
+    def _multilabel(
+        self, p: Array, thresholds: NDArray[np.floating[Any]] | None
+    ) -> tuple[dict[str, float], dict[str, Array]]:
+        t = self.y
+        thresholds = np.full(len(self.classes), 0.5) if thresholds is None else thresholds
         point = score_multilabel(t, p, self.classes, self.patient, thresholds)
         predicted = p >= thresholds
-        areas, precisions = np.stack(
-            [resampled_ranking(yes, column, self.patient, self.drawn) for yes, column in zip(t.T, p.T, strict=True)],
-            axis=-1,
-        )
-        f1 = f1_of(*(self._drawn_sum(which) for which in (t & predicted, t, predicted)))
-        replicates = named_multilabel_scores(areas, precisions, f1, self.classes, self._chosen)
-        return Resampled(point.values, replicates, self._key(t))
-
-    def _drawn_sum(self, which: NDArray[np.bool_]) -> Array:
-        """How many samples of each class each resample has, shape (B, K)."""
-        per_patient = np.zeros((self.n_patients, which.shape[1]))
-        np.add.at(per_patient, self.patient, which)
-        return self.drawn @ per_patient
+        ranked = [resampled_ranking(yes, of, self.patient, self.drawn) for yes, of in zip(t.T, p.T, strict=True)]
+        areas, precisions = np.stack(ranked, axis=-1)
+        f1 = f1_of(*(self.totals(which) for which in (t & predicted, t, predicted)))
+        return point.values, named_multilabel_scores(areas, precisions, f1, self.classes, self._chosen)
 
 
 def difference(first: Resampled, second: Resampled, level: float = 0.95) -> dict[str, Difference]:
@@ -295,16 +264,6 @@ def check_resamples(n: int) -> None:
     """
     if n < 1:
         raise UserError(f"resamples must be at least 1, not {n}")
-
-
-def _names(classes: Sequence[str], which: NDArray[np.bool_]) -> tuple[str, ...]:
-    return tuple(name for name, mine in zip(classes, which, strict=True) if mine)
-
-
-def _rows_of(patient: NDArray[np.int64], n_patients: int) -> list[NDArray[np.int64]]:
-    """The samples of each patient."""
-    ends = np.cumsum(np.bincount(patient, minlength=n_patients))[:-1]
-    return list(np.split(np.argsort(patient, kind="stable"), ends))
 
 
 def _ends(replicates: Array, level: float) -> tuple[float, float, int]:

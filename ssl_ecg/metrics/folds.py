@@ -8,32 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.metrics.checks import check_labels, check_patients
+from ssl_ecg.metrics.checks import check_patients
 from ssl_ecg.metrics.scores import auroc
 
 
-def patient_folds(
-    patients: NDArray[Any], y: NDArray[np.integer[Any]], n_classes: int, n_folds: int = 5
-) -> NDArray[np.int64]:
-    """Deal patients into folds so that each fold holds a like share of every class, as `multilabel_folds`.
-
-    Args:
-        patients: whose each sample is, shape (n,).
-        y: class of each sample, shape (n,).
-        n_classes: K.
-        n_folds: fewer are made where there are fewer patients.
-
-    Returns:
-        The fold of each sample, shape (n,).
-
-    Raises:
-        UserError: for fewer than two patients or folds.
-    """
-    y = check_labels(y, len(y), n_classes)
-    return multilabel_folds(patients, y[:, None] == np.arange(n_classes), n_folds)
-
-
-def multilabel_folds(patients: NDArray[Any], targets: NDArray[np.bool_], n_folds: int = 5) -> NDArray[np.int64]:
+def patient_folds(patients: NDArray[Any], targets: NDArray[np.bool_], n_folds: int = 5) -> NDArray[np.int64]:
     """Deal patients into folds so that each fold holds a like share of every class.
 
     In arrhythmia data a class can be nearly one person's: MIT-BIH's record 208 has nine of ten fusion beats

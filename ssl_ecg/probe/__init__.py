@@ -1,5 +1,5 @@
 """Score frozen embeddings by a linear probe."""
 
-from ssl_ecg.probe.command import main, probe
+from ssl_ecg.probe.command import Probe, main
 
-__all__ = ["main", "probe"]
+__all__ = ["Probe", "main"]

@@ -4,124 +4,171 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg import cli
-from ssl_ecg.data.sources import Source
 from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.estimators.pca import check_components
-from ssl_ecg.files import ensure_writable
-from ssl_ecg.metrics.bootstrap import check_resamples
-from ssl_ecg.probe.report import write_report
-from ssl_ecg.study import Study, System, check_names, open_study, systems
+from ssl_ecg.errors import UserError
+from ssl_ecg.probe.folds import Extract, Folds
+from ssl_ecg.probe.report import Scored
+from ssl_ecg.report.results import Results
+from ssl_ecg.study import Study, System, open_study, open_whole
 from ssl_ecg.study.benchmark import Benchmark, Result
-from ssl_ecg.study.guard import check_untaught
-from ssl_ecg.study.systems import PRETRAINED, WITH_RR, Rhythm
+from ssl_ecg.study.evaluation import Evaluation
+from ssl_ecg.study.guard import check_untaught, seen_by
+from ssl_ecg.study.systems import PRETRAINED, Rhythm, has_rr
 
 # F is nearly one patient's in MIT-BIH, so the field also averages over the other three.
-_SUBSETS: dict[tuple[str, ...], list[tuple[str, ...]]] = {("N", "S", "V", "F"): [("N", "S", "V")]}
+_GROUPS: dict[tuple[str, ...], list[tuple[str, ...]]] = {("N", "S", "V", "F"): [("N", "S", "V")]}
 
 Features = NDArray[np.float32]
 
 
-def probe(
-    checkpoint: str,
-    data: Source,
-    *,
-    validate: bool = False,
-    beside: list[str] | None = None,
-    resamples: int = 1000,
-    components: int = 64,
-    seed: int = 0,
-    cache: str | None = None,
-    out: str | None = None,
-    config: dict[str, Any] | None = None,
-) -> list[Result]:
+@dataclass(kw_only=True)
+class Probe(Evaluation):
     """Fit a linear probe on the frozen embeddings of the train patients, and score it once on the test patients.
 
-    Always beside the untrained encoder, the PCA of the raw signal, features made by hand and, with aeon installed,
-    MiniRocket; and, where beats are labelled, with and without four causal RR features. All that is chosen is chosen
-    by cross-validation inside the train patients, and judged, where there are five, by those whom the encoder has not
-    seen: it embeds the patients it was pretrained on better than others, so they would say that a weak penalty is
-    enough. The baselines have seen nobody and are judged by all. Where a record may belong to several classes, a
-    binary regression is fitted for each, and what is chosen is chosen on the validation split, where the data set has
-    one: it is never fitted on. Records with none of the task's classes are left out then, as the benchmarks of PTB-XL
-    do.
-    Prints a table and writes it as JSON and CSV, with a confusion matrix or the AUROC of every class, a map of the
-    embeddings and a chart.
+    Always beside the untrained encoder, the PCA of the raw signal, hand features and, with aeon installed, MiniRocket;
+    and, where beats are labelled, with and without causal RR features. All that is chosen is chosen by cross-validation
+    inside the train patients, judged, where there are five, by those outside the pretraining set: the encoder embeds
+    its pretraining patients better than others, and they would favour a weak penalty. The baselines are judged by all.
+    Where a record may belong to several classes, a binary regression is fitted for each, and the data set's validation
+    split, if it has one, chooses and is never fitted on. Records with none of the task's classes are left out then, as
+    the benchmarks of PTB-XL do.
+
+    With `--folds 5` the data set's own split is not looked at: all patients are dealt into folds, each is scored once
+    by a probe of the others, and scores are means over folds. For data whose one test fold is too small, such as a
+    subset of PTB-XL. Transductive where patients were in pretraining, and then said.
+
+    Prints a table and writes it as JSON and CSV, with figures.
 
     Examples:
         python -m ssl_ecg.probe runs/simclr-mitbih --data MITBIH --data.root data/mitdb
+        python -m ssl_ecg.probe runs/simclr-ptbxl --data PTBXL --data.root data/ptb-xl --folds 5
         python -m ssl_ecg.probe runs/simclr-simulated --data Simulated --validate
 
     Args:
-        checkpoint: a run's folder or a checkpoint's.
-        data: the labelled data set.
-        validate: stop at the cross-validated scores of the train patients, the same ones for all systems. For
-            choosing between checkpoints and settings: the test set is not touched.
-        beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket; all by default.
-        resamples: bootstrap resamples of the test patients for the 95 % intervals.
-        components: of the PCA of the raw signal.
-        seed: of the untrained encoder's weights and of the bootstrap.
-        cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
-        out: folder of the results; probe-DATA beside the checkpoint by default.
-        config: all settings as plain values, kept with the results; the command line gives it.
-
-    Returns:
-        One result per system.
-
-    Raises:
-        UserError: for a checkpoint, data or a folder that cannot be used, or a patient on both sides.
+        folds: of patients over the whole data set; 0 for the data set's own split.
+        validate: leave the test patients out: for choosing between checkpoints and settings. Without folds, stop at the
+            cross-validated scores of the train patients, the same ones for all systems.
     """
-    name = type(data).__name__
-    folder = Path(out) if out else Path(checkpoint) / f"probe-{name.lower()}"
-    ensure_writable(folder)
-    check_names(beside)
-    check_components(components)
-    check_resamples(resamples)
-    study = open_study(checkpoint, data, cache)
-    train, test = study.train, study.test
-    if validate:
-        check_untaught(study.encoder, study.store.cohort, _judging(study), data)
-    benchmark = Benchmark(
-        study.labels(train),
-        study.labels(test),
-        data.classes,
-        subsets=_SUBSETS.get(tuple(data.classes), []),
-        validation=study.validation,
-        exclude=[record for records in data.shared_patients.values() for record in records],
-        resamples=resamples,
-        seed=seed,
-    )
-    results: list[Result] = []
-    tests: dict[str, dict[str, Features]] = {}
-    # The baselines first: the pretrained encoder is compared with them.
-    for title, extract in reversed(variants(systems(study, components=components, seed=seed, beside=beside))):
-        pretrained = title.startswith(PRETRAINED)
-        blocks = extract(train)
-        print(f"fitting {title} ...", file=sys.stderr, flush=True)
-        fitted = benchmark.fit(title, blocks, study.judged if validate or pretrained else None)
-        if not validate:
-            tests[title] = extract(test)
-            others = [r.system for r in results if title.endswith(WITH_RR) == r.system.endswith((WITH_RR, Rhythm.name))]
-            fitted = benchmark.score(fitted, tests[title], others if pretrained else [])
-        results.append(fitted)
-    results.reverse()
-    write_report(
-        folder,
-        results,
-        benchmark,
-        setting=_validated(study.judged, train) if validate else study.setting,
-        simulated=data.simulated,
-        checkpoint=str(checkpoint),
-        embeddings=None if validate else tests[PRETRAINED][PRETRAINED],
-        config=config,
-    )
-    return results
+
+    question: ClassVar[str] = "probe"
+
+    folds: int = 0
+    validate: bool = False
+
+    def check(self) -> None:
+        """Refuse settings that cannot be used.
+
+        Raises:
+            UserError: naming the setting and what it may be.
+        """
+        super().check()
+        if self.folds < 0 or self.folds == 1:
+            raise UserError(f"folds must be 0, for the data set's own split, or at least 2, not {self.folds}")
+
+    def open_study(self) -> Study:
+        """Encoder and data; all patients on one side for folds over everybody."""
+        whole = self.folds and not self.validate
+        return (open_whole if whole else open_study)(self.checkpoint, self.data, self.cache)
+
+    def run(self) -> Results:
+        """Fit, score, print and write.
+
+        Returns:
+            A row for each system and score, differences to the baselines, and scores on parts of the test set.
+
+        Raises:
+            UserError: for a checkpoint, data or a folder that cannot be used, or a patient on both sides.
+        """
+        name = "validation" if self.validate and not self.folds else "results"
+        folder, study = self.open(name)
+        scored = self._by_folds(study) if self.folds else self._by_split(study)
+        scored.show(str(self.checkpoint))
+        about = {"checkpoint": str(self.checkpoint), **scored.about()}
+        return self.publish(folder, scored.rows(), scored.figures(), about, name=name)
+
+    def _by_split(self, study: Study) -> Scored:
+        """The data set's own train and test sides."""
+        train, test, data = study.train, study.test, study.data
+        if self.validate:
+            check_untaught(study.encoder, study.store.cohort, _judging(study), data)
+        benchmark = Benchmark(
+            study.labels(train),
+            study.labels(test),
+            data.classes,
+            groups=_GROUPS.get(tuple(data.classes), []),
+            validation=study.validation,
+            subsets=data.subsets,
+            resamples=self.resamples,
+            seed=self.seed,
+            device=self.at,
+        )
+        results: list[Result] = []
+        embeddings: Features | None = None
+        # The baselines first: the pretrained encoder is compared with them.
+        for title, extract in reversed(variants(self.systems(study))):
+            pretrained = title.startswith(PRETRAINED)
+            print(f"fitting {title} ...", file=sys.stderr, flush=True)
+            fitted = benchmark.fit(title, extract(train), study.judged if self.validate or pretrained else None)
+            if not self.validate:
+                features = extract(test)
+                fitted = benchmark.score(fitted, features, _comparable(title, results) if pretrained else [])
+                embeddings = features.get(PRETRAINED, embeddings)
+            results.insert(0, fitted)
+        setting = _validated(study.judged, train) if self.validate else study.setting
+        return self._scored(setting, results, benchmark, embeddings=embeddings)
+
+    def _by_folds(self, study: Study) -> Scored:
+        """Folds over all patients, or over those who are not on the test side."""
+        everything = study.train
+        check_untaught(study.encoder, study.store.cohort, everything, study.data)
+        groups = _GROUPS.get(tuple(study.data.classes), [])
+        options = {"groups": groups, "resamples": self.resamples, "device": self.at}
+        folds = Folds(study.labels(everything), study.data.classes, n_folds=self.folds, seed=self.seed, **options)
+        results: list[Result] = []
+        for system in reversed(self.systems(study)):
+            print(f"fitting {system.name} ...", file=sys.stderr, flush=True)
+            others = results if system.name == PRETRAINED else []
+            results.insert(0, folds.run(system.name, self._extract(study, system), others))
+        everybody, seen = set(everything.patient.tolist()), seen_by(study.encoder, everything)
+        setting = (
+            f"transductive: {len(seen)} of the {len(everybody)} patients were in pretraining, without their labels"
+            if seen
+            else "inductive: no patient was in pretraining"
+        )
+        if self.validate:
+            setting += "; the test patients were left out"
+        return self._scored(setting, results, folds.benchmarks[0], folds=folds)
+
+    def _scored(self, setting: str, results: list[Result], benchmark: Benchmark, **more: Any) -> Scored:  # noqa: ANN401
+        task, data = str(getattr(self.data, "labels", "") or ""), type(self.data).__name__
+        return Scored(data, task, self.data.simulated, setting, results, benchmark, **more)
+
+    def _extract(self, study: Study, system: System) -> Extract:
+        """A system's features of a fold's sides; of what fits nothing, those of all samples, made once."""
+        made: list[Features] = []
+
+        def extract(
+            fit_on: NDArray[np.bool_], score_on: NDArray[np.bool_]
+        ) -> tuple[dict[str, Features], dict[str, Features]]:
+            if system.fitted:
+                sides = study.train.where(fit_on), study.train.where(score_on)
+                of_fold = replace(study, train=sides[0], test=sides[1])
+                again = replace(self, beside=[system.name]).systems(of_fold)[-1]
+                first, second = (again.features(side) for side in sides)
+            else:
+                if not made:
+                    made.append(system.features(study.train))
+                first, second = made[0][fit_on], made[0][score_on]
+            return {system.name: first}, {system.name: second}
+
+        return extract
 
 
 def variants(found: Sequence[System]) -> list[tuple[str, Callable[[WindowSet], dict[str, Features]]]]:
@@ -130,10 +177,6 @@ def variants(found: Sequence[System]) -> list[tuple[str, Callable[[WindowSet], d
     Features of a system are made once for each side.
     """
     rhythm = next((system for system in found if isinstance(system, Rhythm)), None)
-
-    def blocks(*of: System) -> Callable[[WindowSet], dict[str, Features]]:
-        return lambda side: {("RR" if system is rhythm else system.name): features(system, side) for system in of}
-
     kept: dict[tuple[str, int], Features] = {}
 
     def features(system: System, side: WindowSet) -> Features:
@@ -142,12 +185,20 @@ def variants(found: Sequence[System]) -> list[tuple[str, Callable[[WindowSet], d
             kept[key] = system.features(side)
         return kept[key]
 
+    def blocks(*of: System) -> Callable[[WindowSet], dict[str, Features]]:
+        return lambda side: {("RR" if system is rhythm else system.name): features(system, side) for system in of}
+
     made = []
     for system in found:
         if rhythm is not None and system is not rhythm:
-            made.append((f"{system.name}{WITH_RR}", blocks(system, rhythm)))
+            made.append((f"{system.name}{rhythm.joined}", blocks(system, rhythm)))
         made.append((system.name, blocks(system)))
     return made
+
+
+def _comparable(title: str, results: Sequence[Result]) -> list[Result]:
+    """The baselines that read the rhythm too, or those that do not."""
+    return [r for r in reversed(results) if has_rr(title) == has_rr(r.system)]
 
 
 def _judging(study: Study) -> WindowSet:
@@ -171,6 +222,4 @@ def _validated(judged: NDArray[np.bool_] | None, train: WindowSet) -> str:
 
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
-    with cli.reporting_errors():
-        parsed = cli.parse(probe, argv)
-        probe(**parsed.instantiate())
+    cli.run(Probe, argv)

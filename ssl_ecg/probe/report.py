@@ -1,22 +1,26 @@
-"""What `python -m ssl_ecg.probe` shows and leaves behind: a table, JSON, CSV and three figures."""
+"""What `python -m ssl_ecg.probe` shows and leaves behind: a table, tidy rows, and figures."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_ecg.metrics.bootstrap import Interval
+from ssl_ecg.probe.folds import Folds
 from ssl_ecg.report.embedding_map import embedding_map, one_class
+from ssl_ecg.report.results import Row, differences, rows_of
 from ssl_ecg.report.score_figures import METRICS, class_dots, confusion_figure, probe_bars
-from ssl_ecg.report.style import save
-from ssl_ecg.report.tables import print_table, write_csv, write_json
-from ssl_ecg.study.benchmark import Benchmark, Result
+from ssl_ecg.report.tables import print_table
+from ssl_ecg.study.benchmark import Benchmark, Labels, Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+PREDICTOR = "linear probe"
 
 # What the table shows of the many scores, where a data set has them.
 _COLUMNS = {
@@ -24,144 +28,166 @@ _COLUMNS = {
     "macro_auroc_all": "also of rare classes",
     "macro_auprc": "macro AUPRC",
     "macro_f1": "macro F1",
-    "macro_f1_NSV": "F1 of N S V",
     "prior_macro_f1": "F1 prior-corr.",
+    "macro_f1_NSV": "F1 of N S V",
     "sensitivity_S": "S Se",
     "ppv_S": "S PPV",
     "sensitivity_V": "V Se",
     "ppv_V": "V PPV",
 }
-_WITH_INTERVAL = ("macro_auroc", "macro_auprc", "macro_f1")
+_WITH_INTERVAL = ("macro_auroc", "macro_auprc", "macro_f1", "prior_macro_f1")
 _FEW_CLASSES = 6  # so many find room in the table
-_COLOURS = 8  # so many are told apart in a figure
 
 
-def write_report(
-    folder: Path,
-    results: Sequence[Result],
-    benchmark: Benchmark,
-    *,
-    setting: str,
-    simulated: bool,
-    checkpoint: str,
-    embeddings: NDArray[np.float32] | None,
-    config: Mapping[str, Any] | None,
-) -> None:
-    """Print the results and write them down.
+@dataclass(frozen=True)
+class Scored:
+    """What a probe found, on the data set's own split or by folds.
 
-    Args:
-        folder: of the files; what has their names there is replaced.
-        results: of all systems; the first is the one the figures show.
-        benchmark: what they were fitted and scored on.
-        setting: whether the encoder had seen the test patients.
+    Attributes:
+        data: name of the data set.
+        task: what is predicted.
         simulated: whether no heart was involved.
-        checkpoint: what was probed.
-        embeddings: of the test windows, shape (n, D); None if the test set was not touched.
-        config: all settings of the command.
+        setting: whether the encoder had seen the patients: inductive or transductive, in words.
+        results: of all systems; the first is the one the figures show. Without scores where the test set was not
+            touched.
+        benchmark: what they were fitted and scored on; of folds, the first.
+        embeddings: of the test windows, shape (n, D), where the split has any.
+        folds: of patients, where there are any.
     """
-    kind = "simulated ECG (no heart was involved)" if simulated else "real ECG"
-    if embeddings is None:
-        judged = {r.system: {"macro AUROC": r.probe.chosen.macro_auroc, "C": r.probe.chosen.c} for r in results}
-        how = "cross-validated inside the train patients" if benchmark.validation is None else "on the validation split"
-        print_table(judged, title=f"{checkpoint}: {how}, {kind}")
-        write_json({"setting": setting, "config": config, "systems": judged}, folder / "validation.json")
-        print(f"{setting[0].upper()}{setting[1:]}.")
-        print(f"The test set was not touched. Written to {folder / 'validation.json'}")
-        return
-    columns = dict(_COLUMNS)
-    if benchmark.multilabel and len(benchmark.classes) <= _FEW_CLASSES:
-        columns |= {f"auroc_{name}": f"AUROC {name}" for name in benchmark.classes}
-    shown = {
-        r.system: {
-            title: (r.scores[name] if name in _WITH_INTERVAL else r.scores[name].value)
-            for name, title in columns.items()
-            if name in r.scores
+
+    data: str
+    task: str
+    simulated: bool
+    setting: str
+    results: Sequence[Result]
+    benchmark: Benchmark
+    embeddings: NDArray[np.float32] | None = None
+    folds: Folds | None = None
+
+    @property
+    def test(self) -> Labels:
+        """Who is scored."""
+        return self.benchmark.test if self.folds is None else self.folds.labels
+
+    @property
+    def too_few(self) -> tuple[str, ...]:
+        """Classes that are not scored, or not in every fold."""
+        return self.benchmark.too_few if self.folds is None else self.folds.too_few
+
+    @property
+    def validated(self) -> bool:
+        """Whether there are cross-validated scores of the train patients alone."""
+        return not self.results[0].scores
+
+    @property
+    def chosen_on(self) -> str:
+        """What chose, and scores where the test set is not touched."""
+        split = self.benchmark.validation is not None and self.benchmark.multilabel
+        return "validation split" if split else "train patients, cross-validated"
+
+    def rows(self) -> list[Row]:
+        """Every score of every system, its differences to the baselines, and scores on parts of the test set."""
+        found = []
+        for r in self.results:
+            where = {"data": self.data, "task": self.task, "system": r.system, "predictor": PREDICTOR}
+            found += rows_of(r.scores, **where) + differences(r.versus, **where)
+            for name, scores in r.subsets.items():
+                found += rows_of(scores, subset=name, **where)
+            if self.validated:
+                found += rows_of({"macro_auroc": r.probe.chosen.macro_auroc}, subset=self.chosen_on, **where)
+        return found
+
+    def about(self) -> dict[str, Any]:
+        """What else is to be known of the results."""
+        validation = 0 if self.benchmark.validation is None else int(self.benchmark.validation.sum())
+        patients = len(set(self.test.patients.tolist()))
+        sides: dict[str, Any] = {"samples": len(self.test.y), "patients": patients}
+        if self.folds is None:
+            train = len(self.benchmark.train.y) - validation
+            sides = {"train_samples": train, "validation_samples": validation, "test_samples": len(self.test.y)}
+        return {
+            "setting": self.setting,
+            "simulated": self.simulated,
+            "classes": list(self.benchmark.classes),
+            "too_few": list(self.too_few),
+            **sides,
+            **({} if self.folds is None else {"folds": int(self.folds.fold.max()) + 1}),
+            "subsets": self.benchmark.subsets,
+            "systems": {r.system: self._chosen(r) for r in self.results},
         }
-        for r in results
-    }
-    print_table(shown, title=f"{checkpoint}: linear probe, test patients, {kind}")
-    print(f"95 % intervals by bootstrap over {len(set(benchmark.test.patients.tolist()))} test patients; {setting}.")
-    if set(benchmark.too_few) == set(benchmark.classes):
-        print("No class has five test patients who have it and five who lack it: what is scored says little.")
-    elif benchmark.too_few:
-        print(f"Not scored, because too few test patients have or lack them: {', '.join(benchmark.too_few)}.")
-    for r in results:
-        for other, scores in r.versus.items():
-            print(f"{r.system} - {other}: macro AUROC {scores['macro_auroc']}")
-    if benchmark.exclude:
-        left_out = ", ".join(benchmark.exclude)
-        for r in results:
-            print(f"without {left_out}: {r.system}: macro AUROC {r.excluded['macro_auroc']}")
-    validation = 0 if benchmark.validation is None else int(benchmark.validation.sum())
-    document = {
-        "checkpoint": checkpoint,
-        "setting": setting,
-        "simulated": simulated,
-        "classes": list(benchmark.classes),
-        "too_few": list(benchmark.too_few),
-        "train_samples": len(benchmark.train.y) - validation,
-        "validation_samples": validation,
-        "test_samples": len(benchmark.test.y),
-        "excluded": list(benchmark.exclude),
-        "config": config,
-        "systems": {r.system: _document(r, benchmark) for r in results},
-    }
-    write_json(document, folder / "results.json")
-    rows = [
-        {"system": r.system, "score": name, "value": i.value, "low": i.low, "high": i.high}
-        for r in results
-        for name, i in r.scores.items()
-    ]
-    write_csv(rows, folder / "results.csv")
-    drawn = _multilabel_figures if benchmark.multilabel else _exclusive_figures
-    figures = drawn(results, benchmark, embeddings)
-    for name, figure in figures.items():
-        save(figure, folder / name)
-    print(f"Written to {folder}: results.json, results.csv, {', '.join(figures)}")
 
+    def _chosen(self, r: Result) -> dict[str, Any]:
+        if self.folds is not None:
+            return {"C": [probe.chosen.c for probe in r.probes]}
+        found = {"C": r.probe.chosen.c, "weights": r.probe.chosen.weights, "chosen on": self.chosen_on}
+        found["macro_auroc there"] = r.probe.chosen.macro_auroc
+        if self.benchmark.multilabel:
+            found["thresholds"] = dict(zip(self.benchmark.classes, r.probe.decision.tolist(), strict=True))
+        return found
 
-def _exclusive_figures(
-    results: Sequence[Result], benchmark: Benchmark, embeddings: NDArray[np.float32]
-) -> dict[str, Figure]:
-    """By file name: the confusion of the system the table is about, the map and the scores."""
-    y, classes = benchmark.test.y, benchmark.classes
-    first = results[1] if len(results) > 1 and results[1].system.endswith("+ RR") else results[0]
-    assert first.probabilities is not None
-    predicted = first.probabilities.argmax(axis=1)
-    return {
-        "confusion.png": confusion_figure(y, predicted, classes, title=f"{first.system}, test patients"),
-        "map.png": embedding_map(embeddings, y, classes, benchmark.test.patients),
-        "scores.png": probe_bars({r.system: r.scores for r in results}),
-    }
+    def show(self, checkpoint: str) -> None:
+        """Print the table of systems, their differences, and what is to be known of both."""
+        kind = "simulated ECG (no heart was involved)" if self.simulated else "real ECG"
+        if self.validated:
+            judged = {
+                r.system: {"macro AUROC": r.probe.chosen.macro_auroc, "C": r.probe.chosen.c} for r in self.results
+            }
+            print_table(judged, title=f"{checkpoint}: linear probe, {self.chosen_on}, {kind}")
+            print(f"{self.setting[0].upper()}{self.setting[1:]}.\nThe test set was not touched.")
+            return
+        who = "test patients" if self.folds is None else f"mean of {int(self.folds.fold.max()) + 1} folds of patients"
+        shown = {r.system: self._line(r.scores) for r in self.results}
+        print_table(shown, title=f"{checkpoint}: linear probe, {who}, {kind}")
+        patients = len(set(self.test.patients.tolist()))
+        side = "test patients" if self.folds is None else "patients of the folds"
+        print(f"95 % intervals by bootstrap over {patients} {side}; {self.setting}.")
+        if self.folds is not None and self.too_few:
+            print(f"Not scored in every fold, too few patients have or lack them: {', '.join(self.too_few)}.")
+        elif set(self.too_few) == set(self.benchmark.classes):
+            print("No class has five test patients who have it and five who lack it: what is scored says little.")
+        elif self.too_few:
+            print(f"Not scored, because too few test patients have or lack them: {', '.join(self.too_few)}.")
+        for r in self.results:
+            for other, scores in r.versus.items():
+                print(f"{r.system} - {other}: macro AUROC {scores['macro_auroc']}")
+        for name in self.benchmark.subsets:
+            parts = {r.system: self._line(r.subsets[name]) for r in self.results if name in r.subsets}
+            if parts:
+                print_table(parts, title=f"{name}:")
 
+    def _line(self, scores: dict[str, Interval]) -> dict[str, Interval | float]:
+        """The columns of the table that a system has."""
+        columns = dict(_COLUMNS)
+        if len(self.benchmark.classes) <= _FEW_CLASSES:
+            columns |= {f"auroc_{name}": f"AUROC {name}" for name in self.benchmark.classes}
+        return {
+            title: scores[name] if name in _WITH_INTERVAL else scores[name].value
+            for name, title in columns.items()
+            if name in scores
+        }
 
-def _multilabel_figures(
-    results: Sequence[Result], benchmark: Benchmark, embeddings: NDArray[np.float32]
-) -> dict[str, Figure]:
-    """By file name: the AUROC of every class, the map and the scores."""
-    targets = benchmark.test.y
-    systems = {r.system: r.scores for r in results}
-    y, names = one_class(targets, benchmark.classes)
-    counts = targets.sum(axis=0).tolist()
-    scored = {name: n for name, n in zip(benchmark.classes, counts, strict=True) if name not in benchmark.too_few}
-    return {
-        **({"classes.png": class_dots(systems, scored)} if scored else {}),
-        "map.png": embedding_map(embeddings, y, names, benchmark.test.patients, grey=names[-1:]),
-        "scores.png": probe_bars(systems, {**METRICS, "macro_auprc": "macro AUPRC"}),
-    }
-
-
-def _document(result: Result, benchmark: Benchmark) -> dict[str, Any]:
-    """What results.json says of a system."""
-    probe = result.probe
-    how = "cross_validated" if benchmark.validation is None else "validation"
-    document: dict[str, Any] = {
-        "chosen": {"C": probe.chosen.c, "weights": probe.chosen.weights},
-        f"{how}_macro_auroc": probe.chosen.macro_auroc,
-        "scores": result.scores,
-        "versus": result.versus,
-        "excluded": result.excluded,
-    }
-    if benchmark.multilabel:
-        document["thresholds"] = dict(zip(benchmark.classes, probe.decision.tolist(), strict=True))
-    return document
+    def figures(self) -> dict[str, Figure]:
+        """By file name: scores, and of a split the map of embeddings and the confusion or the AUROC of every class."""
+        if self.validated:
+            return {}
+        systems = {r.system: r.scores for r in self.results}
+        found = {"scores.png": probe_bars(systems, {**METRICS, "macro_auprc": "macro AUPRC"})}
+        if self.embeddings is None:
+            return found
+        y, classes, patients = self.test.y, self.benchmark.classes, self.test.patients
+        if self.benchmark.multilabel:
+            counts = dict(zip(classes, y.sum(axis=0).tolist(), strict=True))
+            scored = {name: n for name, n in counts.items() if name not in self.too_few}
+            one, names = one_class(y, classes)
+            found["map.png"] = embedding_map(self.embeddings, one, names, patients, grey=names[-1:])
+            if scored:
+                found["classes.png"] = class_dots(systems, scored)
+            return found
+        found["map.png"] = embedding_map(self.embeddings, y, classes, patients)
+        first = (
+            self.results[1] if len(self.results) > 1 and self.results[1].system.endswith("+ RR") else self.results[0]
+        )
+        assert first.probabilities is not None
+        predicted = first.probabilities.argmax(axis=1)
+        found["confusion.png"] = confusion_figure(y, predicted, classes, title=f"{first.system}, test patients")
+        return found

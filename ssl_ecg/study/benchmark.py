@@ -3,24 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from ssl_ecg.estimators.linear import fit_linear_probe
-from ssl_ecg.estimators.multilabel import fit_multilabel_probe
-from ssl_ecg.estimators.probes import AffineProbe
-from ssl_ecg.metrics.bootstrap import (
-    Bootstrap,
-    Difference,
-    Interval,
-    MultilabelBootstrap,
-    PatientBootstrap,
-    Resampled,
-    difference,
-)
+from ssl_ecg.estimators.probe import LinearProbe, fit_probe
+from ssl_ecg.metrics.bootstrap import Difference, Interval, Resampled, ScoreBootstrap, difference
 
 Features = NDArray[np.floating[Any]]
 
@@ -56,19 +47,36 @@ class Result:
 
     Attributes:
         system: its name.
-        probe: the fitted probe, with its cross-validation.
-        probabilities: of the test samples, shape (n, K); None before the test set was looked at.
-        scores: with their intervals, by name.
+        probes: the fitted probe, with its cross-validation; or one for each fold of patients.
+        resampled: scores on the test set, or the mean over folds, and on every resample of its patients; None before
+            the test set was looked at.
         versus: paired differences to other systems, by system and score.
-        excluded: the scores without the recordings that the protocol shares.
+        subsets: scores on parts of the test set, by name.
+        probabilities: of the test samples, shape (n, K).
     """
 
     system: str
-    probe: AffineProbe
-    probabilities: NDArray[np.float64] | None = None
-    scores: dict[str, Interval] = field(default_factory=dict)
+    probes: tuple[LinearProbe, ...]
+    resampled: Resampled | None = None
     versus: dict[str, dict[str, Difference]] = field(default_factory=dict)
-    excluded: dict[str, Interval] = field(default_factory=dict)
+    subsets: dict[str, dict[str, Interval]] = field(default_factory=dict)
+    probabilities: NDArray[np.float64] | None = None
+
+    @property
+    def probe(self) -> LinearProbe:
+        """The only one, or the first fold's."""
+        return self.probes[0]
+
+    @property
+    def scores(self) -> dict[str, Interval]:
+        """Scores with their 95 % intervals, by name."""
+        return {} if self.resampled is None else self.resampled.intervals()
+
+    def beside(self, others: Sequence[Result]) -> Result:
+        """With its paired differences to other systems that were scored on the same resamples."""
+        assert self.resampled is not None
+        pairs = {o.system: difference(self.resampled, o.resampled) for o in others if o.resampled is not None}
+        return replace(self, versus=pairs)
 
 
 class Benchmark:
@@ -78,19 +86,19 @@ class Benchmark:
         train: labels the probes are fitted on.
         test: labels they are scored on.
         classes: the K class names.
-        subsets: groups of classes to also average the F1 over, where classes exclude each other.
+        groups: of classes to also average the F1 over, where classes exclude each other.
         validation: the train samples of the data set's validation split, shape (n,). Where a sample may belong to
             several classes, settings are judged by it; without, and where classes exclude each other, patients are
             left out in turn.
-        exclude: test recordings to leave out in a second scoring, because the protocol has their patients
-            on both sides.
+        subsets: test recordings to leave out in a second scoring, by what it is called, such as "without 232".
         resamples: of the bootstrap over test patients.
         seed: of the bootstrap.
+        device: where probes are fitted.
 
     Attributes:
         multilabel: whether a sample may belong to several classes.
         too_few: classes that are in no average, because too few test patients have or lack them; see the bootstrap.
-        resampled: scores on every resample of the test patients, of each system that was scored.
+        subsets: those that leave out something of the test side.
     """
 
     def __init__(
@@ -99,22 +107,22 @@ class Benchmark:
         test: Labels,
         classes: Sequence[str],
         *,
-        subsets: Sequence[Sequence[str]] = (),
+        groups: Sequence[Sequence[str]] = (),
         validation: NDArray[np.bool_] | None = None,
-        exclude: Sequence[str] = (),
+        subsets: Mapping[str, Sequence[str]] | None = None,
         resamples: int = 1000,
         seed: int = 0,
+        device: str | torch.device = "cpu",
     ) -> None:
         self.train, self.test, self.classes = train, test, tuple(classes)
-        self.exclude = tuple(record for record in exclude if (test.records == record).any())
         self.multilabel = test.y.ndim == 2
-        self._subsets, self.validation = subsets, validation
-        self._draws: dict[str, int] = {"n_resamples": resamples, "seed": seed}
-        self._bootstrap = self._bootstrap_of(test)
+        self.validation, self._device = validation, device
+        how: dict[str, Any] = {"groups": groups, "n_resamples": resamples, "seed": seed}
+        self._bootstrap = bootstrap_of(test, classes, **how)
         self.too_few = self._bootstrap.too_few
-        rest, self._keep = test.without(self.exclude)
-        self._rest = self._bootstrap_of(rest) if self.exclude else None
-        self.resampled: dict[str, Resampled] = {}
+        self.subsets = {n: tuple(r) for n, r in (subsets or {}).items() if np.isin(test.records, list(r)).any()}
+        rest = {name: test.without(records) for name, records in self.subsets.items()}
+        self._rest = {name: (keep, bootstrap_of(some, classes, **how)) for name, (some, keep) in rest.items()}
 
     def fit(self, system: str, train: Mapping[str, Features], judged: NDArray[np.bool_] | None = None) -> Result:
         """Fit one system's probe; everything is chosen inside the train patients.
@@ -124,50 +132,31 @@ class Benchmark:
             train: its blocks of features, each (n, d).
             judged: which train samples the choice of settings is judged by, shape (n,); all by default.
         """
-        y, patients = self.train.y, self.train.patients
-        if self.multilabel:
-            return Result(system, fit_multilabel_probe(train, y, patients, validation=self.validation, judged=judged))
-        return Result(system, fit_linear_probe(train, y, patients, len(self.classes), judged=judged))
+        split = self.validation if self.multilabel else None
+        of = self.train
+        probe = fit_probe(
+            train, of.y, of.patients, len(self.classes), validation=split, judged=judged, device=self._device
+        )
+        return Result(system, (probe,))
 
-    def score(self, fitted: Result, test: Mapping[str, Features], versus: Sequence[str] = ()) -> Result:
+    def score(self, fitted: Result, test: Mapping[str, Features], versus: Sequence[Result] = ()) -> Result:
         """Score a fitted system on the test patients, and beside systems scored before.
 
         Args:
             fitted: what `fit` gave.
             test: its blocks of features, each (m, d).
-            versus: names of systems to compare with.
+            versus: systems to compare with.
         """
-        p = fitted.probe.predict_proba(test)
-        mine = self._bootstrap.resample(p, fitted.probe.decision)
-        self.resampled[fitted.system] = mine
-        excluded = {}
-        if self._rest is not None:
-            excluded = self._rest.resample(p[self._keep], fitted.probe.decision).intervals()
-        return Result(
-            fitted.system,
-            fitted.probe,
-            p,
-            mine.intervals(),
-            {other: difference(mine, self.resampled[other]) for other in versus},
-            excluded,
-        )
-
-    def _bootstrap_of(self, test: Labels) -> Bootstrap:
-        return bootstrap_of(test, self.classes, subsets=self._subsets, **self._draws)
+        p, decision = fitted.probe.predict_proba(test), fitted.probe.decision
+        parts = {
+            name: bootstrap.resample(p[keep], decision).intervals() for name, (keep, bootstrap) in self._rest.items()
+        }
+        scored = replace(fitted, resampled=self._bootstrap.resample(p, decision), subsets=parts, probabilities=p)
+        return scored.beside(versus)
 
 
 def bootstrap_of(
-    labels: Labels, classes: Sequence[str], *, subsets: Sequence[Sequence[str]] = (), n_resamples: int, seed: int
-) -> Bootstrap:
-    """The bootstrap over patients that fits the labels.
-
-    Args:
-        labels: of the test side.
-        classes: the K class names.
-        subsets: groups of classes to also average the F1 over, where classes exclude each other.
-        n_resamples: B.
-        seed: of the draws.
-    """
-    if labels.y.ndim == 2:
-        return MultilabelBootstrap(labels.y, labels.patients, classes, n_resamples=n_resamples, seed=seed)
-    return PatientBootstrap(labels.y, labels.patients, classes, subsets=subsets, n_resamples=n_resamples, seed=seed)
+    labels: Labels, classes: Sequence[str], *, groups: Sequence[Sequence[str]] = (), n_resamples: int, seed: int
+) -> ScoreBootstrap:
+    """The bootstrap over the patients of one side, with the classes and groups of `ScoreBootstrap`."""
+    return ScoreBootstrap(labels.y, labels.patients, classes, subsets=groups, n_resamples=n_resamples, seed=seed)

@@ -1,5 +1,5 @@
-"""Score checkpoints by probes over tasks, label fractions and penalties."""
+"""Score checkpoints by predictors over tasks and shares of the labels."""
 
-from ssl_ecg.sweep.command import main, sweep
+from ssl_ecg.sweep.command import Sweep, main
 
-__all__ = ["main", "sweep"]
+__all__ = ["Sweep", "main"]

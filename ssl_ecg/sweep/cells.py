@@ -1,7 +1,8 @@
 """A sweep's finished parts on disk: features of one system on one data set, and its results on one task.
 
-A file is found again by what went into it (weights, preprocessing, recordings, labels, settings), so that a sweep which
-goes on reuses what is unchanged and nothing else. Each file is written whole or not at all.
+A file is found again by what went into it (weights, preprocessing, recordings, labels, settings, and the source of the
+modules that compute it), so that a sweep which goes on reuses what is unchanged and nothing else. Each file is written
+whole or not at all.
 """
 
 from __future__ import annotations
@@ -18,21 +19,24 @@ from numpy.typing import NDArray
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import labelled
 from ssl_ecg.files import replacing
-from ssl_ecg.fingerprint import fingerprint
+from ssl_ecg.fingerprint import code_fingerprint, fingerprint
 from ssl_ecg.metrics.bootstrap import Resampled
 from ssl_ecg.study.study import Study
 from ssl_ecg.study.systems import PRETRAINED, Frozen, System
 from ssl_ecg.sweep.label_efficiency import LabelEfficiency, Run
+from ssl_ecg.sweep.predictors import Predictor
 
 Features = NDArray[np.float32]
 
-FORMAT = 1  # a larger one makes every sweep start anew
 SCORES = ("macro_auroc", "macro_auprc", "macro_f1")
+# Of these depends what is computed: other code makes it anew.
+_FEATURES = ("ssl_ecg.encoders", "ssl_ecg.study", "ssl_ecg.training.embedding", "ssl_ecg.data.window_set")
+_RESULTS = ("ssl_ecg.estimators", "ssl_ecg.metrics", "ssl_ecg.sweep", "ssl_ecg.study")
 
 
 @dataclass(frozen=True)
 class DrawScores:
-    """One draw of the labels: what chose C, and what was reached.
+    """One draw of the labels: what chose the setting, and what was reached.
 
     Attributes:
         fraction: of the patients.
@@ -40,10 +44,10 @@ class DrawScores:
         patients: who gave labels, those of the validation split included.
         samples: how many windows of theirs there are.
         missing: classes that nobody who was learned from has.
-        how: what chose C: the validation split, cross-validation, or a default.
-        c: the chosen C.
-        curve: validation macro AUROC at every C, NaN where nothing held out can say.
-        test: scores of the chosen C on the test patients.
+        how: what chose: the validation split, cross-validation, or a default.
+        chosen: setting.
+        curve: validation macro AUROC of every setting, NaN where nothing held out can say.
+        test: scores of the chosen setting on the test patients.
     """
 
     fraction: float
@@ -52,32 +56,38 @@ class DrawScores:
     samples: int
     missing: tuple[str, ...]
     how: str
-    c: float
+    chosen: float
     curve: tuple[float, ...]
     test: dict[str, float]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """What one system reached on one task, for every draw of the labels.
+    """What one predictor made of one system's features on one task, for every draw of the labels.
 
     Attributes:
+        data: name of the data set.
         task: what the task is called.
         system: what the system is called.
-        checkpoints: whose encoder it is, or which checkpoints it stands beside.
-        setting: whether it had seen the test patients, unlabelled: inductive or transductive, in words.
-        cs: every C, ascending.
+        predictor: what read its features.
+        setting: what it chooses, such as C.
+        checkpoints: whose encoder it is, or which checkpoints it is the baseline of.
+        seen: whether it had seen the test patients, unlabelled: inductive or transductive, in words.
+        settings: every one to choose from.
         too_few: classes that fewer than five test patients have, or lack: in no average.
         sides: patients and windows of train, validation and test.
         draws: in the order of `resampled`.
         resampled: the test scores, on the test set and on every resample of its patients.
     """
 
+    data: str
     task: str
     system: str
-    checkpoints: tuple[str, ...]
+    predictor: str
     setting: str
-    cs: tuple[float, ...]
+    checkpoints: tuple[str, ...]
+    seen: str
+    settings: tuple[float, ...]
     too_few: tuple[str, ...]
     sides: dict[str, dict[str, int]]
     draws: tuple[DrawScores, ...]
@@ -89,11 +99,10 @@ class Cell:
         Raises:
             UserError: if the file cannot be written.
         """
-        document = asdict(replace(self, resampled=()))
+        document = asdict(replace(self, resampled=())) | {"key": self.resampled[0].key}
         replicates = np.array([[run.replicates[name] for name in SCORES] for run in self.resampled])
         with replacing(path) as temporary, open(temporary, "wb") as file:
-            text = np.array(json.dumps(document | {"key": self.resampled[0].key}))
-            np.savez_compressed(file, document=text, replicates=replicates)
+            np.savez_compressed(file, document=np.array(json.dumps(document)), replicates=replicates)
 
     @classmethod
     def load(cls, path: Path) -> Cell:
@@ -109,29 +118,34 @@ class Cell:
             Resampled(draw.test, dict(zip(SCORES, rows, strict=True)), key)
             for draw, rows in zip(draws, replicates, strict=True)
         )
-        lists = {name: tuple(document.pop(name)) for name in ("checkpoints", "cs", "too_few")}
+        lists = {name: tuple(document.pop(name)) for name in ("checkpoints", "settings", "too_few")}
         return cls(**document | lists | {"draws": draws, "resampled": resampled})
 
 
 def cell_of(
-    study: Study, task: str, checkpoint: str, system: str, efficiency: LabelEfficiency, runs: Iterable[Run]
+    study: Study,
+    task: str,
+    checkpoint: str,
+    system: str,
+    predictor: Predictor,
+    efficiency: LabelEfficiency,
+    runs: Iterable[Run],
 ) -> Cell:
-    """Score a system's runs, and keep what a report needs of them."""
+    """Score a predictor's runs on a system, and keep what a report needs of them."""
     # Resamples of one test set are known by it, in whatever process they were drawn.
     key = int(fingerprint([efficiency.bootstrap.drawn, study.test.targets, study.test.patient]), 16)
     draws, resampled = [], []
     for run in runs:
-        probe = run.probe
         draws.append(
             DrawScores(
-                fraction=probe.draw.fraction,
-                seed=probe.draw.seed,
-                patients=probe.patients,
-                samples=probe.samples,
-                missing=tuple(c for c, n in zip(study.data.classes, probe.learned, strict=True) if not n),
-                how=probe.how,
-                c=float(probe.cs[probe.chosen]),
-                curve=tuple(probe.curve.tolist()),
+                fraction=run.draw.fraction,
+                seed=run.draw.seed,
+                patients=run.patients,
+                samples=run.samples,
+                missing=tuple(c for c, n in zip(study.data.classes, run.learned, strict=True) if not n),
+                how=run.prediction.how,
+                chosen=float(run.prediction.chosen),
+                curve=tuple(run.prediction.curve.tolist()),
                 test={name: run.test.values[name] for name in SCORES},
             )
         )
@@ -139,11 +153,14 @@ def cell_of(
     judges = np.zeros(len(study.train), dtype=np.bool_) if study.validation is None else study.validation
     sides = {"train": study.train.where(~judges), "validation": study.train.where(judges), "test": study.test}
     return Cell(
+        data=study.name,
         task=task,
         system=system,
+        predictor=predictor.name,
+        setting=predictor.setting,
         checkpoints=(checkpoint,),
-        setting=study.setting if system == PRETRAINED else "inductive: not pretrained",
-        cs=tuple(efficiency.cs),
+        seen=study.setting if system == PRETRAINED else "inductive: not pretrained",
+        settings=predictor.settings,
         too_few=efficiency.too_few,
         sides={
             name: {"patients": len(np.unique(side.patient)), "windows": len(side)}
@@ -153,6 +170,11 @@ def cell_of(
         draws=tuple(draws),
         resampled=tuple(resampled),
     )
+
+
+def cell_key(content: object) -> str:
+    """What tells results of a system from all others: its features, labels and settings, and the code."""
+    return fingerprint([code_fingerprint(*_RESULTS), content])
 
 
 class SharedFeatures:
@@ -180,14 +202,14 @@ class SharedFeatures:
         return replace(self.study, train=self.windows.where(self.windows.split != "test"))
 
     def key(self, system: System, **settings: object) -> str:
-        """What tells a system's features from all others: weights or settings, preprocessing, recordings, windows."""
+        """What tells a system's features from all others: weights or settings, preprocessing, windows, and the code."""
         made: object = [system.name, settings]
         if isinstance(system, Frozen):
             weights = {name: value.cpu().numpy() for name, value in system.encoder.state_dict().items()}
             made = [type(system.encoder).__name__, system.encoder.arguments, weights]
         meta = {name: value for name, value in self.study.store.meta.items() if name not in ("classes", "meaning")}
         cut = [self.windows.index.record.numpy(), self.windows.index.start.numpy()]
-        return fingerprint([FORMAT, made, meta, self.windows.preprocessing.to_dict(), cut])
+        return fingerprint([code_fingerprint(*_FEATURES), made, meta, self.windows.preprocessing.to_dict(), cut])
 
     def of(self, system: System, key: str) -> tuple[Features, Features]:
         """A system's features of the study's train and test windows, each (n, D); computed if they are not there."""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssl_ecg.report.style import colour, marker, new_figure, tidy
-from ssl_ecg.sweep.cells import Cell
-from ssl_ecg.sweep.points import SCORE, Point, points_of, share_of
+from ssl_ecg.sweep.points import SCORE, Point, Tasks, points_of, share_of
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,13 +17,14 @@ if TYPE_CHECKING:
 _APART = 1.06  # of neighbouring systems on the axis of patients, so that their intervals do not cover each other
 
 
-def label_efficiency_figure(tasks: Mapping[str, Mapping[str, Cell]]) -> Figure:
-    """Test macro AUROC against the number of labelled patients: a panel per task, a line per system.
+def label_efficiency_figure(tasks: Tasks, scored: str = "test") -> Figure:
+    """Macro AUROC against the number of labelled patients: a panel per task, a line per system.
 
-    Bars are 95 % intervals over test patients of the mean over draws, dots the single draws.
+    Bars are 95 % intervals over patients of the mean over draws, dots the single draws.
 
     Args:
         tasks: cells by title, by task.
+        scored: whose scores they are.
     """
     figure = new_figure(0.8 + 4.6 * len(tasks), 4.0)
     panels = figure.subplots(1, len(tasks), squeeze=False)[0]
@@ -44,14 +44,14 @@ def label_efficiency_figure(tasks: Mapping[str, Mapping[str, Cell]]) -> Figure:
                     axes.scatter(beside, point.values, s=10, alpha=0.6, color=look["color"], linewidths=0)
         _patients_axis(axes, points_of(next(iter(task.values()))))
         axes.set_title(name, fontsize=10)
-        axes.set_ylabel("test macro AUROC")
+        axes.set_ylabel(f"{scored} macro AUROC")
         axes.grid(axis="y", color="#dddddd", linewidth=0.8)
         axes.set_axisbelow(True)
         tidy(axes)
     figure.legend(
         *panels[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside lower center", ncols=4
     )
-    figure.suptitle("mean over draws with 95 % interval over test patients; dots: single draws", fontsize=9)
+    figure.suptitle(f"mean over draws with 95 % interval over {scored} patients; dots: single draws", fontsize=9)
     return figure
 
 
@@ -63,10 +63,10 @@ def _patients_axis(axes: Axes, points: Sequence[Point]) -> None:
     axes.set_xlabel("patients with labels (log scale)")
 
 
-def validation_figure(tasks: Mapping[str, Mapping[str, Cell]]) -> Figure:
-    """What chose C: validation macro AUROC against it, a row per task, a panel per share of the labels.
+def validation_figure(tasks: Tasks) -> Figure:
+    """What chose C or another setting: validation macro AUROC against it; a row per task, a panel per share.
 
-    Lines are means over draws, bands reach from the worst to the best draw, and marks are the C that were chosen.
+    Lines are means over draws, bands reach from the worst to the best draw, and marks are what was chosen.
 
     Args:
         tasks: cells by title, by task.
@@ -81,12 +81,15 @@ def validation_figure(tasks: Mapping[str, Mapping[str, Cell]]) -> Figure:
                 mine = [draw for draw in cell.draws if share_of(draw.fraction) == share]
                 curves = np.array([draw.curve for draw in mine])
                 look = colour(looks[title])
-                axes.plot(cell.cs, curves.mean(axis=0), color=look, linewidth=1.8, label=title)
-                axes.fill_between(cell.cs, curves.min(axis=0), curves.max(axis=0), color=look, alpha=0.15, linewidth=0)
-                chosen = [(draw.c, draw.curve[cell.cs.index(draw.c)]) for draw in mine]
+                order = np.argsort(cell.settings)
+                at, curves = np.array(cell.settings)[order], curves[:, order]
+                axes.plot(at, curves.mean(axis=0), color=look, linewidth=1.8, label=title)
+                axes.fill_between(at, curves.min(axis=0), curves.max(axis=0), color=look, alpha=0.15, linewidth=0)
+                scores = [dict(zip(cell.settings, draw.curve, strict=True)) for draw in mine]
+                chosen = [(draw.chosen, of.get(draw.chosen, np.nan)) for draw, of in zip(mine, scores, strict=True)]
                 axes.scatter(*zip(*chosen, strict=True), s=22, marker=marker(looks[title]), color=look)
             if all(np.isnan(draw.curve).all() for draw in mine):
-                axes.text(0.5, 0.5, "too few patients\nto choose C by", ha="center", transform=axes.transAxes)
+                axes.text(0.5, 0.5, "too few patients\nto choose by", ha="center", transform=axes.transAxes)
             axes.set_xscale("log")
             axes.minorticks_off()
             axes.set_title(f"{name}, {share} of the labels", fontsize=10)
@@ -95,16 +98,17 @@ def validation_figure(tasks: Mapping[str, Mapping[str, Cell]]) -> Figure:
             tidy(axes)
         line[0].set_ylabel("validation macro AUROC")
     figure.suptitle(
-        "lines: mean over draws; bands: from the worst draw to the best; marks: the C that were chosen", fontsize=9
+        "lines: mean over draws; bands: from the worst draw to the best; marks: what was chosen", fontsize=9
     )
     for axes in grid[-1]:
-        axes.set_xlabel("C (inverse strength of the penalty)")
+        setting = next(iter(next(iter(tasks.values())).values())).setting
+        axes.set_xlabel("C (inverse strength of the penalty)" if setting == "C" else setting)
     figure.legend(
         *grid[0, 0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside lower center", ncols=4
     )
     return figure
 
 
-def _looks(tasks: Mapping[str, Mapping[str, Cell]]) -> dict[str, int]:
+def _looks(tasks: Tasks) -> dict[str, int]:
     """A number of each system, for its colour and marker: the same in every panel."""
     return {title: i for i, title in enumerate(dict.fromkeys(title for task in tasks.values() for title in task))}

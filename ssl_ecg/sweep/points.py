@@ -12,11 +12,13 @@ from ssl_ecg.study.systems import PRETRAINED
 from ssl_ecg.sweep.cells import Cell
 
 SCORE = "macro_auroc"
+Tasks = Mapping[str, Mapping[str, Cell]]
+"""Cells by title, by task."""
 
 
 @dataclass(frozen=True)
 class Point:
-    """One system with one share of the labels.
+    """One cell with one share of the labels.
 
     Attributes:
         fraction: of the patients.
@@ -65,25 +67,38 @@ def points_of(cell: Cell) -> list[Point]:
 
 
 def titled(cells: Sequence[Cell]) -> dict[str, dict[str, Cell]]:
-    """The cells of each task by what tables call them: a checkpoint's name, or a baseline's.
+    """The cells of each task by what tables call them: checkpoint or baseline, and the predictor where there are more.
 
     A baseline that differs between checkpoints (another architecture, another preprocessing) has theirs beside it.
     """
+    several = len({cell.predictor for cell in cells}) > 1
     tasks: dict[str, dict[str, Cell]] = {}
     for cell in cells:
-        several = sum(c.task == cell.task and c.system == cell.system for c in cells) > 1
-        title = f"{cell.system} ({', '.join(cell.checkpoints)})" if several else cell.system
-        tasks.setdefault(cell.task, {})[cell.checkpoints[0] if cell.system == PRETRAINED else title] = cell
+        title = f"{system_of(cell, cells)}, {cell.predictor}" if several else system_of(cell, cells)
+        tasks.setdefault(cell.task, {})[title] = cell
     return tasks
 
 
-def versus(task: Mapping[str, Cell], title: str) -> dict[str, dict[str, Difference]]:
-    """A checkpoint minus each of its baselines, by baseline and share, paired over patients and draws."""
+def system_of(cell: Cell, cells: Sequence[Cell]) -> str:
+    """What a cell's system is called among others: a checkpoint's name, or a baseline's."""
+    if cell.system == PRETRAINED:
+        return cell.checkpoints[0]
+    mine = (cell.task, cell.system, cell.predictor)
+    alike = sum((c.task, c.system, c.predictor) == mine for c in cells)
+    return f"{cell.system} ({', '.join(cell.checkpoints)})" if alike > 1 else cell.system
+
+
+def versus(task: Mapping[str, Cell], title: str) -> dict[str, list[dict[str, Difference]]]:
+    """A checkpoint minus each of its baselines, read by the same predictor, for each share of the labels.
+
+    Returns:
+        Differences of all scores by the baseline's title, paired over patients and draws.
+    """
     mine = task[title]
-    found: dict[str, dict[str, Difference]] = {}
-    for name, other in task.items():
-        both_pretrained = mine.system == other.system
-        if mine.system == PRETRAINED and not both_pretrained and set(mine.checkpoints) & set(other.checkpoints):
-            pairs = zip(points_of(mine), points_of(other), strict=True)
-            found[name] = {a.share: difference(a.mean, b.mean)[SCORE] for a, b in pairs}
-    return found
+    return {
+        name: [difference(a.mean, b.mean) for a, b in zip(points_of(mine), points_of(other), strict=True)]
+        for name, other in task.items()
+        if mine.system == PRETRAINED != other.system
+        and mine.predictor == other.predictor
+        and set(mine.checkpoints) & set(other.checkpoints)
+    }

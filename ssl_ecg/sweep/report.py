@@ -1,104 +1,66 @@
-"""What `python -m ssl_ecg.sweep` shows and leaves behind: tables, CSV, JSON, two figures, and a W&B run."""
+"""What `python -m ssl_ecg.sweep` shows and leaves behind: tables, tidy rows, two figures, and curves."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ssl_ecg.metrics.bootstrap import Interval
-from ssl_ecg.report.style import save
-from ssl_ecg.report.tables import print_table, write_csv, write_json
+from ssl_ecg.report.results import Row, rows_of
+from ssl_ecg.report.tables import print_table
 from ssl_ecg.study.systems import PRETRAINED
 from ssl_ecg.sweep.cells import Cell
 from ssl_ecg.sweep.figures import label_efficiency_figure, validation_figure
-from ssl_ecg.sweep.points import SCORE, points_of, share_of, titled, versus
+from ssl_ecg.sweep.points import SCORE, points_of, share_of, system_of, titled, versus
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
-def write_report(
-    folder: Path, cells: Sequence[Cell], *, simulated: bool, config: Mapping[str, Any] | None
-) -> dict[str, Path]:
-    """Print the results and write them down.
+def show(cells: Sequence[Cell], *, simulated: bool, scored: str = "test") -> None:
+    """Print a table for each task, its differences, and what is to be known of it.
 
     Args:
-        folder: of the files; what has their names there is replaced.
-        cells: one for each system and task.
+        cells: one for each system, predictor and task.
         simulated: whether no heart was involved in any of the data.
-        config: all settings of the command.
-
-    Returns:
-        The figures, by name.
+        scored: whose scores they are: test or validation patients.
     """
     kind = "simulated ECG (no heart was involved)" if simulated else "real ECG"
-    tasks = titled(cells)
-    for name, task in tasks.items():
-        _print_task(name, task, kind)
-    write_json(
-        {"simulated": simulated, "config": config, "tasks": {name: _document(task) for name, task in tasks.items()}},
-        folder / "results.json",
-    )
-    write_csv(rows(cells), folder / "results.csv")
-    figures = {"label_efficiency": label_efficiency_figure(tasks), "validation": validation_figure(tasks)}
-    paths = {name: folder / f"{name}.png" for name in figures}
-    for name, figure in figures.items():
-        save(figure, paths[name])
-    print(f"Written to {folder}: results.json, results.csv, {', '.join(path.name for path in paths.values())}")
-    return paths
+    for name, task in titled(cells).items():
+        _show_task(name, task, kind, scored)
+    if scored != "test":
+        print("The test set was not touched.")
 
 
-def rows(cells: Sequence[Cell]) -> list[dict[str, Any]]:
-    """A line for each task, system, draw and C: its validation score, and for the chosen C the test scores."""
-    return [
-        {
-            "task": task,
-            "system": title,
-            "fraction": draw.fraction,
-            "seed": draw.seed,
-            "patients": draw.patients,
-            "windows": draw.samples,
-            "C": c,
-            "validation_macro_auroc": score,
-            "chosen": c == draw.c,
-            "chosen_by": draw.how,
-            **({f"test_{name}": value for name, value in draw.test.items()} if c == draw.c else {}),
-        }
-        for task, found in titled(cells).items()
-        for title, cell in found.items()
-        for draw in cell.draws
-        for c, score in zip(cell.cs, draw.curve, strict=True)
-    ]
-
-
-def _print_task(name: str, task: Mapping[str, Cell], kind: str) -> None:
+def _show_task(name: str, task: Mapping[str, Cell], kind: str, scored: str) -> None:
     shown: dict[str, dict[str, Interval | float]] = {}
     for title, cell in task.items():
         shown[title] = {}
         for point in points_of(cell):
-            heading = f"{point.share} ({point.patients:.0f} patients)"
-            shown[title][heading] = point.mean.intervals()[SCORE]
+            shown[title][f"{point.share} ({point.patients:.0f} patients)"] = point.mean.intervals()[SCORE]
             if point.fraction < 1:
                 shown[title][f"spread, {point.share}"] = point.spread
-    print_table(shown, title=f"{name}: macro AUROC of linear probes by share of the labels, test patients, {kind}")
+    print_table(shown, title=f"{name}: macro AUROC by share of the labels, {scored} patients, {kind}")
     first = next(iter(task.values()))
     people = first.sides["test"]["patients"]
     print(
-        f"Mean over draws of the labels with its 95 % interval by bootstrap over {people} test patients; spread: "
+        f"Mean over draws of the labels with its 95 % interval by bootstrap over {people} {scored} patients; spread: "
         "standard deviation over the draws."
     )
     for title, cell in task.items():
         if cell.system == PRETRAINED:
-            print(f"{title}: {cell.setting}.")
+            print(f"{title}: {cell.seen}.")
             for other, by_share in versus(task, title).items():
-                found = "; ".join(f"{share}: {d}" for share, d in by_share.items())
+                shares = [point.share for point in points_of(cell)]
+                found = "; ".join(f"{share}: {d[SCORE]}" for share, d in zip(shares, by_share, strict=True))
                 print(f"{title} - {other}: {found}")
     if first.too_few:
-        print(f"Not scored, because too few test patients have or lack them: {', '.join(first.too_few)}.")
-    unable = dict.fromkeys(share_of(draw.fraction) for draw in first.draws if draw.how == "default")
-    if unable:
-        print(f"Too few patients to choose C by, so that it is the default: {', '.join(unable)}.")
+        print(f"Not scored, because too few {scored} patients have or lack them: {', '.join(first.too_few)}.")
+    if unable := dict.fromkeys(share_of(draw.fraction) for draw in first.draws if draw.how == "default"):
+        print(f"Too few patients to choose {first.setting} by, so that it is the default: {', '.join(unable)}.")
     for point in points_of(first):
         lacking = max(len(draw.missing) for draw in first.draws if draw.fraction == point.fraction)
         if lacking:
@@ -106,61 +68,66 @@ def _print_task(name: str, task: Mapping[str, Cell], kind: str) -> None:
     print()
 
 
-def _document(task: Mapping[str, Cell]) -> dict[str, Any]:
-    """What results.json says of a task."""
-    first = next(iter(task.values()))
-    return {
-        "sides": first.sides,
-        "too_few": first.too_few,
-        "systems": {
+def rows(cells: Sequence[Cell]) -> list[Row]:
+    """Scores of each draw, their mean and spread over draws with intervals, differences, and what chose the setting.
+
+    `validation_macro_auroc[C=0.01]` is what chose (NaN where a default was taken), `chosen_C` what it chose.
+    """
+    found = []
+    for task in titled(cells).values():
+        for title, cell in task.items():
+            where: dict[str, Any] = {"data": cell.data, "task": cell.task, "predictor": cell.predictor}
+            where["system"] = system_of(cell, cells)
+            pairs = versus(task, title)
+            for i, point in enumerate(points_of(cell)):
+                here = where | {"fraction": point.fraction}
+                found += rows_of(point.mean.intervals(), **here)
+                found += rows_of({f"sd_{SCORE}": point.spread, "patients": point.patients}, **here)
+                for other, by_share in pairs.items():
+                    found += rows_of(by_share[i], reference=system_of(task[other], cells), **here)
+            for draw in cell.draws:
+                curve = dict(zip(cell.settings, draw.curve, strict=True))
+                of_draw = draw.test | {f"chosen_{cell.setting}": draw.chosen}
+                of_draw |= {f"validation_{SCORE}[{cell.setting}={s:g}]": score for s, score in curve.items()}
+                found += rows_of(of_draw, draw=draw.seed, fraction=draw.fraction, **where)
+    return found
+
+
+def about(cells: Sequence[Cell]) -> dict[str, Any]:
+    """What else is to be known: of each task its sides, and of each system whose it is and its draws."""
+    tasks = {}
+    for name, task in titled(cells).items():
+        first = next(iter(task.values()))
+        systems = {
             title: {
                 "system": cell.system,
+                "predictor": cell.predictor,
                 "checkpoints": cell.checkpoints,
-                "setting": cell.setting,
-                "C": cell.cs,
-                "fractions": [
-                    {
-                        "fraction": point.fraction,
-                        "patients": point.patients,
-                        "windows": point.samples,
-                        "test": point.mean.intervals(),
-                        "test_spread_over_seeds": point.spread,
-                        "versus": {other: by[point.share] for other, by in versus(task, title).items()},
-                    }
-                    for point in points_of(cell)
-                ],
+                "setting": cell.seen,
                 "draws": [asdict(draw) for draw in cell.draws],
             }
             for title, cell in task.items()
-        },
-    }
+        }
+        tasks[name] = {"sides": first.sides, "too_few": first.too_few, "systems": systems}
+    return {"tasks": tasks}
 
 
-def log_to_wandb(run: Any, cells: Sequence[Cell], figures: Mapping[str, Path]) -> None:  # noqa: ANN401
-    """Log a sweep: every row as a table, both kinds of curves, and the figures; then end the W&B run.
+def figures(cells: Sequence[Cell], scored: str = "test") -> dict[str, Figure]:
+    """By file name: scores against labelled patients, and what chose the settings of each predictor."""
+    drawn = {"label_efficiency.png": label_efficiency_figure(titled(cells), scored)}
+    predictors = list(dict.fromkeys(cell.predictor for cell in cells))
+    for name in predictors:
+        file = "validation.png" if len(predictors) == 1 else f"validation_{name}.png"
+        drawn[file] = validation_figure(titled([cell for cell in cells if cell.predictor == name]))
+    return drawn
 
-    Args:
-        run: a W&B run.
-        cells: one for each system and task.
-        figures: files by name.
-    """
-    import wandb
 
-    lines = rows(cells)
-    columns: list[str | int] = list(dict.fromkeys(name for line in lines for name in line))
-    table = wandb.Table(columns=columns, data=[[line.get(str(name)) for name in columns] for line in lines])
-    run.define_metric("label_fraction")
-    run.define_metric("C")
+def curves(cells: Sequence[Cell]) -> Iterator[dict[str, float]]:
+    """Points of both kinds of curves: scores against the share of the labels, and what chose against the settings."""
     for task, found in titled(cells).items():
         for title, cell in found.items():
-            test, validation = f"test_{SCORE}/{task}/{title}", f"validation_{SCORE}/{task}/{title}"
-            run.define_metric(test, step_metric="label_fraction")
             for point in points_of(cell):
-                run.log({"label_fraction": point.fraction, test: point.mean.values[SCORE]})
-                curves = np.array([draw.curve for draw in cell.draws if draw.fraction == point.fraction])
-                name = f"{validation}/{point.share}"
-                run.define_metric(name, step_metric="C")
-                for c, score in zip(cell.cs, curves.mean(axis=0).tolist(), strict=True):
-                    run.log({"C": c, name: score})
-    run.log({"sweep": table, **{name: wandb.Image(str(path)) for name, path in figures.items()}})
-    run.finish()
+                yield {"label_fraction": point.fraction, f"test_{SCORE}/{task}/{title}": point.mean.values[SCORE]}
+                of_draws = np.array([draw.curve for draw in cell.draws if draw.fraction == point.fraction])
+                for setting, score in zip(cell.settings, of_draws.mean(axis=0).tolist(), strict=True):
+                    yield {cell.setting: setting, f"validation_{SCORE}/{task}/{title}/{point.share}": score}

@@ -8,9 +8,8 @@ from torch import Tensor
 
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.encoders import Encoder
-from ssl_ecg.estimators.knn import knn_predict, knn_predict_multilabel
-from ssl_ecg.estimators.linear import fit_linear_probe
-from ssl_ecg.estimators.multilabel import fit_multilabel_probe
+from ssl_ecg.estimators.knn import knn_predict
+from ssl_ecg.estimators.probe import fit_probe
 from ssl_ecg.methods import Method
 from ssl_ecg.metrics.multilabel import scorable, score_multilabel
 from ssl_ecg.metrics.scores import score
@@ -68,7 +67,7 @@ class OnlineProbe(Callback):
 
     def _exclusive(self, z: Tensor, z_val: Tensor) -> dict[str, float]:
         k = len(self.classes)
-        probe = fit_linear_probe({"embedding": z.numpy()}, self.train.label, self.train.patient, k, cs=[_C])
+        probe = fit_probe({"embedding": z.numpy()}, self.train.label, self.train.patient, k, cs=[_C])
         linear = score(self.val.label, probe.predict_proba({"embedding": z_val.numpy()}), self.classes)
         knn = knn_predict(z, self.train.index.label, z_val, k, k=self.neighbours).numpy()
         return {
@@ -79,12 +78,12 @@ class OnlineProbe(Callback):
 
     def _multilabel(self, z: Tensor, z_val: Tensor) -> dict[str, float]:
         targets = self.train.targets
-        probe = fit_multilabel_probe({"embedding": z.numpy()}, targets, self.train.patient, cs=[_C])
+        probe = fit_probe({"embedding": z.numpy()}, targets, self.train.patient, cs=[_C])
         linear = probe.predict_proba({"embedding": z_val.numpy()})
-        knn = knn_predict_multilabel(z, torch.from_numpy(targets), z_val, k=self.neighbours).numpy()
+        knn = knn_predict(z, torch.from_numpy(targets), z_val, k=self.neighbours).numpy()
         found = {}
         for name, p in {"probe_auroc": linear, "knn_auroc": knn}.items():
-            scores = score_multilabel(self.val.targets, p, self.classes, self.val.patient, probe.thresholds)
+            scores = score_multilabel(self.val.targets, p, self.classes, self.val.patient, probe.decision)
             found[name] = scores.values["macro_auroc"]
         return found
 

@@ -724,16 +724,16 @@ def test_a_line_to_try_next_is_read_as_it_was_meant(settings: dict[str, Any]) ->
     from ssl_ecg.cli.line import chosen, command_line
     from ssl_ecg.cli.settings import settings_of
     from ssl_ecg.data.sources import PTBXL, Source
-    from ssl_ecg.probe import probe
+    from ssl_ecg.probe import Probe
 
     given = {name: value for name, value in settings.items() if name in settings_of(PTBXL)}
-    first = cli.parse(probe, ["run", "--data=PTBXL", *(f"--data.{k}={_line(v)}" for k, v in given.items())])
+    first = cli.parse(Probe, ["run", "--data=PTBXL", *(f"--data.{k}={_line(v)}" for k, v in given.items())])
     line = command_line("probe", "runs/a b", **chosen("data", Source, first.config["data"]))
     words = shlex.split(line)
     assert words[:4] == ["python", "-m", "ssl_ecg.probe", "runs/a b"]
     assert words[4:6] == ["--data", "PTBXL"]
     assert len(words) == 6 + 2 * len(given)  # what is at its default is not said
-    again = cli.parse(probe, words[3:])
+    again = cli.parse(Probe, words[3:])
     assert again.config["data"] == first.config["data"]
 
 

@@ -4,7 +4,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from torch.nn.functional import normalize
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.estimators.knn import knn_predict, knn_predict_multilabel
+from ssl_ecg.estimators.knn import knn_predict
 
 
 def clouds(n=300, seed=0):
@@ -49,11 +49,11 @@ def test_votes_for_several_classes_are_those_for_each_against_the_rest():
     bank, y = clouds()
     queries = clouds(seed=1)[0]
     targets = torch.stack([y == 0, y >= 1, y == 2], dim=1)
-    found = knn_predict_multilabel(bank, targets, queries, k=15, batch_size=77)
+    found = knn_predict(bank, targets, queries, k=15, batch_size=77)
     for mine, share in zip(targets.T, found.T, strict=True):
         expected = knn_predict(bank, mine.long(), queries, 2, k=15, balanced=False)[:, 1]
         torch.testing.assert_close(share, expected)
-    assert knn_predict_multilabel(bank, targets, queries[:0]).shape == (0, 3)
+    assert knn_predict(bank, targets, queries[:0]).shape == (0, 3)
 
 
 def test_what_it_refuses():
@@ -64,5 +64,5 @@ def test_what_it_refuses():
         knn_predict(bank[:0], y[:0], bank, 3)
     with pytest.raises(UserError, match="expected 5 labels"):
         knn_predict(bank, y + 9, bank, 3)
-    with pytest.raises(UserError, match="expected targets of 5"):
-        knn_predict_multilabel(bank, y, bank)
+    with pytest.raises(UserError, match="labels or targets of 5 samples"):
+        knn_predict(bank, y[:4, None] == torch.arange(3), bank)

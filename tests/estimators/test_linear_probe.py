@@ -4,10 +4,11 @@ import torch
 from sklearn.linear_model import LogisticRegression
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.estimators import linear
-from ssl_ecg.estimators.linear import fit_linear_probe
+from ssl_ecg.estimators import probe as probe_module
+from ssl_ecg.estimators.design import BLOCK_WEIGHTS
 from ssl_ecg.estimators.logistic import SoftmaxRegressions
-from ssl_ecg.estimators.probes import BLOCK_WEIGHTS, CS
+from ssl_ecg.estimators.probe import CS, fit_probe
+from ssl_ecg.metrics.folds import patient_folds
 from ssl_ecg.metrics.scores import auroc
 
 
@@ -28,7 +29,7 @@ def standardised(x):
 @pytest.mark.parametrize("c", [1e-5, 1e-2, 10.0])
 def test_it_is_scikit_learns_balanced_logistic_regression(c):
     x, y, patients = beats()
-    probe = fit_linear_probe({"x": x}, y, patients, 4, cs=[c])
+    probe = fit_probe({"x": x}, y, patients, 4, cs=[c])
     ours = probe.predict_proba({"x": x})
     theirs = LogisticRegression(C=c, class_weight="balanced", tol=1e-8, max_iter=10_000).fit(standardised(x), y)
     assert probe.converged
@@ -39,7 +40,7 @@ def test_it_is_scikit_learns_balanced_logistic_regression(c):
 def test_a_block_weight_multiplies_the_standardised_block():
     x, y, patients = beats()
     blocks = {"many": x[:, :9], "few": x[:, 9:]}
-    probe = fit_linear_probe(blocks, y, patients, 4, cs=[1e-3], block_weights={"few": [20.0]})
+    probe = fit_probe(blocks, y, patients, 4, cs=[1e-3], block_weights={"few": [20.0]})
     weighted = standardised(x) * np.repeat([1.0, 20.0], [9, 3])
     theirs = LogisticRegression(C=1e-3, class_weight="balanced", tol=1e-8, max_iter=10_000).fit(weighted, y)
     np.testing.assert_allclose(probe.predict_proba(blocks), theirs.predict_proba(weighted), atol=2e-3)
@@ -51,10 +52,11 @@ def test_problems_solved_together_are_those_solved_alone():
     weights = torch.rand(300, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     weights[:100, 1] = 0
     weights = weights / weights.sum(dim=0)
+    one_hot = y[:, None] == torch.arange(4)
     penalties = torch.tensor([[1e-3, 0.1, 3.0]], dtype=torch.float64).repeat(5, 1)
-    together = SoftmaxRegressions(x, y, weights, 4).solve(penalties, tolerance=1e-12)
+    together = SoftmaxRegressions(x, one_hot, weights).solve(penalties, tolerance=1e-12)
     for p in range(3):
-        alone = SoftmaxRegressions(x, y, weights[:, [p]], 4).solve(penalties[:, [p]], tolerance=1e-12)
+        alone = SoftmaxRegressions(x, one_hot, weights[:, [p]]).solve(penalties[:, [p]], tolerance=1e-12)
         torch.testing.assert_close(together.logits[..., p], alone.logits[..., 0], atol=1e-4, rtol=0)
 
 
@@ -63,7 +65,7 @@ def test_from_far_off_every_step_descends_to_the_same_place(seed):
     g = torch.Generator().manual_seed(seed)
     y = torch.randint(0, 4, (300,), generator=g)
     x = (torch.randn(300, 5, generator=g) + 2 * torch.randn(4, 5, generator=g)[y]).double()
-    problem = SoftmaxRegressions(x, y, torch.full((300, 1), 1 / 300), 4)
+    problem = SoftmaxRegressions(x, y[:, None] == torch.arange(4), torch.full((300, 1), 1 / 300))
     penalties = torch.full((5, 1), 0.01)
     far = 5 * torch.randn(6, 4, 1, generator=g).double()
 
@@ -80,8 +82,8 @@ def test_from_far_off_every_step_descends_to_the_same_place(seed):
 
 def test_the_cross_validation_is_that_of_scikit_learn():
     x, y, patients = beats()
-    probe = fit_linear_probe({"x": x}, y, patients, 4, cs=[1e-4, 1e-2, 1.0])
-    fold = linear.patient_folds(patients, y, 4)
+    probe = fit_probe({"x": x}, y, patients, 4, cs=[1e-4, 1e-2, 1.0])
+    fold = patient_folds(patients, y[:, None] == np.arange(4))
     z = standardised(x)
     for setting in probe.table:
         right, pairs = np.zeros(4), np.zeros(4)
@@ -100,14 +102,16 @@ def test_the_cross_validation_is_that_of_scikit_learn():
 def test_a_held_out_patient_has_no_say_in_its_own_predictions(monkeypatch):
     """Relabelling one fold leaves the logits that judge it as they were."""
     x, y, patients = beats()
-    fold = linear.patient_folds(patients, y, 4)
-    monkeypatch.setattr(linear, "patient_folds", lambda *_: fold)
+    fold = patient_folds(patients, y[:, None] == np.arange(4))
+    monkeypatch.setattr(probe_module, "patient_folds", lambda *_: fold)
     judged = []
-    original = linear.held_out_auroc
-    monkeypatch.setattr(linear, "held_out_auroc", lambda y, p, *rest: (judged.append(p), original(y, p, *rest))[1])
+    original = probe_module.held_out_auroc
+    monkeypatch.setattr(
+        probe_module, "held_out_auroc", lambda y, p, *rest: (judged.append(p), original(y, p, *rest))[1]
+    )
     swapped = np.where(fold == 0, (y + 1) % 4, y)
     for labels in (y, swapped):
-        fit_linear_probe({"x": x}, labels, patients, 4, cs=[0.01, 0.02])
+        fit_probe({"x": x}, labels, patients, 4, cs=[0.01, 0.02])
     first, second = judged[0], judged[2]
     assert np.abs(first[fold == 0] - second[fold == 0]).max() < 0.01
     assert np.abs(first[fold == 1] - second[fold == 1]).max() > 0.05
@@ -119,10 +123,10 @@ def test_few_informative_features_are_not_drowned_by_many():
     patients = rng.integers(0, 10, 400)
     rr = (y[:, None] + rng.normal(size=(400, 2))).astype(np.float32)
     noise = rng.normal(size=(400, 300)).astype(np.float32)
-    probe = fit_linear_probe({"embedding": noise, "rr": rr}, y, patients, 2)
+    probe = fit_probe({"embedding": noise, "rr": rr}, y, patients, 2)
     assert probe.chosen.weights["rr"] > 1
     assert len(probe.table) == len(CS) * len(BLOCK_WEIGHTS)
-    plain = fit_linear_probe({"all": np.concatenate([noise, rr], axis=1)}, y, patients, 2)
+    plain = fit_probe({"all": np.concatenate([noise, rr], axis=1)}, y, patients, 2)
     assert probe.chosen.macro_auroc > plain.chosen.macro_auroc + 0.02
 
 
@@ -134,25 +138,25 @@ def test_settings_are_judged_by_the_patients_asked_for():
     strong = 1.5 * y[:, None] + rng.normal(size=(600, 1))
     known = np.where(seen[:, None], y[:, None], rng.integers(0, 2, 600)[:, None]) + 3 * rng.normal(size=(600, 60))
     x = np.concatenate([strong, known], axis=1).astype(np.float32)
-    flattered = fit_linear_probe({"x": x}, y, patients, 2, judged=seen).chosen
-    honest = fit_linear_probe({"x": x}, y, patients, 2, judged=~seen).chosen
-    everyone = fit_linear_probe({"x": x}, y, patients, 2).chosen
+    flattered = fit_probe({"x": x}, y, patients, 2, judged=seen).chosen
+    honest = fit_probe({"x": x}, y, patients, 2, judged=~seen).chosen
+    everyone = fit_probe({"x": x}, y, patients, 2).chosen
     assert flattered.macro_auroc > everyone.macro_auroc > honest.macro_auroc + 0.02
-    all_of_them = fit_linear_probe({"x": x}, y, patients, 2, judged=np.ones(600, bool)).chosen
+    all_of_them = fit_probe({"x": x}, y, patients, 2, judged=np.ones(600, bool)).chosen
     assert all_of_them == everyone
 
 
 def test_a_class_of_one_patient_is_not_scored_and_said():
     x, y, patients = beats()
     y = np.where((y == 3) & (patients != "4"), 0, y)
-    probe = fit_linear_probe({"x": x}, y, patients, 4, cs=[0.01, 0.1])
+    probe = fit_probe({"x": x}, y, patients, 4, cs=[0.01, 0.1])
     assert probe.unscored == (3,)
     assert all(np.isfinite(setting.macro_auroc) for setting in probe.table)
 
 
 def test_a_class_that_training_lacks_gets_no_probability():
     x, y, patients = beats()
-    probe = fit_linear_probe({"x": x}, y, patients, 6)
+    probe = fit_probe({"x": x}, y, patients, 6)
     p = probe.predict_proba({"x": x})
     assert p.shape == (900, 6)
     assert p[:, 4:].max() < 1e-6
@@ -162,8 +166,8 @@ def test_a_class_that_training_lacks_gets_no_probability():
 
 def test_priors_are_those_of_training_and_favour_the_common_class():
     x, y, patients = beats()
-    probe = fit_linear_probe({"x": x}, y, patients, 4, cs=[0.01])
-    np.testing.assert_allclose(probe.priors, np.bincount(y) / len(y))
+    probe = fit_probe({"x": x}, y, patients, 4, cs=[0.01])
+    np.testing.assert_allclose(probe.decision, np.bincount(y) / len(y))
     balanced, prior = (probe.predict_proba({"x": x}, prior=flag).argmax(axis=1) for flag in (False, True))
     assert (prior == 0).sum() > (balanced == 0).sum()
 
@@ -171,14 +175,14 @@ def test_priors_are_those_of_training_and_favour_the_common_class():
 def test_a_constant_feature_does_no_harm():
     x, y, patients = beats()
     x[:, 3] = 7.1
-    probe = fit_linear_probe({"x": x}, y, patients, 4, cs=[0.01])
+    probe = fit_probe({"x": x}, y, patients, 4, cs=[0.01])
     assert np.isfinite(probe.predict_proba({"x": x})).all()
     assert probe.scale[3] == 1
 
 
 def test_it_is_deterministic():
     x, y, patients = beats(n=300)
-    first, second = (fit_linear_probe({"x": x}, y, patients, 4) for _ in range(2))
+    first, second = (fit_probe({"x": x}, y, patients, 4) for _ in range(2))
     np.testing.assert_array_equal(first.coefficients, second.coefficients)
 
 
@@ -186,18 +190,18 @@ def test_what_it_refuses():
     x, y, patients = beats(n=100)
     holed = x.copy()
     holed[7, 2] = np.nan
-    probe = fit_linear_probe({"x": x}, y, patients, 4, cs=[0.01])
+    probe = fit_probe({"x": x}, y, patients, 4, cs=[0.01])
     for says, call in {
-        "first: row 7": lambda: fit_linear_probe({"x": holed}, y, patients, 4),
-        "differ in their number": lambda: fit_linear_probe({"x": x, "z": x[:5]}, y, patients, 4),
-        "at least one block": lambda: fit_linear_probe({}, y, patients, 4),
-        "labels run from": lambda: fit_linear_probe({"x": x}, y + 3, patients, 4),
-        "at least two classes": lambda: fit_linear_probe({"x": x}, y * 0, patients, 4),
-        "one per sample": lambda: fit_linear_probe({"x": x}, y, patients[:3], 4),
-        "positive values of C": lambda: fit_linear_probe({"x": x}, y, patients, 4, cs=[0.0, 1.0]),
-        "unknown blocks": lambda: fit_linear_probe({"x": x}, y, patients, 4, block_weights={"rr": [1.0]}),
-        "two patients": lambda: fit_linear_probe({"x": x}, y, np.zeros(100), 4),
-        "no class is in patients of two folds": lambda: fit_linear_probe(
+        "first: row 7": lambda: fit_probe({"x": holed}, y, patients, 4),
+        "differ in their number": lambda: fit_probe({"x": x, "z": x[:5]}, y, patients, 4),
+        "at least one block": lambda: fit_probe({}, y, patients, 4),
+        "labels run from": lambda: fit_probe({"x": x}, y + 3, patients, 4),
+        "some of the samples it learns from": lambda: fit_probe({"x": x}, y * 0, patients, 4),
+        "one per sample": lambda: fit_probe({"x": x}, y, patients[:3], 4),
+        "positive values of C": lambda: fit_probe({"x": x}, y, patients, 4, cs=[0.0, 1.0]),
+        "unknown blocks": lambda: fit_probe({"x": x}, y, patients, 4, block_weights={"rr": [1.0]}),
+        "two patients": lambda: fit_probe({"x": x}, y, np.zeros(100), 4),
+        "no class has samples both to learn from and to judge by": lambda: fit_probe(
             {"x": x}, np.arange(100) % 2, np.arange(100) % 2, 2
         ),
         "fitted on blocks": lambda: probe.predict_proba({"z": x}),

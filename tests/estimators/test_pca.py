@@ -30,13 +30,18 @@ def test_few_windows_give_few_components():
     assert np.isfinite(found).all()
 
 
+def test_features_have_the_components_of_windows_of_one_lead():
+    train = windows(100, 0)[:, 0]
+    np.testing.assert_array_equal(fit_pca(train, 5)(train), fit_pca(train[:, None], 5)(train[:, None]))
+
+
 def test_what_it_refuses():
     train = windows(50, 0)
-    with pytest.raises(UserError, match="of the C and T of the fit"):
+    with pytest.raises(UserError, match="of the shape of the fit"):
         fit_pca(train)(train[..., :10])
     with pytest.raises(UserError, match="do not make"):
         fit_pca(train[:1])
     with pytest.raises(UserError, match="components must be at least 1, not 0"):
         fit_pca(train, n_components=0)
-    with pytest.raises(UserError, match="1 of 50 windows"):
+    with pytest.raises(UserError, match="1 of 50 samples"):
         fit_pca(np.where(np.arange(50)[:, None, None] == 4, np.nan, train))

@@ -19,7 +19,7 @@ from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import BeatCentred
 from ssl_ecg.encoders import Encoder, ResNet1d
 from ssl_ecg.errors import CheckpointError
-from ssl_ecg.estimators.linear import fit_linear_probe
+from ssl_ecg.estimators.probe import fit_probe
 from ssl_ecg.finetune.training import BestEpoch, Classifier, fine_tune, macro_auroc
 from ssl_ecg.optimisers import LARS, AdamW
 from ssl_ecg.preprocessing import Preprocessing
@@ -100,7 +100,7 @@ def test_the_head_of_the_probe_predicts_as_the_probe_does(windows: WindowSet) ->
     module = classifier(windows)
     module.encoder.eval()
     z = embed(module.encoder, windows.batches()).numpy()
-    probe = fit_linear_probe({"embedding": z}, windows.label, windows.patient, 2, cs=[1.0])
+    probe = fit_probe({"embedding": z}, windows.label, windows.patient, 2, cs=[1.0])
     module.start_head(probe)
     np.testing.assert_allclose(module.probabilities(windows), probe.predict_proba({"embedding": z}), atol=1e-4)
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.metrics.bootstrap import MultilabelBootstrap, PatientBootstrap, difference
+from ssl_ecg.metrics.bootstrap import ScoreBootstrap, difference
 from ssl_ecg.metrics.resampled import resampled_auroc
 from ssl_ecg.metrics.scores import score
 
@@ -43,7 +43,7 @@ def test_a_resamples_auroc_is_that_of_the_weighted_samples(samples, n_resamples,
 def test_a_resample_scores_like_its_patients_written_out(seed):
     y, p, patients = study()
     priors = np.array([0.7, 0.2, 0.1])
-    bootstrap = PatientBootstrap(y, patients, CLASSES, subsets=["NV"], n_resamples=3, seed=seed)
+    bootstrap = ScoreBootstrap(y, patients, CLASSES, subsets=["NV"], n_resamples=3, seed=seed)
     found = bootstrap.resample(p, priors)
     names = np.unique(patients)
     for b, times in enumerate(bootstrap.drawn.astype(int)):
@@ -58,7 +58,7 @@ def test_a_resample_scores_like_its_patients_written_out(seed):
 
 def test_intervals_hold_the_value_and_widen_with_the_level():
     y, p, patients = study()
-    found = PatientBootstrap(y, patients, CLASSES, n_resamples=500).resample(p)
+    found = ScoreBootstrap(y, patients, CLASSES, n_resamples=500).resample(p)
     wide, narrow = found.intervals(0.99), found.intervals(0.5)
     for name, interval in found.intervals().items():
         assert interval.low <= interval.value <= interval.high
@@ -72,8 +72,8 @@ def test_intervals_hold_the_value_and_widen_with_the_level():
 def test_patients_not_samples_are_drawn():
     """Copies of a patient's samples add no certainty."""
     y, p, patients = study(n=120)
-    once = PatientBootstrap(y, patients, CLASSES).resample(p)
-    often = PatientBootstrap(np.tile(y, 20), np.tile(patients, 20), CLASSES).resample(np.tile(p, (20, 1)))
+    once = ScoreBootstrap(y, patients, CLASSES).resample(p)
+    often = ScoreBootstrap(np.tile(y, 20), np.tile(patients, 20), CLASSES).resample(np.tile(p, (20, 1)))
     for name, interval in once.intervals().items():
         assert often.intervals()[name].low == pytest.approx(interval.low)
         assert often.intervals()[name].high == pytest.approx(interval.high)
@@ -88,7 +88,7 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         y = np.tile([0, 0, 0, 0, 1, 1], 40)
         scores = y + rng.normal(size=240) * np.sqrt(0.5) + rng.normal(size=40)[patients] * np.sqrt(0.5)
         p = np.stack([-scores, scores], axis=1)
-        interval = PatientBootstrap(y, patients, "ab", n_resamples=200).resample(p).intervals()["auroc_b"]
+        interval = ScoreBootstrap(y, patients, "ab", n_resamples=200).resample(p).intervals()["auroc_b"]
         covered += interval.low <= 0.7602 <= interval.high
     assert 0.88 <= covered / 200 <= 0.99
 
@@ -101,7 +101,7 @@ def few(n_patients, whose):
 
 def test_a_class_that_fewer_than_five_patients_have_is_listed_and_in_no_average():
     y, p, patients = few(12, ["patient1", "patient2", "patient3", "patient4"])
-    bootstrap = PatientBootstrap(y, patients, CLASSES, subsets=["NV"])
+    bootstrap = ScoreBootstrap(y, patients, CLASSES, subsets=["NV"])
     found = bootstrap.resample(p).intervals()
     assert bootstrap.too_few == ("V",)
     assert not any(name.endswith("_V") for name in found)
@@ -109,13 +109,13 @@ def test_a_class_that_fewer_than_five_patients_have_is_listed_and_in_no_average(
     assert found["macro_f1"].value == pytest.approx((found["f1_N"].value + found["f1_S"].value) / 2)
     assert found["macro_f1_NV"].value == pytest.approx(found["f1_N"].value)
     five = few(12, [f"patient{i}" for i in range(5)])
-    assert PatientBootstrap(five[0], five[2], CLASSES).too_few == ()
+    assert ScoreBootstrap(five[0], five[2], CLASSES).too_few == ()
 
 
 def test_of_fewer_than_five_patients_all_classes_are_averaged_over():
     y, p, patients = study(n_patients=4)
     p, patients, y = p[y != 1], patients[y != 1], y[y != 1]
-    bootstrap = PatientBootstrap(y, patients, CLASSES, n_resamples=50)
+    bootstrap = ScoreBootstrap(y, patients, CLASSES, n_resamples=50)
     found = bootstrap.resample(p).intervals()
     assert bootstrap.too_few == CLASSES
     assert found["macro_auroc"].value == pytest.approx((found["auroc_N"].value + found["auroc_V"].value) / 2)
@@ -124,7 +124,7 @@ def test_of_fewer_than_five_patients_all_classes_are_averaged_over():
 
 def test_resamples_without_a_class_are_counted_and_left_out():
     y, p, patients = few(4, ["patient3"])
-    found = PatientBootstrap(y, patients, CLASSES).resample(p).intervals()
+    found = ScoreBootstrap(y, patients, CLASSES).resample(p).intervals()
     assert found["auroc_V"].undefined == found["macro_auroc"].undefined == found["macro_f1"].undefined
     assert 220 < found["macro_auroc"].undefined < 410  # (3 / 4) ** 4 = .32 of them
     assert found["auroc_N"].undefined == 0
@@ -133,7 +133,7 @@ def test_resamples_without_a_class_are_counted_and_left_out():
 
 def test_where_most_resamples_lack_a_score_it_stands_without_an_interval():
     y, p, patients = study(n_patients=4)
-    bootstrap = PatientBootstrap(y, patients, CLASSES, n_resamples=100)
+    bootstrap = ScoreBootstrap(y, patients, CLASSES, n_resamples=100)
     for undefined, known in ((50, True), (51, False)):
         ours, theirs = bootstrap.resample(p), bootstrap.resample(p)
         ours.replicates["macro_f1"][:undefined] = np.nan
@@ -149,7 +149,7 @@ def test_where_most_resamples_lack_a_score_it_stands_without_an_interval():
 def test_paired_differences():
     y, good, patients = study(strength=1.0)
     bad = study(strength=0.3)[1]
-    bootstrap = PatientBootstrap(y, patients, CLASSES, n_resamples=400)
+    bootstrap = ScoreBootstrap(y, patients, CLASSES, n_resamples=400)
     better, worse = bootstrap.resample(good), bootstrap.resample(bad)
     found = difference(better, worse)["macro_auroc"]
     assert found.value == pytest.approx(better.values["macro_auroc"] - worse.values["macro_auroc"])
@@ -165,7 +165,7 @@ def test_paired_differences():
 def test_pairing_narrows_the_interval_of_systems_that_err_alike():
     y, p, patients = study()
     nearly = p + 0.02 * np.random.default_rng(1).dirichlet(np.ones(3), len(y))
-    bootstrap = PatientBootstrap(y, patients, CLASSES)
+    bootstrap = ScoreBootstrap(y, patients, CLASSES)
     first, second = bootstrap.resample(p), bootstrap.resample(nearly)
     apart = difference(first, second)["macro_auroc"]
     alone = first.intervals()["macro_auroc"]
@@ -174,7 +174,7 @@ def test_pairing_narrows_the_interval_of_systems_that_err_alike():
 
 def test_the_seed_decides():
     y, p, patients = study()
-    first, second, third = (PatientBootstrap(y, patients, CLASSES, seed=s).resample(p) for s in (0, 0, 1))
+    first, second, third = (ScoreBootstrap(y, patients, CLASSES, seed=s).resample(p) for s in (0, 0, 1))
     assert difference(first, second)["macro_f1"].p_value == 1
     with pytest.raises(UserError, match="same resamples"):
         difference(first, third)
@@ -183,11 +183,11 @@ def test_the_seed_decides():
 def test_what_it_refuses():
     y, p, patients = study()
     with pytest.raises(UserError, match="needs two"):
-        PatientBootstrap(y, np.zeros(len(y)), CLASSES)
+        ScoreBootstrap(y, np.zeros(len(y)), CLASSES)
     with pytest.raises(UserError, match="one per sample"):
-        PatientBootstrap(y, patients[:5], CLASSES)
+        ScoreBootstrap(y, patients[:5], CLASSES)
     for n in (0, -1):
         with pytest.raises(UserError, match=f"resamples must be at least 1, not {n}"):
-            MultilabelBootstrap(np.eye(3, dtype=bool)[y], patients, CLASSES, n_resamples=n)
+            ScoreBootstrap(np.eye(3, dtype=bool)[y], patients, CLASSES, n_resamples=n)
     with pytest.raises(UserError, match="probabilities of shape"):
-        PatientBootstrap(y, patients, CLASSES).resample(p[:5])
+        ScoreBootstrap(y, patients, CLASSES).resample(p[:5])

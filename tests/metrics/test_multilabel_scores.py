@@ -6,7 +6,7 @@ from multilabel_study import CLASSES, records
 from sklearn import metrics
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.metrics.bootstrap import MultilabelBootstrap, difference
+from ssl_ecg.metrics.bootstrap import ScoreBootstrap, difference
 from ssl_ecg.metrics.multilabel import average_precision, best_threshold, scorable, score_multilabel
 from ssl_ecg.metrics.resampled import resampled_ranking
 
@@ -92,9 +92,9 @@ def test_a_resamples_areas_are_those_of_the_weighted_samples(samples, n_resample
 
 def test_resamples_are_scored_in_parts_as_in_one(monkeypatch):
     targets, p, patients = study()
-    once = MultilabelBootstrap(targets, patients, CLASSES, n_resamples=50).resample(p, THRESHOLDS)
+    once = ScoreBootstrap(targets, patients, CLASSES, n_resamples=50).resample(p, THRESHOLDS)
     monkeypatch.setattr("ssl_ecg.metrics.resampled._AT_ONCE", 1000)
-    parts = MultilabelBootstrap(targets, patients, CLASSES, n_resamples=50).resample(p, THRESHOLDS)
+    parts = ScoreBootstrap(targets, patients, CLASSES, n_resamples=50).resample(p, THRESHOLDS)
     for name in once.values:
         np.testing.assert_array_equal(once.replicates[name], parts.replicates[name])
 
@@ -103,7 +103,7 @@ def test_resamples_are_scored_in_parts_as_in_one(monkeypatch):
 @given(st.integers(0, 2**31))
 def test_a_resample_scores_like_its_patients_written_out(seed):
     targets, p, patients = study()
-    bootstrap = MultilabelBootstrap(targets, patients, CLASSES, n_resamples=3, seed=seed)
+    bootstrap = ScoreBootstrap(targets, patients, CLASSES, n_resamples=3, seed=seed)
     found = bootstrap.resample(p, THRESHOLDS)
     names = np.unique(patients)
     for b, times in enumerate(bootstrap.drawn.astype(int)):
@@ -118,7 +118,7 @@ def test_a_resample_scores_like_its_patients_written_out(seed):
 def test_a_resample_without_a_rare_class_averages_over_the_others():
     targets, p, patients = study(n_patients=20)
     targets[:, 2] &= np.isin(patients, np.unique(patients[targets[:, 2]])[:5])
-    found = MultilabelBootstrap(targets, patients, CLASSES, n_resamples=5000).resample(p, THRESHOLDS)
+    found = ScoreBootstrap(targets, patients, CLASSES, n_resamples=5000).resample(p, THRESHOLDS)
     lacking = np.isnan(found.replicates["auroc_HYP"])
     assert 0 < lacking.sum() < 100
     others = (found.replicates["auroc_NORM"] + found.replicates["auroc_MI"]) / 2
@@ -130,7 +130,7 @@ def test_a_resample_without_a_rare_class_averages_over_the_others():
 def test_paired_differences_and_intervals():
     targets, good, patients = study(noise=0.7)
     bad = study(noise=1.5)[1]
-    bootstrap = MultilabelBootstrap(targets, patients, CLASSES, n_resamples=300)
+    bootstrap = ScoreBootstrap(targets, patients, CLASSES, n_resamples=300)
     better, worse = (bootstrap.resample(p, THRESHOLDS) for p in (good, bad))
     for name in ("macro_auroc", "macro_auprc", "auroc_MI"):
         found = difference(better, worse)[name]
@@ -138,7 +138,7 @@ def test_paired_differences_and_intervals():
         assert found.p_value == pytest.approx(2 / 301)
         interval = better.intervals()[name]
         assert interval.low <= interval.value <= interval.high
-    other = MultilabelBootstrap(targets, patients, CLASSES, n_resamples=300, seed=1).resample(bad, THRESHOLDS)
+    other = ScoreBootstrap(targets, patients, CLASSES, n_resamples=300, seed=1).resample(bad, THRESHOLDS)
     with pytest.raises(UserError, match="same resamples"):
         difference(better, other)
 
@@ -146,8 +146,8 @@ def test_paired_differences_and_intervals():
 def test_patients_not_records_are_drawn():
     """Copies of a patient's records add no certainty."""
     targets, p, patients = study(n=150)
-    once = MultilabelBootstrap(targets, patients, CLASSES).resample(p, THRESHOLDS).intervals()["macro_auroc"]
-    copies = MultilabelBootstrap(np.tile(targets, (9, 1)), np.tile(patients, 9), CLASSES)
+    once = ScoreBootstrap(targets, patients, CLASSES).resample(p, THRESHOLDS).intervals()["macro_auroc"]
+    copies = ScoreBootstrap(np.tile(targets, (9, 1)), np.tile(patients, 9), CLASSES)
     often = copies.resample(np.tile(p, (9, 1)), THRESHOLDS).intervals()["macro_auroc"]
     assert (often.low, often.high) == pytest.approx((once.low, once.high))
 
@@ -157,8 +157,8 @@ def test_what_it_refuses():
     for says, call in {
         "bool targets": lambda: score_multilabel(targets.astype(int), p, CLASSES, patients, THRESHOLDS),
         "probabilities of shape": lambda: score_multilabel(targets, p[:, :2], CLASSES, patients, THRESHOLDS),
-        "needs two": lambda: MultilabelBootstrap(targets, np.zeros(len(p)), CLASSES),
-        "bool targets of shape": lambda: MultilabelBootstrap(targets, patients, CLASSES[:2]),
+        "needs two": lambda: ScoreBootstrap(targets, np.zeros(len(p)), CLASSES),
+        "bool targets of shape": lambda: ScoreBootstrap(targets, patients, CLASSES[:2]),
     }.items():
         with pytest.raises(UserError, match=says):
             call()

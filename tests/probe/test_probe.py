@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import math
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +24,8 @@ from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.data.windows import BeatCentred, PeakCentred
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.probe.command import _validated
+from ssl_ecg.report.results import read_results
 from ssl_ecg.study import guard, open_study
 from ssl_ecg.study.rhythm import rhythm_of, rr_features
 
@@ -58,15 +62,16 @@ def test_whole_records_are_probed(simulated: Path, here: Path, capsys: pytest.Ca
     out = capsys.readouterr().out
     assert "inductive: no test patient was in pretraining" in out
     assert "simulated ECG (no heart was involved)" in out
-    folder = simulated / "probe-simulated"
-    results = json.loads((folder / "results.json").read_text())
-    assert list(results["systems"])[:4] == ["pretrained", "untrained", "raw PCA", "hand features"]
-    assert set(list(results["systems"])[4:]) <= {"MiniRocket"}  # if aeon is installed
-    for score in results["systems"]["pretrained"]["scores"].values():
-        assert (score["low"] is None) == (score["undefined"] > 25)
-        assert score["low"] is None or score["low"] <= score["value"] <= score["high"]
+    (folder,) = simulated.glob("probe-simulated-*")  # not the default number of resamples
+    results = read_results(folder)
+    assert list(results.about["systems"])[:4] == ["pretrained", "untrained", "raw PCA", "hand features"]
+    assert set(list(results.about["systems"])[4:]) <= {"MiniRocket"}  # if aeon is installed
+    scores = results.of(system="pretrained", reference="")
+    assert {"macro_auroc", "auroc_NORM", "macro_f1", "prior_macro_f1"} <= set(scores)
+    for row in scores.values():
+        assert math.isnan(row.low) or row.low <= row.value <= row.high
     table = pd.read_csv(folder / "results.csv")
-    assert set(table["system"]) == set(results["systems"])
+    assert set(table["system"]) == set(results.about["systems"])
     for figure in ("confusion.png", "map.png", "scores.png"):
         assert (folder / figure).stat().st_size > 5000
 
@@ -80,7 +85,8 @@ def test_validation_never_looks_at_the_test_set(
     out = capsys.readouterr().out
     assert "The test set was not touched" in out
     assert "Inductive: judged by 16 train patients who were not in pretraining" in out
-    assert "pretrained" in json.loads((simulated / "probe-simulated" / "validation.json").read_text())["systems"]
+    (file,) = simulated.glob("probe-simulated-*/validation.json")
+    assert read_results(file).of(system="pretrained")["macro_auroc"].subset == "train patients, cross-validated"
 
 
 def test_validation_refuses_judges_whose_labels_the_encoder_knows(
@@ -129,10 +135,10 @@ def test_with_few_unseen_patients_all_judge_and_it_is_said() -> None:
     encoder = SimpleNamespace(saw=lambda cohort, patients, covers: [p for p in patients if p in seen])
     seen = ["a", "b"]
     assert guard.unseen_by(encoder, side).tolist() == [False] * 3 + [True] * 5
-    assert probe._validated(guard.unseen_by(encoder, side), side).startswith("inductive: judged by 5")
+    assert _validated(guard.unseen_by(encoder, side), side).startswith("inductive: judged by 5")
     seen = ["a", "b", "c"]
     assert guard.unseen_by(encoder, side) is None
-    assert "transductive" in probe._validated(None, side)
+    assert "transductive" in _validated(None, side)
 
 
 def test_where_there_is_a_validation_split_its_unseen_patients_judge() -> None:
@@ -162,9 +168,6 @@ def test_what_is_no_checkpoint_is_said(tmp_path: Path, capsys: pytest.CaptureFix
     assert "is no checkpoint" in capsys.readouterr().err
 
 
-BESIDE = "--beside=untrained,raw PCA,RR alone"
-
-
 @pytest.fixture(scope="module")
 def mitbih_run(mitdb: Path, here: Path) -> Path:
     recipe = Path(__file__).parents[2] / "experiments" / "recipes" / "simclr_mitbih.yaml"
@@ -184,19 +187,69 @@ def mitbih_run(mitdb: Path, here: Path) -> Path:
     return here / "runs" / "simclr-mitbih"
 
 
-@pytest.mark.slow
-def test_beats_of_mit_bih_are_probed_by_the_protocol(mitbih_run: Path, mitdb: Path, here: Path) -> None:
-    probe.main([str(mitbih_run), "--data=MITBIH", f"--data.root={mitdb}", f"--cache={here}/cache", BESIDE])
-    results = json.loads((mitbih_run / "probe-mitbih" / "results.json").read_text())
-    systems = results["systems"]
-    pairs = [f"{name}{more}" for name in ("pretrained", "untrained", "raw PCA") for more in (" + RR", "")]
-    assert set(systems) == {*pairs, "RR alone"}
-    assert results["excluded"] == ["202"]
-    assert 49_500 < results["test_samples"] < 49_705
-    assert systems["RR alone"]["scores"]["macro_auroc"]["value"] == pytest.approx(0.936, abs=0.005)  # as published
-    assert "untrained + RR" in systems["pretrained + RR"]["versus"]
-    for score in ("macro_f1", "macro_f1_NSV", "sensitivity_S", "ppv_S", "sensitivity_V", "ppv_V"):
-        assert 0 <= systems["pretrained + RR"]["scores"][score]["value"] <= 1
+FEW_RECORDS = ["101", "106", "118", "119", "207", "208", "100", "200", "202", "213", "231", "232"]  # six of each side
+
+
+def test_beats_of_mit_bih_are_probed_by_the_protocol(
+    mitdb: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def of_few(*given: Any) -> Any:
+        study = open_study(*given)
+        sides = (side.where(np.isin(side.record, FEW_RECORDS)) for side in (study.train, study.test))
+        return replace(study, **dict(zip(("train", "test"), sides, strict=True)))
+
+    monkeypatch.setattr("ssl_ecg.probe.command.open_study", of_few)
+    checkpoint = fresh_checkpoint(here / "beats", Preprocessing(window=1.28, normalise="record"))
+    arguments = [str(checkpoint), "--data=MITBIH", f"--data.root={mitdb}", f"--cache={here}/cache"]
+    probe.main([*arguments, "--beside=raw PCA,RR alone", "--components=4", "--resamples=20"])
+    (folder,) = checkpoint.glob("probe-mitbih-*")
+    results = read_results(folder)
+    systems = {"pretrained + RR", "pretrained", "raw PCA + RR", "raw PCA", "RR alone"}
+    assert set(results.about["systems"]) == systems
+    subsets = {"without 202": ["202"], "without 232": ["232"]}
+    assert results.about["subsets"] == subsets
+    for system in systems:
+        scores = results.of(system=system, subset="", reference="")
+        for part in subsets:
+            others = results.of(system=system, subset=part, reference="")
+            assert set(others) == set(scores) and others["macro_auroc"].value != scores["macro_auroc"].value
+            assert f"{part}:" in capsys.readouterr().out or system != "pretrained"
+        for score in ("macro_f1", "prior_macro_f1", "macro_f1_NSV", "auroc_V", "sensitivity_V", "ppv_V"):
+            assert 0 <= scores[score].value <= 1
+    assert {r.reference for r in results.rows if r.system == "pretrained + RR"} == {"", "raw PCA + RR", "RR alone"}
+    assert {r.reference for r in results.rows if r.system == "pretrained"} == {"", "raw PCA"}
+
+
+def test_what_follows_validate_is_the_checkpoint(here: Path, simulated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[probe.Probe] = []
+    monkeypatch.setattr(probe.Probe, "run", lambda made: given.append(made))
+    probe.main(["--validate", str(simulated), "--data=Simulated"])
+    probe.main([str(simulated), "--data=Simulated", "--validate"])
+    assert [(p.validate, p.checkpoint) for p in given] == [(True, str(simulated))] * 2
+
+
+def test_a_mistyped_checkpoint_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        probe.main(["runs/typo", "--data=Simulated"])
+    assert "runs/typo" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+def test_other_settings_have_another_folder_and_replace_no_results(
+    simulated: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data=Simulated", "--data.patients=80", "--data.records_per_patient=3", f"--cache={here}/cache"]
+    arguments = [str(simulated), *data, "--validate", "--beside=raw PCA", f"--out={here}/one"]
+    probe.main(arguments)
+    before = (here / "one" / "validation.json").read_text()
+    probe.main(arguments)
+    with pytest.raises(SystemExit):
+        probe.main([*arguments, "--components=3"])
+    assert "components" in capsys.readouterr().err
+    assert (here / "one" / "validation.json").read_text() == before
 
 
 def test_the_patients_of_a_mit_bih_checkpoint_are_of_ds1(mitbih_run: Path) -> None:

@@ -1,11 +1,10 @@
-import json
+from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
 from multilabel_study import CLASSES, records
 
-from ssl_ecg.probe.report import write_report
+from ssl_ecg.probe.report import Scored
 from ssl_ecg.report.embedding_map import one_class
 from ssl_ecg.study.benchmark import Benchmark, Labels
 
@@ -22,37 +21,49 @@ def study():
     results = []
     for system, features in {"untrained": x[:, :4], "pretrained": x}.items():
         fitted = benchmark.fit(system, {"x": features[~test]})
-        results.insert(0, benchmark.score(fitted, {"x": features[test]}, [r.system for r in results]))
+        results.insert(0, benchmark.score(fitted, {"x": features[test]}, results))
     return benchmark, results, x[test]
 
 
-def written(study, folder, embeddings):
-    benchmark, results, _ = study
-    options = {"setting": "inductive", "simulated": False, "checkpoint": "runs/x", "config": None}
-    write_report(folder, results, benchmark, embeddings=embeddings, **options)
+def scored(study, results, embeddings):
+    return Scored("PTBXL", "super", False, "inductive", results, study[0], embeddings=embeddings)
 
 
-def test_a_report_of_several_classes_at_once(study, tmp_path, capsys):
-    written(study, tmp_path, study[2])
+def test_a_report_of_several_classes_at_once(study, capsys):
+    benchmark, results, embeddings = study
+    found = scored(study, results, embeddings)
+    found.show("runs/x")
     out = capsys.readouterr().out
     for part in ("macro AUROC", "macro AUPRC", "AUROC NORM", "pretrained - untrained", "Not scored", "HYP"):
         assert part in out
     assert "AUROC HYP" not in out
-    found = json.loads((tmp_path / "results.json").read_text())
-    assert found["too_few"] == ["HYP"]
-    assert found["train_samples"] + found["validation_samples"] == len(study[0].train.y)
-    system = found["systems"]["pretrained"]
+    about = found.about()
+    assert about["too_few"] == ["HYP"]
+    assert about["train_samples"] + about["validation_samples"] == len(benchmark.train.y)
+    system = about["systems"]["pretrained"]
     assert set(system["thresholds"]) == set(CLASSES)
-    assert system["validation_macro_auroc"] == study[1][0].probe.chosen.macro_auroc
-    assert system["scores"]["auroc_MI"]["low"] < system["scores"]["auroc_MI"]["high"]
-    assert "macro_auprc" in set(pd.read_csv(tmp_path / "results.csv")["score"])
-    assert {p.name for p in tmp_path.glob("*.png")} == {"classes.png", "map.png", "scores.png"}
+    assert (system["chosen on"], system["macro_auroc there"]) == (
+        "validation split",
+        results[0].probe.chosen.macro_auroc,
+    )
+    rows = found.rows()
+    (area,) = [r for r in rows if (r.system, r.score, r.reference) == ("pretrained", "auroc_MI", "")]
+    assert area.low < area.value < area.high
+    assert (area.data, area.task, area.predictor) == ("PTBXL", "super", "linear probe")
+    assert {r.reference for r in rows if r.system == "pretrained"} == {"", "untrained"}
+    assert "macro_auprc" in {r.score for r in rows}
+    assert set(found.figures()) == {"classes.png", "map.png", "scores.png"}
 
 
-def test_the_validation_splits_scores_alone(study, tmp_path, capsys):
-    written(study, tmp_path, None)
-    assert "on the validation split" in capsys.readouterr().out
-    assert [p.name for p in tmp_path.iterdir()] == ["validation.json"]
+def test_the_validation_splits_scores_alone(study, capsys):
+    results = [replace(r, resampled=None, versus={}) for r in study[1]]
+    found = scored(study, results, None)
+    found.show("runs/x")
+    assert "validation split" in capsys.readouterr().out
+    assert [(r.system, r.score, r.subset) for r in found.rows()] == [
+        (r.system, "macro_auroc", "validation split") for r in results
+    ]
+    assert found.figures() == {}
 
 
 def test_a_sample_of_several_classes_is_no_single_one():

@@ -2,8 +2,6 @@ import numpy as np
 import pytest
 from multilabel_study import CLASSES, records
 
-from ssl_ecg.estimators.linear import LinearProbe
-from ssl_ecg.estimators.multilabel import MultilabelProbe
 from ssl_ecg.study.benchmark import Benchmark, Labels
 
 
@@ -19,22 +17,31 @@ def sides(targets, patients):
 def test_classes_that_do_not_exclude_each_other_are_scored_each_and_compared_in_pairs():
     x, targets, patients = records(n=1500)
     train, test, where, validation = sides(targets, patients)
-    benchmark = Benchmark(train, test, CLASSES, validation=validation, resamples=200, exclude=[str(test.records[0])])
+    benchmark = Benchmark(
+        train,
+        test,
+        CLASSES,
+        validation=validation,
+        resamples=200,
+        subsets={"without one": [str(test.records[0])], "without nobody": ["r-1"]},
+    )
     assert benchmark.multilabel
     assert benchmark.too_few == ()
     noise = np.random.default_rng(0).normal(size=x.shape).astype(np.float32)
     results = {}
     for system, features in {"noise": noise, "signal": x}.items():
         fitted = benchmark.fit(system, {"x": features[~where]})
-        assert isinstance(fitted.probe, MultilabelProbe)
-        results[system] = benchmark.score(fitted, {"x": features[where]}, list(results))
+        assert not fitted.probe.exclusive
+        results[system] = benchmark.score(fitted, {"x": features[where]}, list(results.values()))
     found = results["signal"]
     assert found.probabilities.shape == test.y.shape
     assert {"macro_auroc", "auroc_MI", "auprc_HYP", "f1_NORM", "macro_f1", "macro_auprc"} <= set(found.scores)
     assert found.versus["noise"]["macro_auroc"].low > 0.1
     assert found.scores["macro_auroc"].low < found.scores["macro_auroc"].value < found.scores["macro_auroc"].high
-    assert found.excluded["macro_auroc"].value != found.scores["macro_auroc"].value
-    assert found.excluded["macro_auroc"].value == pytest.approx(found.scores["macro_auroc"].value, abs=0.02)
+    assert found.subsets["without one"]["macro_auroc"].value != found.scores["macro_auroc"].value
+    assert found.subsets["without one"]["macro_auroc"].value == pytest.approx(
+        found.scores["macro_auroc"].value, abs=0.02
+    )
 
 
 def test_the_validation_split_chooses():
@@ -53,7 +60,7 @@ def test_classes_that_exclude_each_other_keep_their_probe():
     train, test, where, _ = sides(targets[:, 0].astype(np.int64), patients)
     benchmark = Benchmark(train, test, ("other", "NORM"), resamples=50)
     found = benchmark.score(benchmark.fit("x", {"x": x[~where]}), {"x": x[where]})
-    assert isinstance(found.probe, LinearProbe)
+    assert found.probe.exclusive
     assert not benchmark.multilabel
     assert "prior_macro_f1" in found.scores
     assert benchmark.too_few == ()

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from checkpoints import fresh_checkpoint
 from toy import Toy
 
-from ssl_ecg import cluster, cross_validate
+from ssl_ecg import cluster, probe
 from ssl_ecg.checkpoint import load_encoder
 from ssl_ecg.data.source import Recording, Split
 from ssl_ecg.data.sources import MITBIH, Simulated
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.report.results import Results
 from ssl_ecg.study import check_few_labels, guard, open_study, open_whole
 
 P = Preprocessing(leads=("MLII",), window=1.0)
@@ -100,7 +102,11 @@ def test_train_patients_whose_labels_taught_the_encoder_are_said(tmp_path: Path)
     check_few_labels(open_study(fresh_checkpoint(tmp_path, P), Toy(), str(tmp_path / "cache")))
 
 
-@pytest.mark.parametrize("command", [cluster.cluster, cross_validate.cross_validate])
+def by_folds(checkpoint: str, data: Simulated, **settings: Any) -> Results:
+    return probe.Probe(checkpoint, data, folds=2, **settings).run()
+
+
+@pytest.mark.parametrize("command", [cluster.cluster, by_folds])
 def test_labels_of_train_patients_leak_where_these_are_scored(tmp_path: Path, command) -> None:
     preprocessing = Preprocessing(leads=("I",), window=5.0)
     patient = next(r.patient for r in Simulated(patients=24).recordings() if r.split == "train")
@@ -128,10 +134,8 @@ def test_what_parts_the_patients_itself_needs_no_split(
     data = Unsplit(patients=40)
     with pytest.raises(DataError, match=r"no labelled windows in its .* split"):
         open_study(checkpoint, data, cache)
-    folded = cross_validate.cross_validate(
-        str(checkpoint), data, folds=2, beside=["raw PCA"], resamples=20, cache=cache
-    )
-    assert [result.system for result in folded] == ["pretrained", "raw PCA"]
+    folded = by_folds(str(checkpoint), data, beside=["raw PCA"], resamples=20, cache=cache)
+    assert list(folded.about["systems"]) == ["pretrained", "raw PCA"]
     found = cluster.cluster(
         str(checkpoint), data, side="all", methods=(), k=(2,), beside=["raw PCA"], resamples=20, projection="pca",
         cache=cache,

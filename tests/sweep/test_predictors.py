@@ -8,20 +8,15 @@ import numpy as np
 import pytest
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.few_label import predictors as few_label
-from ssl_ecg.few_label import semi_supervised
-from ssl_ecg.few_label.predictors import (
-    FewLabelMethod,
-    LinearProbe,
-    Neighbours,
-    evenly_over_patients,
-    few_label_methods,
-)
-from ssl_ecg.few_label.semi_supervised import SelfTraining, Spreading
 from ssl_ecg.metrics.scores import auroc
-from ssl_ecg.study.benchmark import Labels
+from ssl_ecg.sweep import predictors, semi_supervised
+from ssl_ecg.sweep.label_efficiency import predictor
+from ssl_ecg.sweep.predictors import JudgedPredictor, LinearProbe, Neighbours, Predictor, TrainSide
+from ssl_ecg.sweep.semi_supervised import SelfTraining, Spreading
 
-KINDS: list[type[FewLabelMethod]] = [Neighbours, LinearProbe, Spreading, SelfTraining]
+KINDS: list[type[Predictor]] = [LinearProbe, Neighbours, Spreading, SelfTraining]
+JUDGED: list[type[JudgedPredictor]] = [Neighbours, Spreading, SelfTraining]
+FEW = ["p00", "p07", "p11", "p16", "p20"]
 K = 3
 
 
@@ -36,97 +31,97 @@ def study(seed: int = 0, patients: int = 24, multilabel: bool = False, apart: fl
             rng.random((len(who), K)) < 0.4 if multilabel else np.eye(K, dtype=bool)[rng.integers(K, size=len(who))]
         )
         x = targets @ centres + rng.normal(size=(len(who), 8)) + 0.5 * rng.normal(size=(patients, 8))[who]
-        y = targets if multilabel else targets.argmax(axis=1)
         names = np.array([f"p{i:02}" for i in who])
-        sides.append((x.astype(np.float32), Labels(y, names, names)))
+        sides.append((x.astype(np.float32), TrainSide(targets, names, exclusive=not multilabel)))
     return *sides[0], *sides[1]
 
 
-def macro(y: np.ndarray, p: np.ndarray) -> float:
-    targets = y if y.ndim == 2 else y[:, None] == np.arange(K)
+def macro(targets: np.ndarray, p: np.ndarray) -> float:
     return float(np.mean([auroc(targets[:, k], p[:, k]) for k in range(K)]))
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_few_patients_teach_the_classes(kind: type[FewLabelMethod], multilabel: bool) -> None:
+def test_a_few_patients_teach_the_classes(kind: type[Predictor], multilabel: bool) -> None:
     x, labels, other, truth = study(multilabel=multilabel)
-    found = kind(x, other, labels, K).predict(np.isin(labels.patients, ["p00", "p07", "p11", "p20"]))
+    found = kind(x, other, labels).predict(np.isin(labels.patients, FEW))
     assert found.probabilities.shape == (len(other), K)
     assert ((found.probabilities >= 0) & (found.probabilities <= 1 + 1e-6)).all()
-    assert found.decision.shape == (K,)
-    if not multilabel:
+    assert found.thresholds.shape == (K,)
+    if not multilabel and kind is not LinearProbe:  # it has a regression for each class by itself
         np.testing.assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
-    assert macro(truth.y, found.probabilities) > 0.9
+    assert (found.how, len(found.curve)) == ("cross-validation", len(kind(x, other, labels).settings))
+    assert found.chosen in kind(x, other, labels).settings
+    assert macro(truth.targets, found.probabilities) > 0.9
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_only_known_labels_are_read(kind: type[FewLabelMethod], multilabel: bool) -> None:
+def test_only_known_labels_are_read(kind: type[Predictor], multilabel: bool) -> None:
     x, labels, other, _ = study(multilabel=multilabel)
     known = np.isin(labels.patients, ["p03", "p04", "p05"])
     rng = np.random.default_rng(1)
-    scrambled = labels.y.copy()
+    scrambled = labels.targets.copy()
     scrambled[~known] = rng.permutation(scrambled[~known])
-    one = kind(x, other, labels, K).predict(known)
-    two = kind(x, other, replace(labels, y=scrambled), K).predict(known)
+    one = kind(x, other, labels).predict(known)
+    two = kind(x, other, replace(labels, targets=scrambled)).predict(known)
     np.testing.assert_array_equal(one.probabilities, two.probabilities)
-    np.testing.assert_array_equal(one.decision, two.decision)
+    np.testing.assert_array_equal(one.thresholds, two.thresholds)
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_other_test_samples_change_no_prediction(kind: type[FewLabelMethod], multilabel: bool) -> None:
+def test_the_other_test_samples_change_no_prediction(kind: type[Predictor], multilabel: bool) -> None:
     x, labels, other, _ = study(multilabel=multilabel)
     known = np.isin(labels.patients, ["p03", "p04", "p05"])
-    alone = kind(x, other[:7], labels, K).predict(known).probabilities
-    np.testing.assert_allclose(kind(x, other, labels, K).predict(known).probabilities[:7], alone, atol=1e-5)
+    alone = kind(x, other[:7], labels).predict(known).probabilities
+    np.testing.assert_allclose(kind(x, other, labels).predict(known).probabilities[:7], alone, atol=1e-5)
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_class_that_no_labelled_patient_has_is_never_predicted(kind: type[FewLabelMethod], multilabel: bool) -> None:
+def test_a_class_that_no_labelled_patient_has_is_never_predicted(kind: type[Predictor], multilabel: bool) -> None:
     x, labels, other, truth = study(multilabel=multilabel)
     known = np.isin(labels.patients, ["p00", "p01", "p02"])
-    y = labels.y.copy()
+    y = labels.targets.copy()
     if multilabel:
         y[known, 2] = False
     else:
-        known &= y != 2
-    found = kind(x, other, replace(labels, y=y), K).predict(known)
-    assert (found.probabilities[:, 2] < found.decision[2] + (not multilabel)).all()
+        known &= ~y[:, 2]
+    found = kind(x, other, replace(labels, targets=y)).predict(known)
+    assert (found.probabilities[:, 2] < found.thresholds[2]).all()
     assert found.probabilities[:, 2].max() < 1e-6
-    assert auroc(truth.y[:, 2] if multilabel else truth.y == 2, found.probabilities[:, 2]) == pytest.approx(0.5)
+    assert auroc(truth.targets[:, 2], found.probabilities[:, 2]) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
 @pytest.mark.parametrize("kind", KINDS)
-def test_one_patient_or_one_class_is_enough_to_answer(kind: type[FewLabelMethod], multilabel: bool) -> None:
+def test_one_patient_or_one_class_is_enough_to_answer(kind: type[Predictor], multilabel: bool) -> None:
     x, labels, other, _ = study(multilabel=multilabel)
-    method = kind(x, other, labels, K)
+    method = kind(x, other, labels)
     one = method.predict(labels.patients == "p00")
     assert np.isfinite(one.probabilities).all()
-    if multilabel:
-        assert (one.decision == 0.5).all()
-    same = np.array([np.array_equal(row, labels.y[0]) for row in labels.y])
-    np.testing.assert_array_equal(method.predict(same & (labels.patients == "p00")).probabilities[0], method.targets[0])
-    np.testing.assert_array_equal(method.predict(same).probabilities[-1], method.targets[0])
+    assert (one.thresholds == 0.5).all()
+    assert (one.how, np.isnan(one.curve).all()) == ("default", True)
+    same = (labels.targets == labels.targets[0]).all(axis=1)
+    for known in (same & (labels.patients == "p00"), same):
+        np.testing.assert_array_equal(method.predict(known).probabilities[0], labels.targets[0])
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_all_labelled_is_the_supervised_case(kind: type[FewLabelMethod]) -> None:
+def test_all_labelled_is_the_supervised_case(kind: type[Predictor]) -> None:
     x, labels, other, truth = study()
-    assert macro(truth.y, kind(x, other, labels, K).predict(np.ones(len(x), dtype=bool)).probabilities) > 0.95
+    assert macro(truth.targets, kind(x, other, labels).predict(np.ones(len(x), dtype=bool)).probabilities) > 0.95
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_units_of_a_feature_do_not_matter(kind: type[FewLabelMethod]) -> None:
+def test_units_of_a_feature_do_not_matter(kind: type[Predictor]) -> None:
     x, labels, other, _ = study()
     known = np.isin(labels.patients, ["p00", "p01"])
     units = np.array([1, 1000, 1, 0.01, 1, 1, 1, 1], dtype=np.float32)
     np.testing.assert_allclose(
-        kind(x * units + 5, other * units + 5, labels, K).predict(known).probabilities,
-        kind(x, other, labels, K).predict(known).probabilities,
+        kind(x * units + 5, other * units + 5, labels).predict(known).probabilities,
+        kind(x, other, labels).predict(known).probabilities,
         atol=0.02,
     )
 
@@ -138,10 +133,10 @@ def test_labels_flow_along_what_unlabelled_samples_show() -> None:
     angle = np.radians(180 * y + rng.uniform(0, 150, size=600))
     x = np.stack([np.cos(angle), np.sin(angle)], axis=1).astype(np.float32)
     names = np.array([f"p{i:03}" for i in range(300)])
-    labels = Labels(y[:300], names, names)
+    labels = TrainSide(y[:300, None] == np.arange(2), names, exclusive=True)
     known = np.degrees(angle[:300]) % 180 < 10
     right = [
-        (kind(x[:300], x[300:], labels, 2).probabilities(known, setting).argmax(axis=1) == y[300:]).mean()
+        (kind(x[:300], x[300:], labels).probabilities(known, setting).argmax(axis=1) == y[300:]).mean()
         for kind, setting in ((Spreading, 0.9), (Neighbours, 5))
     ]
     assert right[0] > 0.99
@@ -152,47 +147,44 @@ def test_a_classifier_teaches_itself() -> None:
     """With no unlabelled sample, self-training is a logistic regression; with some, it moves."""
     x, labels, other, _ = study(apart=1.5)
     known = np.isin(labels.patients, ["p00", "p01"])
-    method = SelfTraining(x, other, labels, K)
-    alone = SelfTraining(x[known], other, Labels(labels.y[known], labels.patients[known], labels.records[known]), K)
+    method = SelfTraining(x, other, labels)
+    alone = SelfTraining(
+        x[known], other, replace(labels, targets=labels.targets[known], patients=labels.patients[known])
+    )
     without = alone.probabilities(np.ones(known.sum(), dtype=bool), 1.0)
     assert np.abs(method.probabilities(known, 1.0) - without).max() > 0.05
 
 
 def test_a_large_set_is_drawn_from_evenly_over_patients(monkeypatch: pytest.MonkeyPatch) -> None:
-    patients = np.repeat(["a", "b", "c"], [1000, 50, 5])
-    rows = evenly_over_patients(patients, 120)
-    assert len(rows) == len(set(rows.tolist())) == 120
-    assert np.unique(patients[rows], return_counts=True)[1].tolist() in ([65, 50, 5], [66, 49, 5])
-    assert evenly_over_patients(patients, 5000).tolist() == list(range(1055))
     monkeypatch.setattr(semi_supervised, "NODES", 200)
     monkeypatch.setattr(semi_supervised, "GRAPH", 200)
-    monkeypatch.setattr(few_label, "_JUDGED", 40)
+    monkeypatch.setattr(predictors, "_JUDGED", 40)
     x, labels, other, truth = study()
-    known = np.isin(labels.patients, ["p00", "p07", "p11", "p20"])
+    known = np.isin(labels.patients, FEW)
     for kind in (Neighbours, Spreading, SelfTraining):
-        assert macro(truth.y, kind(x, other, labels, K).predict(known).probabilities) > 0.9
+        assert macro(truth.targets, kind(x, other, labels).predict(known).probabilities) > 0.9
 
 
 @pytest.mark.parametrize("multilabel", [False, True])
 def test_labels_beyond_what_always_takes_part_spread_too(multilabel: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     """The label of any labelled sample changes what is predicted, also where few samples are drawn into the graph."""
     x, labels, other, _ = study(multilabel=multilabel)
-    known = np.isin(labels.patients, ["p00", "p07", "p11", "p20"])
+    known = np.isin(labels.patients, FEW)
     monkeypatch.setattr(semi_supervised, "GRAPH", 100)
-    method = Spreading(x, other, labels, K)
+    method = Spreading(x, other, labels)
     assert not np.isin(np.flatnonzero(known), method.nodes).all()
     before = method.probabilities(known, 0.6)
     for row in np.flatnonzero(known):
-        y = labels.y.copy()
-        y[row] = ~y[row] if multilabel else (y[row] + 1) % K
-        changed = Spreading(x, other, replace(labels, y=y), K)
+        y = labels.targets.copy()
+        y[row] = ~y[row] if multilabel else np.roll(y[row], 1)
+        changed = Spreading(x, other, replace(labels, targets=y))
         assert np.abs(changed.probabilities(known, 0.6) - before).max() > 1e-6
 
 
 def test_no_labelled_patient_is_left_out_of_a_graph_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     x, labels, other, _ = study()
     monkeypatch.setattr(semi_supervised, "GRAPH", 10)
-    method = Spreading(x, other, labels, K)
+    method = Spreading(x, other, labels)
     everyone = np.ones(len(x), dtype=bool)
     nodes = method.prepared(everyone).args[0].nodes
     assert set(labels.patients[nodes]) == set(labels.patients)
@@ -204,7 +196,7 @@ def test_what_was_asked_before_changes_no_answer(monkeypatch: pytest.MonkeyPatch
     x, labels, other, _ = study()
     monkeypatch.setattr(semi_supervised, "GRAPH", 100)
     few, many = (np.isin(labels.patients, [f"p{i:02}" for i in range(n)]) for n in (4, 12))
-    used, fresh = (Spreading(x, other, labels, K) for _ in range(2))
+    used, fresh = (Spreading(x, other, labels) for _ in range(2))
     used.predict(many)
     np.testing.assert_array_equal(used.predict(few).probabilities, fresh.predict(few).probabilities)
 
@@ -213,22 +205,44 @@ def test_many_features_are_reduced_first() -> None:
     x, labels, other, truth = study()
     rng = np.random.default_rng(0)
     lift = rng.normal(size=(8, 100)).astype(np.float32)
-    known = np.isin(labels.patients, ["p00", "p07", "p11", "p20"])
-    method = Spreading(x @ lift, other @ lift, labels, K)
+    known = np.isin(labels.patients, FEW)
+    method = Spreading(x @ lift, other @ lift, labels)
     assert method.reduced[0].shape == (len(x), 64)
-    assert macro(truth.y, method.predict(known).probabilities) > 0.9
+    assert macro(truth.targets, method.predict(known).probabilities) > 0.9
 
 
-def test_methods_are_named_and_say_what_they_chose() -> None:
-    x, labels, other, _ = study()
-    known = np.isin(labels.patients, ["p00", "p07", "p11", "p20"])
-    found = {method.name: method.predict(known).setting for method in few_label_methods(x, other, labels, K)}
-    assert {name: list(setting) for name, setting in found.items()} == {
-        "kNN": ["k"],
-        "linear probe": ["C"],
-        "label spreading": ["alpha"],
-        "self-training": ["C"],
-    }
+def test_predictors_have_names() -> None:
+    assert [predictor(name) for name in ("linear", "knn", "spreading", "self_training")] == KINDS
+    assert [kind.setting for kind in KINDS] == ["C", "k", "alpha", "C"]
+    with pytest.raises(UserError, match="some of linear, knn, spreading, self_training, not magic"):
+        predictor("magic")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_validation_split_chooses_and_is_never_learned_from(kind: type[Predictor]) -> None:
+    x, labels, other, _ = study(multilabel=True)
+    validation = labels.patients >= "p16"
+    known = labels.patients >= "p08"
+    side = replace(labels, validation=validation)
+    found = kind(x, other, side).predict(known)
+    assert found.how == "validation split"
+    flipped = replace(side, targets=labels.targets ^ validation[:, None])
+    misled = kind(x, other, flipped).predict(known)
+    np.testing.assert_allclose(misled.curve, 1 - found.curve, atol=1e-6)
+    assert (misled.probabilities == found.probabilities).all() == (misled.chosen == found.chosen)
+    few = kind(x, other, side).predict(known & (labels.patients < "p20"))  # four of the split are drawn
+    assert (few.how, (few.thresholds == 0.5).all()) == ("default", True)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_those_who_judge_are_the_unseen_where_five_are_drawn(kind: type[Predictor]) -> None:
+    x, labels, other, _ = study(multilabel=True, apart=0.7)
+    known = labels.patients < "p12"
+    by_all = kind(x, other, labels).predict(known).curve
+    for judges, same in ((4, True), (6, False)):
+        judged = labels.patients < f"p{judges:02}"
+        found = kind(x, other, replace(labels, judged=judged)).predict(known).curve
+        assert np.array_equal(found, by_all) == same
 
 
 @pytest.mark.parametrize(
@@ -239,12 +253,12 @@ def test_methods_are_named_and_say_what_they_chose() -> None:
 def test_what_is_no_mask_of_labelled_samples_is_refused(known: np.ndarray) -> None:
     x, labels, other, _ = study()
     with pytest.raises(UserError, match="expected some labelled of 480 samples"):
-        Neighbours(x, other, labels, K).predict(known)
+        Neighbours(x, other, labels).predict(known)
 
 
 def test_features_that_do_not_fit_are_refused() -> None:
     x, labels, other, _ = study()
     with pytest.raises(UserError, match="8 features of train samples, but 5 of test samples"):
-        Neighbours(x, other[:, :5], labels, K)
+        Neighbours(x, other[:, :5], labels)
     with pytest.raises(UserError, match="expected 479 patients"):
-        Neighbours(x[:-1], other, labels, K)
+        Neighbours(x[:-1], other, labels)

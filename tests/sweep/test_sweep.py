@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,10 @@ from checkpoints import fresh_checkpoint
 from wandb_file import wandb_records
 
 from ssl_ecg import pretrain, sweep
+from ssl_ecg.fingerprint import code_fingerprint
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.report.results import read_results
+from ssl_ecg.study import open_study
 from ssl_ecg.study.systems import Frozen, RawPCA
 from ssl_ecg.sweep.cells import Cell, SharedFeatures
 
@@ -55,38 +58,36 @@ def done(checkpoint: Path, here: Path) -> Path:
     return here / "out"
 
 
-def test_each_draw_and_c_has_a_line_and_the_test_is_scored_for_the_chosen_c_alone(done: Path) -> None:
-    rows = list(csv.DictReader((done / "results.csv").open()))
-    assert len(rows) == 3 * (2 + 1) * 2  # systems, draws, C
-    assert {row["system"] for row in rows} == {"tiny", "untrained", "raw PCA"}
-    for row in rows:
-        assert bool(row["test_macro_auroc"]) == (row["chosen"] == "True")
+def test_each_draw_has_its_scores_and_what_chose_c(done: Path) -> None:
+    results = read_results(done)
+    assert {row.system for row in results.rows} == {"tiny", "untrained", "raw PCA"}
+    assert {(row.data, row.task, row.predictor) for row in results.rows} == {("Simulated", "Simulated", "linear")}
     for system in ("tiny", "untrained", "raw PCA"):
-        for draw in ("0.2", "1.0"):
-            mine = [row for row in rows if (row["system"], row["fraction"], row["seed"]) == (system, draw, "0")]
-            assert sum(row["chosen"] == "True" for row in mine) == 1
-            best = max(mine, key=lambda row: float(row["validation_macro_auroc"]))
-            assert best["chosen"] == "True"
+        for fraction, draws in ((0.2, 2), (1.0, 1)):
+            for draw in range(draws):
+                found = {n: r.value for n, r in results.of(system=system, fraction=fraction, draw=draw).items()}
+                assert {"macro_auroc", "macro_auprc", "macro_f1"} < set(found)
+                curve = {c: found[f"validation_macro_auroc[C={c:g}]"] for c in (1e-3, 1e-1)}
+                assert found["chosen_C"] == max(curve, key=lambda c: curve[c])
 
 
 def test_the_results_hold_intervals_spread_pairs_and_the_setting(done: Path) -> None:
-    results = json.loads((done / "results.json").read_text())
-    assert results["simulated"] is True
-    task = results["tasks"]["Simulated"]
+    results = read_results(done)
+    assert results.about["simulated"] is True
+    task = results.about["tasks"]["Simulated"]
     assert list(task["systems"]) == ["tiny", "untrained", "raw PCA"]
-    mine = task["systems"]["tiny"]
-    assert mine["setting"].startswith(("inductive", "transductive"))
-    few, everything = mine["fractions"]
-    assert few["patients"] < everything["patients"] == task["sides"]["train"]["patients"]
-    assert few["test_spread_over_seeds"] > 0
-    assert everything["test_spread_over_seeds"] is None
-    for point in mine["fractions"]:
-        score = point["test"]["macro_auroc"]
-        assert score["low"] <= score["value"] <= score["high"]
-        assert set(point["versus"]) == {"untrained", "raw PCA"}
-        other = next(p for p in task["systems"]["untrained"]["fractions"] if p["fraction"] == point["fraction"])
-        difference = score["value"] - other["test"]["macro_auroc"]["value"]
-        assert point["versus"]["untrained"]["value"] == pytest.approx(difference)
+    assert task["systems"]["tiny"]["setting"].startswith(("inductive", "transductive"))
+    few, everything = (results.of(system="tiny", fraction=f, draw=None, reference="") for f in (0.2, 1.0))
+    assert few["patients"].value < everything["patients"].value == task["sides"]["train"]["patients"]
+    assert few["sd_macro_auroc"].value > 0
+    assert math.isnan(everything["sd_macro_auroc"].value)
+    for fraction, mine in ((0.2, few), (1.0, everything)):
+        score = mine["macro_auroc"]
+        assert score.low <= score.value <= score.high
+        for other in ("untrained", "raw PCA"):
+            apart = results.of(system="tiny", fraction=fraction, draw=None, reference=other)["macro_auroc"]
+            theirs = results.of(system=other, fraction=fraction, draw=None, reference="")["macro_auroc"]
+            assert apart.value == pytest.approx(score.value - theirs.value)
     for figure in ("label_efficiency.png", "validation.png"):
         assert (done / figure).stat().st_size > 10_000
 
@@ -101,9 +102,9 @@ def test_a_stopped_sweep_goes_on_with_what_is_missing(
     monkeypatch.setattr(RawPCA, "features", lambda *_: pytest.fail("projected again"))
     run(checkpoint, here, f"--out={here}/out")
     err = capsys.readouterr().err
-    assert "Simulated: untrained (tiny) ..." in err
-    assert "Simulated: pretrained (tiny) ..." not in err
-    assert "finished before, and not made again: Simulated: pretrained (tiny), Simulated: raw PCA (tiny)" in err
+    assert "Simulated: untrained, linear (tiny) ..." in err
+    assert "Simulated: pretrained, linear (tiny) ..." not in err
+    assert "not made again: Simulated: pretrained, linear (tiny), Simulated: raw PCA, linear (tiny)" in err
     assert lost.exists()
     again, first = json.loads((done / "results.json").read_text()), json.loads(before)
     assert (
@@ -120,7 +121,7 @@ def test_other_settings_reuse_embeddings_but_no_results(
     run(checkpoint, here, f"--out={here}/out", setting)
     err = capsys.readouterr().err
     assert "finished before" not in err
-    assert "Simulated: pretrained (tiny) ..." in err
+    assert "Simulated: pretrained, linear (tiny) ..." in err
     assert sorted((done / "features").iterdir()) == embedded
 
 
@@ -131,10 +132,11 @@ def test_two_checkpoints_of_one_architecture_share_their_baselines(
         ["--data.patients=60", *TINY, "--seed=1", f"--out={here}/runs", f"--cache={here}/cache", "--name=other"]
     )
     run(Path(f"{checkpoint},{here}/runs/other"), here, f"--out={here}/out")
-    systems = json.loads((done / "results.json").read_text())["tasks"]["Simulated"]["systems"]
+    results = read_results(done)
+    systems = results.about["tasks"]["Simulated"]["systems"]
     assert list(systems) == ["tiny", "untrained", "raw PCA", "other"]
     assert systems["untrained"]["checkpoints"] == ["tiny", "other"]
-    assert set(systems["other"]["fractions"][0]["versus"]) == {"untrained", "raw PCA"}
+    assert {row.reference for row in results.rows if row.system == "other"} == {"", "untrained", "raw PCA"}
     assert "other - untrained" in capsys.readouterr().out
 
 
@@ -145,7 +147,7 @@ def test_a_cell_is_read_as_it_was_written(done: Path, tmp_path: Path) -> None:
     cell = replace(cell, resampled=tuple(thirds))
     cell.save(tmp_path / "cell.npz")
     again = Cell.load(tmp_path / "cell.npz")
-    assert (again.task, again.cs, again.sides, again.draws) == (cell.task, cell.cs, cell.sides, cell.draws)
+    assert replace(again, resampled=()) == replace(cell, resampled=())
     for a, b in zip(again.resampled, cell.resampled, strict=True):
         assert (a.key, a.values) == (b.key, b.values)
         np.testing.assert_array_equal(a.replicates["macro_auroc"], b.replicates["macro_auroc"])
@@ -153,7 +155,6 @@ def test_a_cell_is_read_as_it_was_written(done: Path, tmp_path: Path) -> None:
 
 def test_embeddings_from_disk_are_those_of_the_windows(checkpoint: Path, here: Path, tmp_path: Path) -> None:
     from ssl_ecg.data.sources import Simulated
-    from ssl_ecg.study import open_study
 
     study = open_study(checkpoint, Simulated(patients=400, records_per_patient=1), f"{here}/cache")
     shared = SharedFeatures(study, tmp_path)
@@ -175,10 +176,67 @@ def test_the_offline_wandb_run_holds_the_table_both_curves_and_the_figures(done:
     assert len(seen["validation_macro_auroc/Simulated/raw PCA/20 %"]) == 2  # C
     assert {"sweep", "label_efficiency", "validation"} <= {name.partition("/")[0] for name in seen}
     (table,) = file.parent.glob("files/media/table/sweep*.json")
-    content = json.loads(table.read_text())
-    rows = list(csv.DictReader((done / "results.csv").open()))
-    assert content["columns"] == list(rows[0])
-    assert len(content["data"]) == 3 * 3 * 2
+    assert len(json.loads(table.read_text())["data"]) == len(read_results(done).rows)
+
+
+def test_other_code_makes_results_and_features_anew(
+    checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--fractions=1", "--beside=raw PCA", f"--out={here}/code"]
+    run(checkpoint, here, *small)
+    for changed in ("ssl_ecg.estimators", "ssl_ecg.encoders"):
+        before = [len(list((here / "code" / part).iterdir())) for part in ("cells", "features")]
+        monkeypatch.setattr(
+            "ssl_ecg.sweep.cells.code_fingerprint",
+            lambda *names, c=changed: code_fingerprint(*names) + (c if c in names else ""),
+        )
+        capsys.readouterr()
+        run(checkpoint, here, *small)
+        assert "finished before" not in capsys.readouterr().err
+        after = [len(list((here / "code" / part).iterdir())) for part in ("cells", "features")]
+        assert after == [before[0] + 2, before[1] + (2 if changed == "ssl_ecg.encoders" else 0)]
+
+
+def test_the_source_of_modules_has_a_fingerprint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "some_package").mkdir()
+    (tmp_path / "some_package" / "__init__.py").touch()
+    inner = tmp_path / "some_package" / "inner.py"
+    inner.write_text("x = 1")
+    monkeypatch.syspath_prepend(tmp_path)
+    first = code_fingerprint("some_package"), code_fingerprint("some_package.inner")
+    inner.write_text("x = 2")
+    code_fingerprint.cache_clear()
+    second = code_fingerprint("some_package"), code_fingerprint("some_package.inner")
+    assert len({*first, *second}) == 4
+
+
+def test_every_predictor_reads_every_system(checkpoint: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    predictors = ["linear", "knn", "spreading", "self_training"]
+    run(checkpoint, here, f"--predictors={','.join(predictors)}", "--beside=raw PCA", f"--out={here}/predictors")
+    assert "tiny, knn - raw PCA, knn" in capsys.readouterr().out
+    results = read_results(here / "predictors")
+    for name in predictors:
+        for system in ("tiny", "raw PCA"):
+            for fraction, draws in ((0.2, 2), (1.0, 1)):
+                found = results.of(system=system, predictor=name, fraction=fraction, draw=None, reference="")
+                each = [results.of(system=system, predictor=name, fraction=fraction, draw=d) for d in range(draws)]
+                assert found["macro_auroc"].value == pytest.approx(np.mean([d["macro_auroc"].value for d in each]))
+    assert {f"validation_{name}.png" for name in predictors} < {path.name for path in (here / "predictors").iterdir()}
+
+
+def test_validation_never_looks_at_the_test_set(
+    checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without_test(*given: Any) -> Any:
+        study = open_study(*given)
+        object.__setattr__(study, "test", None)
+        return study
+
+    monkeypatch.setattr("ssl_ecg.sweep.command.open_study", without_test)
+    run(checkpoint, here, "--validate", "--fractions=1", "--beside=raw PCA", f"--out={here}/validated")
+    assert "The test set was not touched" in capsys.readouterr().out
+    assert (here / "validated" / "validation.json").exists()
+    assert not (here / "validated" / "results.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -192,6 +250,7 @@ def test_the_offline_wandb_run_holds_the_table_both_curves_and_the_figures(done:
         (["--device=nowhere"], 1, "there is no device 'nowhere' here"),
         (["--beside=untraind"], 1, "unknown baseline untraind: there is untrained, raw PCA"),
         (["--fraction=1"], 2, "fractions"),
+        (["--predictors=magic"], 1, "predictors must be some of linear, knn, spreading, self_training, not magic"),
         (["--out=/proc/nowhere"], 1, "/proc/nowhere"),
     ],
 )
@@ -203,7 +262,7 @@ def test_bad_settings_are_said_before_any_work(
     err = capsys.readouterr().err
     assert stop.value.code == code, err
     assert says in err
-    assert "pretrained (tiny)" not in err
+    assert "pretrained, linear (tiny)" not in err
 
 
 def test_what_is_refused_leaves_no_wandb_run(here: Path, tmp_path: Path) -> None:
@@ -220,6 +279,9 @@ def test_an_encoder_that_knows_the_labels_is_not_asked_what_few_are_worth(
     everything = ["--beside=raw PCA", f"--out={tmp_path}/out", "--fractions=1"]
     with pytest.raises(SystemExit):
         run(taught, here, *everything[:2], "--fractions=0.5,1")
+    assert "was fine-tuned on the labels of" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        run(taught, here, *everything, "--validate")
     assert "was fine-tuned on the labels of" in capsys.readouterr().err
     run(taught, here, *everything)
 
@@ -274,10 +336,12 @@ def test_the_recipe_of_ptb_xl_sweeps_two_tasks_on_one_embedding(
     out = f"--out={here}/ptbxl"
     sweep.main([str(ptbxl), f"--config={config}", *roots, "--resamples=50", f"--cache={here}/cache", out])
     assert len(list((here / "ptbxl" / "features").iterdir())) == 3
-    tasks = json.loads((here / "ptbxl" / "results.json").read_text())["tasks"]
+    results = read_results(here / "ptbxl")
+    tasks = results.about["tasks"]
     assert list(tasks) == ["PTBXL super", "PTBXL all"]
-    for task in tasks.values():
-        by_share = [p["test"]["macro_auroc"]["value"] for p in task["systems"]["untrained"]["fractions"]]
+    for name, task in tasks.items():
+        shares = [results.of(task=name, system="untrained", fraction=f, draw=None) for f in (0.01, 0.1, 1)]
+        by_share = [found["macro_auroc"].value for found in shares]
         assert by_share[0] < by_share[1] < by_share[2]
         how = [draw["how"] for draw in task["systems"]["untrained"]["draws"]]
         assert how == ["default"] * 5 + ["validation split"] * 6

@@ -56,6 +56,8 @@ class MITBIH(Holter):
     protocol = True
     shared_patients: ClassVar[Mapping[str, tuple[str, ...]]] = {"201": ("201", "202")}
     """Patients on both sides of the protocol, with their records."""
+    subsets: ClassVar[Mapping[str, tuple[str, ...]]] = {"without 202": ("202",), "without 232": ("232",)}
+    """Record 232 holds 1,382 of the 1,837 S beats of DS2: what is scored without it is scored on the other patients."""
 
     def __init__(self, root: str = "data/mitdb", download: bool = True, chest: str | None = None) -> None:
         super().__init__(root, download)

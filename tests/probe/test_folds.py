@@ -3,8 +3,8 @@ import pytest
 from multilabel_study import CLASSES, records
 from sklearn.metrics import roc_auc_score
 
-from ssl_ecg.cross_validate.folds import CrossValidation
 from ssl_ecg.errors import UserError
+from ssl_ecg.probe.folds import Folds
 from ssl_ecg.study.benchmark import Labels
 
 
@@ -16,7 +16,7 @@ def study():
 
 def test_nobody_is_scored_by_a_probe_that_learned_from_them(study):
     x, labels = study
-    validation = CrossValidation(labels, CLASSES, n_folds=4, resamples=50)
+    validation = Folds(labels, CLASSES, n_folds=4, resamples=50)
     scored = np.zeros(len(x), dtype=int)
 
     def extract(fit_on, score_on):
@@ -27,20 +27,20 @@ def test_nobody_is_scored_by_a_probe_that_learned_from_them(study):
 
     found = validation.run("x", extract)
     assert (scored == 1).all()
-    assert len(found.cs) == 4
+    assert len(found.probes) == 4
     area = found.scores["macro_auroc"]
     assert area.low < area.value < area.high
 
 
 def test_scores_are_the_mean_of_the_folds(study):
     x, labels = study
-    validation = CrossValidation(labels, CLASSES, n_folds=3, resamples=50)
+    validation = Folds(labels, CLASSES, n_folds=3, resamples=50)
     oracle = labels.y @ np.array([[1.0, 0.3], [0.2, 1.0], [0.5, -1.0]]) + np.random.default_rng(0).normal(
         size=(len(x), 2)
     )
     found = validation.run("oracle", lambda a, b: ({"o": oracle[a]}, {"o": oracle[b]}))
     again = []
-    for f, benchmark in enumerate(validation._benchmarks):
+    for f, benchmark in enumerate(validation.benchmarks):
         mine = validation.fold == f
         fitted = benchmark.fit("again", {"o": oracle[~mine]})
         p = fitted.probe.predict_proba({"o": oracle[mine]})
@@ -53,7 +53,7 @@ def test_scores_are_the_mean_of_the_folds(study):
 
 def test_a_system_does_not_differ_from_itself_and_beats_noise(study):
     x, labels = study
-    validation = CrossValidation(labels, CLASSES, n_folds=3, resamples=200)
+    validation = Folds(labels, CLASSES, n_folds=3, resamples=200)
     noise = np.random.default_rng(1).normal(size=x.shape).astype(np.float32)
     bad = validation.run("noise", lambda a, b: ({"n": noise[a]}, {"n": noise[b]}))
     good = validation.run("x", lambda a, b: ({"x": x[a]}, {"x": x[b]}))
@@ -67,7 +67,7 @@ def test_a_system_does_not_differ_from_itself_and_beats_noise(study):
 def test_classes_that_exclude_each_other(study):
     x, labels = study
     y = np.where(labels.y[:, 1], 1, np.where(labels.y[:, 0], 0, 2))
-    validation = CrossValidation(Labels(y, labels.patients, labels.records), CLASSES, n_folds=3, resamples=50)
+    validation = Folds(Labels(y, labels.patients, labels.records), CLASSES, n_folds=3, resamples=50)
     found = validation.run("x", lambda a, b: ({"x": x[a]}, {"x": x[b]}))
     assert 0.6 < found.scores["macro_auroc"].value < 1
     assert "macro_f1" in found.scores
@@ -75,4 +75,4 @@ def test_classes_that_exclude_each_other(study):
 
 def test_one_fold_is_none(study):
     with pytest.raises(UserError, match="two folds"):
-        CrossValidation(study[1], CLASSES, n_folds=1)
+        Folds(study[1], CLASSES, n_folds=1)

@@ -1,4 +1,4 @@
-"""The cross-validated probe on simulated ECG: everybody is scored, and who was in pretraining is said."""
+"""The probe by folds on simulated ECG: everybody is scored, and who was in pretraining is said."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pytest
 from checkpoints import fresh_checkpoint
 from torch import Tensor
 
-from ssl_ecg import cross_validate
+from ssl_ecg import probe
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.report.results import read_results
 
 P = Preprocessing(leads=("I", "II"), window=5.0)
 
@@ -21,16 +22,17 @@ P = Preprocessing(leads=("I", "II"), window=5.0)
 def test_all_patients_are_scored_beside_the_baselines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = fresh_checkpoint(tmp_path, P, (("Simulated", "p00003"), ("Simulated", "p00004")))
     arguments = ["--data=Simulated", "--data.patients=60", "--data.records_per_patient=2", "--folds=3"]
-    cross_validate.main([str(checkpoint), *arguments, f"--cache={tmp_path}/cache", "--resamples=50"])
-    folder = checkpoint / "cross-validate-simulated"
-    results = json.loads((folder / "results.json").read_text())
-    assert (results["samples"], results["patients"], results["folds"]) == (120, 60, 3)
-    assert results["setting"].startswith("transductive: 2 of the 60 patients were in pretraining")
-    assert results["setting"] in capsys.readouterr().out
-    systems = results["systems"]
+    probe.main([str(checkpoint), *arguments, f"--cache={tmp_path}/cache", "--resamples=50"])
+    (folder,) = checkpoint.glob("probe-simulated-*")
+    results = read_results(folder)
+    about = results.about
+    assert (about["samples"], about["patients"], about["folds"]) == (120, 60, 3)
+    assert about["setting"].startswith("transductive: 2 of the 60 patients were in pretraining")
+    assert about["setting"] in capsys.readouterr().out
+    systems = about["systems"]
     assert {"pretrained", "untrained", "raw PCA", "hand features"} <= set(systems)
-    assert set(systems["pretrained"]["versus"]) == set(systems) - {"pretrained"}
-    assert systems["hand features"]["scores"]["macro_auroc"]["value"] > 0.7
+    assert {row.reference for row in results.rows} == {"", *systems} - {"pretrained"}
+    assert results.of(system="hand features", reference="")["macro_auroc"].value > 0.7
     assert set(pd.read_csv(folder / "results.csv")["system"]) == set(systems)
     assert (folder / "scores.png").stat().st_size > 5000
 
@@ -47,7 +49,9 @@ def test_what_cannot_stand_beside_is_said(
 ) -> None:
     checkpoint = fresh_checkpoint(tmp_path, P)
     with pytest.raises(SystemExit):
-        cross_validate.main([str(checkpoint), "--data=Simulated", f"--beside={beside}", f"--cache={tmp_path}/cache"])
+        probe.main(
+            [str(checkpoint), "--data=Simulated", "--folds=2", f"--beside={beside}", f"--cache={tmp_path}/cache"]
+        )
     assert message in capsys.readouterr().err
 
 
@@ -55,8 +59,9 @@ def test_the_test_patients_can_be_left_out(tmp_path: Path, monkeypatch: pytest.M
     checkpoint = fresh_checkpoint(tmp_path, P)
     arguments = ["--data=Simulated", "--data.patients=60", "--folds=2", "--beside=raw PCA", "--resamples=20"]
     monkeypatch.setattr(WindowSet, "load", _not_of_the_test_side(WindowSet.load))
-    cross_validate.main([str(checkpoint), *arguments, f"--cache={tmp_path}/cache", "--validate"])
-    results = json.loads((checkpoint / "validate-simulated" / "results.json").read_text())
+    probe.main([str(checkpoint), *arguments, f"--cache={tmp_path}/cache", "--validate"])
+    (file,) = checkpoint.glob("probe-simulated-*/results.json")
+    results = json.loads(file.read_text())
     assert results["patients"] == 44
     assert "the test patients were left out" in results["setting"]
 
@@ -72,6 +77,7 @@ def _not_of_the_test_side(load: Callable[[WindowSet, Tensor], Tensor]) -> Callab
 def test_only_what_is_wanted_stands_beside(tmp_path: Path) -> None:
     checkpoint = fresh_checkpoint(tmp_path, P)
     arguments = ["--data=Simulated", "--data.patients=40", "--folds=2", "--beside=raw PCA", "--resamples=20"]
-    cross_validate.main([str(checkpoint), *arguments, f"--cache={tmp_path}/cache"])
-    results = json.loads((checkpoint / "cross-validate-simulated" / "results.json").read_text())
+    probe.main([str(checkpoint), *arguments, f"--cache={tmp_path}/cache"])
+    (file,) = checkpoint.glob("probe-simulated-*/results.json")
+    results = json.loads(file.read_text())
     assert list(results["systems"]) == ["pretrained", "raw PCA"]

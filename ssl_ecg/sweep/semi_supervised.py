@@ -12,7 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.estimators.pca import fit_pca
-from ssl_ecg.few_label.predictors import JudgedMethod, Mask, evenly_over_patients, fit_probe
+from ssl_ecg.estimators.probe import How
+from ssl_ecg.estimators.sampling import evenly_over_patients
+from ssl_ecg.sweep.predictors import JudgedPredictor, LinearProbe, Mask, Rows
 
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
@@ -27,33 +29,39 @@ _NEIGHBOURS = 10
 _TEMPERATURE = 0.1  # as in kNN: an edge between samples of cosine similarity s weighs exp((s - 1) / temperature)
 
 
-class SemiSupervisedMethod(JudgedMethod):
-    """A method that uses unlabelled train samples too, on the leading principal components of the features.
+class SemiSupervised(JudgedPredictor):
+    """A predictor that uses unlabelled train samples too, on the leading principal components of the features.
 
     Of large sets, the unlabelled samples that take part are drawn evenly over patients; the same ones whoever is
     labelled. The labelled ones take part besides.
 
     Attributes:
         components: at most so many; fewer features than that are left as they are.
+        most: unlabelled samples that take part.
     """
 
     components: ClassVar[int]
+
+    @property
+    def most(self) -> int:
+        """Unlabelled samples that take part, at most."""
+        return NODES
 
     @cached_property
     def reduced(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Components of the train and of the test samples."""
         if self.train.shape[1] <= self.components:
             return self.train, self.test
-        pca = fit_pca(self.train[self.nodes, None], self.components)
-        return pca(self.train[:, None]), pca(self.test[:, None])
+        pca = fit_pca(self.train[self.nodes], self.components)
+        return pca(self.train), pca(self.test)
 
     @cached_property
-    def nodes(self) -> NDArray[np.int64]:
+    def nodes(self) -> Rows:
         """Numbers of the train samples that take part whoever is labelled, ascending."""
-        return evenly_over_patients(self.patients, NODES)
+        return evenly_over_patients(self.patients, self.most, np.random.default_rng(0))
 
 
-class Spreading(SemiSupervisedMethod):
+class Spreading(SemiSupervised):
     """Label spreading: labels flow along the edges of a graph of the ten nearest neighbours.
 
     Zhou et al., "Learning with local and global consistency", NeurIPS 2003, as scikit-learn's `LabelSpreading` has it,
@@ -67,13 +75,13 @@ class Spreading(SemiSupervisedMethod):
     labelled patient is left out.
     """
 
-    name, components = "label spreading", 64
-    setting, settings, fixed = "alpha", (0.6, 0.3, 0.9), 0.6
+    name, components, setting, fixed = "spreading", 64, "alpha", 0.6
+    settings = (0.6, 0.3, 0.9)
 
-    @cached_property
-    def nodes(self) -> NDArray[np.int64]:
-        """Numbers of the train samples that are nodes whoever is labelled, ascending."""
-        return evenly_over_patients(self.patients, GRAPH)
+    @property
+    def most(self) -> int:
+        """Nodes, at most, beside the labelled ones."""
+        return GRAPH
 
     @cached_property
     def _graph(self) -> _Graph:
@@ -84,32 +92,31 @@ class Spreading(SemiSupervisedMethod):
         """Votes of the nearest nodes of one graph, in which labelled samples that are left out stay as unlabelled."""
         rows = np.flatnonzero(known)
         most = max(GRAPH, len(np.unique(self.patients[rows])))
-        nodes = np.union1d(self.nodes, rows[evenly_over_patients(self.patients[rows], most)])
+        drawn = evenly_over_patients(self.patients[rows], most, np.random.default_rng(0))
+        nodes = np.union1d(self.nodes, rows[drawn])
         graph = self._graph if len(nodes) == len(self.nodes) else _Graph(nodes, *self.reduced)
         return partial(self._answer, graph)
 
-    def probabilities(self, known: Mask, setting: float, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    def probabilities(self, known: Mask, setting: float, rows: Rows | None = None) -> NDArray[np.float64]:
         """Votes of the nearest nodes."""
         return self.prepared(known)(known, setting, rows)
 
-    def _answer(
-        self, graph: _Graph, known: Mask, setting: float, rows: NDArray[np.int64] | None = None
-    ) -> NDArray[np.float64]:
+    def _answer(self, graph: _Graph, known: Mask, setting: float, rows: Rows | None = None) -> NDArray[np.float64]:
         """Votes of the nearest nodes of this graph."""
         labelled, targets = known[graph.nodes], self.targets[graph.nodes]
-        if self.multilabel:
+        if self.side.exclusive:
+            spread = _spread_exclusive(graph, labelled, targets, setting)
+        else:
             shares = self.targets[known].mean(axis=0)
             columns = [
                 _spread(graph, labelled, yes.astype(np.int64), share, setting)
                 for yes, share in zip(targets.T, shares, strict=True)
             ]
             spread = np.stack(columns, axis=1)
-        else:
-            spread = _spread_exclusive(graph, labelled, targets, setting)
         return np.asarray((graph.to_test if rows is None else graph.to_train[rows]) @ spread)
 
 
-class SelfTraining(SemiSupervisedMethod):
+class SelfTraining(SemiSupervised):
     """Self-training: a class-balanced logistic regression learns from its own surest predictions too.
 
     Yarowsky, "Unsupervised word sense disambiguation rivaling supervised methods", ACL 1995, as scikit-learn's
@@ -118,27 +125,30 @@ class SelfTraining(SemiSupervisedMethod):
     256 components.
     """
 
-    name, components = "self-training", 256
-    setting, settings, fixed = "C", (), 0.0
+    name, components, setting, fixed = "self_training", 256, "C", 0.0
 
-    def settings_for(self, known: Mask) -> tuple[float, ...]:
-        """The C of a linear probe on the labelled samples."""
-        x, y, patients = self.reduced[0][known], self.y[known], self.patients[known]
-        return (fit_probe(x, y, patients, self.targets.shape[1], self._folds(known) is not None).chosen.c,)
+    @property
+    def settings(self) -> tuple[float, ...]:
+        """Values of C, ascending."""
+        return self.side.cs
 
-    def probabilities(self, known: Mask, setting: float, rows: NDArray[np.int64] | None = None) -> NDArray[np.float64]:
+    def given(self, known: Mask) -> tuple[tuple[float, ...], NDArray[np.float64], How]:
+        """The C of a linear probe on the same components."""
+        found = LinearProbe(*self.reduced, self.side).predict(known)
+        return (found.chosen,), found.curve, found.how
+
+    def probabilities(self, known: Mask, setting: float, rows: Rows | None = None) -> NDArray[np.float64]:
         """Of the classifier after its last round."""
         queries = self.reduced[1] if rows is None else self.reduced[0][rows]
         used = np.union1d(self.nodes, np.flatnonzero(known))
         x, labelled, targets = self.reduced[0][used], known[used], self.targets[used]
         shares = targets[labelled].mean(axis=0)
-        if not self.multilabel:
+        if self.side.exclusive:
             found = np.zeros((len(queries), targets.shape[1]))
             if (shares > 0).sum() < 2:
                 return np.asarray(found + shares)
-            found[:, shares > 0] = _self_trained(
-                x, np.where(labelled, targets.argmax(axis=1), -1), setting
-            ).predict_proba(queries)
+            taught = _self_trained(x, np.where(labelled, targets.argmax(axis=1), -1), setting)
+            found[:, shares > 0] = taught.predict_proba(queries)
             return found
         columns = [
             _self_trained(x, np.where(labelled, yes, -1), setting).predict_proba(queries)[:, 1]

@@ -1,0 +1,82 @@
+"""The probe by folds of patients: everybody is scored once, by a probe that learned from others.
+
+For data sets too small for one test fold to tell systems apart. Every fold is scored by itself, and the scores are
+averaged: to rank samples of different folds against each other would compare probabilities of different probes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ssl_ecg.metrics.bootstrap import Resampled
+from ssl_ecg.metrics.folds import patient_folds
+from ssl_ecg.study.benchmark import Benchmark, Features, Labels, Result
+
+Extract = Callable[[NDArray[np.bool_], NDArray[np.bool_]], tuple[Mapping[str, Features], Mapping[str, Features]]]
+"""From masks (n,) of the train and the test samples to their blocks of features."""
+
+
+class Folds:
+    """Folds of patients and a probe for each; C is chosen inside the other folds.
+
+    Args:
+        labels: of all samples.
+        classes: the K class names.
+        n_folds: how many folds.
+        seed: of the bootstrap of the first fold; each further one has the next.
+        **options: of each fold's `Benchmark`.
+
+    Attributes:
+        fold: of each sample, shape (n,).
+        too_few: classes that are not scored in some fold, because too few of its patients have or lack them.
+
+    Raises:
+        UserError: for fewer than two patients or folds.
+    """
+
+    def __init__(
+        self,
+        labels: Labels,
+        classes: Sequence[str],
+        *,
+        n_folds: int = 5,
+        seed: int = 0,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        targets = labels.y if labels.y.ndim == 2 else labels.y[:, None] == np.arange(len(classes))
+        self.fold = patient_folds(labels.patients, targets, n_folds)
+        self.labels, self.classes = labels, tuple(classes)
+        self.benchmarks = [
+            Benchmark(labels.where(self.fold != f), labels.where(self.fold == f), classes, seed=seed + f, **options)
+            for f in range(int(self.fold.max()) + 1)
+        ]
+        self.too_few = tuple(name for name in classes if any(name in b.too_few for b in self.benchmarks))
+
+    def run(self, system: str, extract: Extract, versus: Sequence[Result] = ()) -> Result:
+        """Fit and score one system fold by fold.
+
+        Args:
+            system: its name.
+            extract: makes its features of one fold's sides; what it fits, it fits on the first.
+            versus: results to compare with.
+        """
+        parts = []
+        for f, benchmark in enumerate(self.benchmarks):
+            fit_on, score_on = extract(self.fold != f, self.fold == f)
+            parts.append(benchmark.score(benchmark.fit(system, fit_on), score_on))
+        probes = tuple(part.probe for part in parts)
+        return Result(system, probes, fold_mean([part.resampled for part in parts if part.resampled])).beside(versus)
+
+
+def fold_mean(parts: Sequence[Resampled]) -> Resampled:
+    """The mean of every fold's scores, on the data and on every resample; a score that a fold lacks is left out."""
+    names = [name for name in parts[0].values if all(name in part.values for part in parts)]
+    return Resampled(
+        {name: float(np.mean([part.values[name] for part in parts])) for name in names},
+        {name: np.mean([part.replicates[name] for part in parts], axis=0) for name in names},
+        hash(tuple(part.key for part in parts)),
+    )
