@@ -147,16 +147,11 @@ def _identity(
 
 def _opened(target: Path, source: Source, strict: bool) -> Store:
     store = Store(target, source)
-    if strict:
-        _refuse_dropped(store.report["dropped"])
-    return store
-
-
-def _refuse_dropped(dropped: list[dict[str, str]]) -> None:
-    if dropped:
+    if strict and (dropped := store.report["dropped"]):
         raise DataError(
             f"{len(dropped):,} recording(s) cannot be used. The first, {dropped[0]['record']}: {dropped[0]['reason']}"
         )
+    return store
 
 
 def _write(

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import zlib
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -20,16 +19,8 @@ import pyarrow.parquet as pq
 from ssl_ecg.data.convert import BEATS, RECORDS, SPANS, Chunk
 from ssl_ecg.errors import DataError
 
-_TYPES: dict[str, pa.DataType] = {
-    "length": pa.int64(),
-    "scale": pa.float32(),
-    "source_fs": pa.float64(),
-    "age": pa.float32(),
-    "of": pa.int64(),
-    "r_peak": pa.int64(),
-    "start": pa.int64(),
-    "end": pa.int64(),
-}  # all others are text
+_TYPES: dict[str, pa.DataType] = dict.fromkeys(("length", "of", "r_peak", "start", "end"), pa.int64())
+_TYPES |= {"scale": pa.float32(), "source_fs": pa.float64(), "age": pa.float32()}  # all others are text
 _MANY_ALIKE = ("patient", "split", "labels", "sex", "label", "lead")  # written as numbers of distinct values
 
 SIGNALS = "signals.i16"
@@ -74,9 +65,7 @@ class Journal:
     def __enter__(self) -> Journal:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self._journal.close()
         self._signals.close()
 
@@ -88,17 +77,8 @@ class Journal:
             crc = zlib.crc32(content, crc)
             size += self._signals.write(content)
         self._signals.flush()
-        entry = {
-            "count": chunk.count,
-            "kept": len(chunk.signals),
-            "bytes": size,
-            "crc": crc,
-            "records": chunk.records,
-            "beats": chunk.beats,
-            "spans": chunk.spans,
-            "dropped": chunk.dropped,
-            "noted": chunk.noted,
-        }
+        entry: dict[str, Any] = {"count": chunk.count, "kept": len(chunk.signals), "bytes": size, "crc": crc}
+        entry |= {name: getattr(chunk, name) for name in ("records", "beats", "spans", "dropped", "noted")}
         self._journal.write(json.dumps(entry).encode() + b"\n")
         self._journal.flush()
         self._count(entry)

@@ -45,14 +45,7 @@ class TrainingWindows(LightningDataModule):
     def batches(self, rank: int = 0, ranks: int = 1, first: int = 0) -> Batches:
         """One process's training batches from a step on, to the end of its epoch."""
         return Batches(
-            self.train,
-            self.batch_size,
-            self.patients_per_batch,
-            self.seed,
-            rank,
-            ranks,
-            first,
-            self.partners,
+            self.train, self.batch_size, self.patients_per_batch, self.seed, rank, ranks, first, self.partners
         )
 
     def train_dataloader(self) -> Batches:

@@ -57,7 +57,10 @@ class PhysioNetSource(Source):
         """Name, version, SHA-256 of the index, and the number of bytes of each kind of file."""
         name, version = self.database.split("/")
         sums = {file: download.sha256(self.root / file) for file in self.index}
-        return {"name": name, "version": version, "sha256": sums, "records": self._names_hash(), "bytes": self._bytes()}
+        names = hashlib.sha256("\n".join(self.records).encode()).hexdigest()
+        files = (self.root / file for number in range(len(self.records)) for file in self.files(number))
+        size = sum(path.stat().st_size for path in files if path.is_file())  # tells fetched from missing or truncated
+        return {"name": name, "version": version, "sha256": sums, "records": names, "bytes": size}
 
     def check_files(self, number: int) -> None:
         """Compare the files of a recording with `SHA256SUMS.txt`, where `root` has one.
@@ -77,15 +80,3 @@ class PhysioNetSource(Source):
                 f"{', '.join(missing[:3])}{', ...' if len(missing) > 3 else ''}.\n"
                 + download.physionet_remedy(self.database, self.root, missing[0])
             )
-
-    def _names_hash(self) -> str:
-        return hashlib.sha256("\n".join(self.records).encode()).hexdigest()
-
-    def _bytes(self) -> int:
-        """Size of all files of all recordings: tells a fetched file from a missing or a truncated one."""
-        total = 0
-        for number in range(len(self.records)):
-            for file in self.files(number):
-                path = self.root / file
-                total += path.stat().st_size if path.is_file() else 0
-        return total

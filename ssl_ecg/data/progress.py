@@ -11,13 +11,7 @@ T = TypeVar("T")
 
 
 def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
-    """Yield the items, showing how far it has come.
-
-    Args:
-        items: anything iterable.
-        total: how many there are.
-        what: shown beside the bar.
-    """
+    """Yield `total` items, showing how far it has come beside `what` they are."""
     with bar(what, total) as advance:
         for item in items:
             yield item
@@ -26,7 +20,7 @@ def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 @contextmanager
 def bar(what: str, total: int, done: int = 0, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """A progress bar with the speed and the time left.
+    """Show a progress bar with the time left.
 
     Args:
         what: shown beside it.
@@ -44,8 +38,4 @@ def bar(what: str, total: int, done: int = 0, quiet: bool = False) -> Iterator[C
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=quiet or not sys.stderr.isatty()) as progress:
         task = progress.add_task(what, total=total, completed=done)
-
-        def advance(more: int) -> None:
-            progress.advance(task, more)
-
-        yield advance
+        yield lambda more: progress.advance(task, more)

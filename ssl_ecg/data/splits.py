@@ -15,10 +15,7 @@ _DRAWS = 500
 
 
 def hold_out_patients(
-    patients: Sequence[str] | NDArray[np.str_],
-    labels: NDArray[np.int64],
-    fraction: float,
-    seed: int = 0,
+    patients: Sequence[str] | NDArray[np.str_], labels: NDArray[np.int64], fraction: float, seed: int = 0
 ) -> set[str]:
     """Choose patients to hold out, so that their share of every class comes near the wanted fraction.
 

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.prepare.figure import data_figure
-from ssl_ecg.prepare.words import SIMULATED, as_hours, counted_in, durations, heading, present
+from ssl_ecg.prepare.figure import SIMULATED, as_hours, counted_in, data_figure, durations, heading, present
 from ssl_ecg.report.style import save
 from ssl_ecg.report.tables import plain, write_json
 
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
 
 _SPLITS = ("train", "val", "test")
 _KINDS = 10  # of reasons and notes in the terminal, at most
-_VARIES = re.compile(
-    r"'[^']*'|\S*[\d/]\S*|\S+\.\w+"
-)  # what differs between messages of one kind: values, numbers, files
+_VARIES = re.compile(r"'[^']*'|\S*[\d/]\S*|\S+\.\w+")  # between messages of one kind: values, numbers, files
 
 
 def summarise(store: Store) -> dict[str, Any]:
@@ -130,24 +127,21 @@ def _class_counts(store: Store, split: NDArray[np.str_], sides: Sequence[str]) -
     """How many each class has in each split: the commonest first, and last what has none."""
     if not store.classes:
         return {}
-    counts: dict[str, dict[str, float]] = {}
-    if store.task == "record":
-        has = [*store.targets.T, ~store.targets.any(axis=1)]
-        for name, mine in zip([*store.classes, "none of these"], has, strict=True):
-            counts[name] = {side: int((mine & (split == side)).sum()) for side in sides}
-    else:
+    amount = np.ones(len(split), dtype=np.int64)
+    has = [*store.targets.T]
+    if store.task != "record":
         table = store.beats if store.task == "beat" else store.spans
-        label, where = table["label"].astype(str).to_numpy(), split[table["record"].to_numpy()]
-        fs = store.records["source_fs"].to_numpy()[table["record"].to_numpy()]
-        hours = None if store.task == "beat" else (table["end"] - table["start"]).to_numpy() / fs / 3600
-        known = [label == name for name in store.classes]
-        for name, mine in zip([*store.classes, "none of these"], [*known, ~np.any(known, axis=0)], strict=True):
-            counts[name] = {
-                side: int((mine & (where == side)).sum())
-                if hours is None
-                else float(hours[mine & (where == side)].sum())
-                for side in sides
-            }
+        of = table["record"].to_numpy()
+        label, split, amount = table["label"].astype(str).to_numpy(), split[of], np.ones(len(of), dtype=np.int64)
+        has = [label == name for name in store.classes]
+        if store.task == "rhythm":
+            amount = (table["end"] - table["start"]).to_numpy() / store.records["source_fs"].to_numpy()[of] / 3600
+    has.append(~np.any(has, axis=0))
+    names = [*store.classes, "none of these"]
+    counts = {
+        name: {side: amount[mine & (split == side)].sum().item() for side in sides}
+        for name, mine in zip(names, has, strict=True)
+    }
     none = counts.pop("none of these")
     counts = dict(sorted(counts.items(), key=lambda item: -sum(item[1].values())))
     return counts | ({"none of these": none} if any(none.values()) else {})

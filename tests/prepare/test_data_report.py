@@ -14,9 +14,8 @@ from ssl_ecg.data.build import build
 from ssl_ecg.data.source import Beats, Recording, Source, Spans
 from ssl_ecg.data.store import Store
 from ssl_ecg.errors import DataError
-from ssl_ecg.prepare.figure import data_figure
+from ssl_ecg.prepare.figure import SIMULATED, data_figure
 from ssl_ecg.prepare.report import print_summary, summarise, write_summary
-from ssl_ecg.prepare.words import SIMULATED
 from ssl_ecg.preprocessing import Preprocessing
 
 

@@ -22,11 +22,7 @@ _LEADS /= np.sqrt(np.square(_LEADS).sum(axis=1).mean())
 
 
 def draw_noise(
-    streams: Sequence[np.random.Generator],
-    record: Draws,
-    breath: NDArray[np.float32],
-    level: float,
-    fs: float,
+    streams: Sequence[np.random.Generator], record: Draws, breath: NDArray[np.float32], level: float, fs: float
 ) -> NDArray[np.float32]:
     """Draw the noise of leads I, II, V1..V6, shape (B, 8, samples), mV.
 

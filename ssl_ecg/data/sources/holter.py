@@ -20,6 +20,7 @@ from ssl_ecg.data.wfdb_io import AGAIN, Header, read_beats, read_header, read_rh
 from ssl_ecg.errors import DataError
 from ssl_ecg.leads import numbered
 
+Names = tuple[str, ...] | None
 _CLASSES = {"N": "NLRBej", "S": "AaJSn", "V": "VEr", "F": "F", "": "/fQ?"}
 AAMI = {symbol: label for label, symbols in _CLASSES.items() for symbol in symbols}
 """WFDB beat symbol -> AAMI class, "" for Q (paced or unclassifiable). Any other symbol is no beat."""
@@ -64,7 +65,7 @@ class Holter(PhysioNetSource):
     symbols: ClassVar[Mapping[str, str] | None] = AAMI
 
     @abstractmethod  # each says where it lies as a rule
-    def __init__(self, root: str, download: bool = True, lead_names: tuple[str, ...] | None = None) -> None:
+    def __init__(self, root: str, download: bool = True, lead_names: Names = None) -> None:
         super().__init__(root, download)
         self.lead_names = lead_names
         if lead_names is not None:
@@ -202,9 +203,7 @@ class AFDB(Holter):
     suffixes = ("hea", "dat", "atr", "qrs")
     symbols = None  # a program found the beats, and did not class them
 
-    def __init__(
-        self, root: str = "data/afdb", download: bool = True, lead_names: tuple[str, ...] | None = None
-    ) -> None:
+    def __init__(self, root: str = "data/afdb", download: bool = True, lead_names: Names = None) -> None:
         super().__init__(root, download, lead_names)
 
     def spans(self, header: Header, beats: Beats) -> Spans:
@@ -234,9 +233,7 @@ class LTDB(Holter):
     fs = 128.0
     leads = ("ECG1", "ECG2")
 
-    def __init__(
-        self, root: str = "data/ltdb", download: bool = True, lead_names: tuple[str, ...] | None = None
-    ) -> None:
+    def __init__(self, root: str = "data/ltdb", download: bool = True, lead_names: Names = None) -> None:
         super().__init__(root, download, lead_names)
 
 
@@ -257,9 +254,7 @@ class NSRDB(Holter):
     fs = 128.0
     leads = ("ECG1", "ECG2")
 
-    def __init__(
-        self, root: str = "data/nsrdb", download: bool = True, lead_names: tuple[str, ...] | None = None
-    ) -> None:
+    def __init__(self, root: str = "data/nsrdb", download: bool = True, lead_names: Names = None) -> None:
         super().__init__(root, download, lead_names)
 
 
@@ -314,7 +309,5 @@ class SVDB(Holter):
     fs = 128.0
     leads = ("ECG1", "ECG2")
 
-    def __init__(
-        self, root: str = "data/svdb", download: bool = True, lead_names: tuple[str, ...] | None = None
-    ) -> None:
+    def __init__(self, root: str = "data/svdb", download: bool = True, lead_names: Names = None) -> None:
         super().__init__(root, download, lead_names)

@@ -17,10 +17,10 @@ from ssl_ecg.data.simulation.noise import draw_noise
 from ssl_ecg.data.simulation.rhythm import beats_within, draw_rhythm
 from ssl_ecg.data.source import Beats, Recording, Source, Split
 from ssl_ecg.errors import UserError
+from ssl_ecg.leads import STANDARD_12
 
 MODEL = 1  # raise it with every change of the signals: stores made by another model are then made anew
 
-_LEADS = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 _SPLITS: tuple[Split, ...] = ("train", "test", "val", "train", "train")  # of the patients of a class, in turn
 _BATCH_SAMPLES = 128_000  # drawn at once: enough to be fast, few enough to stay in the processor's cache
 _PATIENT, _RECORD = 0, 1  # kinds of random stream
@@ -70,7 +70,7 @@ class Simulated(Source):
     classes: tuple[str, ...] = CLASSES
     task: ClassVar[Literal["beat", "record"]] = "record"
     simulated: ClassVar[bool] = True
-    leads: tuple[str, ...] = _LEADS
+    leads: tuple[str, ...] = STANDARD_12
 
     def __init__(
         self,
@@ -152,7 +152,7 @@ class Simulated(Source):
                     patient=f"p{p:05d}",
                     signal=signals[row],
                     fs=self.fs,
-                    leads=_LEADS,
+                    leads=STANDARD_12,
                     split=_SPLITS[p // len(CLASSES) % len(_SPLITS)],
                     labels=(CLASSES[classes[row]],),
                     beats=Beats(beats, np.full(beats.shape, "", dtype=np.str_)),

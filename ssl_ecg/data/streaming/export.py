@@ -24,10 +24,7 @@ MARK = "stream.json"
 
 
 def export(
-    store: Store,
-    url: str,
-    block: int = 4 << 20,
-    progress: Callable[[Iterable[int], int], Iterable[int]] | None = None,
+    store: Store, url: str, block: int = 4 << 20, progress: Callable[[Iterable[int], int], Iterable[int]] | None = None
 ) -> None:
     """Write a store to a folder or an object store, for `StreamedStore`.
 
