@@ -17,7 +17,7 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # only writing m
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place if the block succeeds.
+    """Give a temporary path beside `path` that takes its place if the block succeeds.
 
     No other process, on this machine or another that shares the folder, is given the same one.
 

@@ -18,7 +18,7 @@ _HALVES = {"I": (2, 0), "II": (0, 2), "III": (-2, 2), "aVR": (-1, -1), "aVL": (2
 
 
 def canonical(lead: str) -> str:
-    """The one spelling of a lead's name used everywhere: `AVR` -> `aVR`, `MLII` -> `II`, `lead_v1` -> `V1`.
+    """Give a lead's name its one spelling: `AVR` -> `aVR`, `MLII` -> `II`, `lead_v1` -> `V1`.
 
     A name that is no standard lead is kept as it is.
     """
@@ -27,7 +27,7 @@ def canonical(lead: str) -> str:
 
 
 def numbered(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Names that several channels have, told apart: `ECG`, `ECG` -> `ECG1`, `ECG2`; others stay as they are."""
+    """Number the names that several channels have: `ECG`, `ECG` -> `ECG1`, `ECG2`; others stay as they are."""
     count = dict.fromkeys(names, 0)
     told = []
     for name in names:
@@ -37,7 +37,7 @@ def numbered(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def pick(signal: NDArray[np.float32], have: tuple[str, ...], want: tuple[str, ...]) -> NDArray[np.float32]:
-    """The wanted leads, in the wanted order; a limb lead that is not there is derived from two others.
+    """Pick leads, in the wanted order; a limb lead that is not there is derived from two others.
 
     Args:
         signal: shape (..., C, T), in mV (derivation needs a common unit).
@@ -72,7 +72,7 @@ def pick(signal: NDArray[np.float32], have: tuple[str, ...], want: tuple[str, ..
 
 
 def _weights(lead: str, a: str, b: str) -> tuple[float, float]:
-    """How much of two limb leads adds up to a third: Cramer's rule."""
+    """Solve for the weights of two limb leads that add up to a third (Cramer's rule)."""
 
     def area(one: str, other: str) -> int:
         (x, y), (u, v) = _HALVES[one], _HALVES[other]

@@ -1,4 +1,4 @@
-"""The one place that knows how a raw recording becomes what an encoder sees."""
+"""Preprocessing: how a raw recording becomes what an encoder sees, in training and afterwards."""
 
 from __future__ import annotations
 

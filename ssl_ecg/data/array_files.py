@@ -29,7 +29,7 @@ SUFFIXES = (*STACKS, ".csv", ".edf")
 
 
 def stack_shape(path: Path, name: str | None) -> tuple[int, ...]:
-    """Shape of the array in a NumPy or HDF5 file, which is not read for that.
+    """Look up the shape of the array in a NumPy or HDF5 file, without reading it.
 
     Args:
         path: the file.
@@ -50,7 +50,7 @@ def stack_shape(path: Path, name: str | None) -> tuple[int, ...]:
 
 
 def read_stack(path: Path, name: str | None, row: int | None) -> NDArray[np.float32]:
-    """One recording, shape (C, T), of a NumPy or HDF5 file.
+    """Read one recording, shape (C, T), of a NumPy or HDF5 file.
 
     Args:
         path: the file.
@@ -72,7 +72,7 @@ def read_stack(path: Path, name: str | None, row: int | None) -> NDArray[np.floa
 
 
 def read_csv(path: Path, leads: tuple[str, ...] | None) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """One recording from a CSV file: a column a lead, separated by commas, with or without names above.
+    """Read one recording from a CSV file: a column a lead, separated by commas, with or without names above.
 
     Args:
         path: the file.
@@ -102,7 +102,7 @@ def read_csv(path: Path, leads: tuple[str, ...] | None) -> tuple[NDArray[np.floa
 
 
 def read_edf(path: Path, leads: tuple[str, ...] | None) -> tuple[NDArray[np.float32], float, tuple[str, ...]]:
-    """One recording from an EDF file.
+    """Read one recording from an EDF file.
 
     Args:
         path: the file.
@@ -139,7 +139,7 @@ def read_edf(path: Path, leads: tuple[str, ...] | None) -> tuple[NDArray[np.floa
 
 
 def import_edfio(path: Path) -> ModuleType:
-    """The library that reads EDF.
+    """Import the library that reads EDF.
 
     Raises:
         UserError: if it is not installed; it names the file that needs it, and what to install.
@@ -199,7 +199,7 @@ def _archive(path: Path, modified: int) -> dict[str, NDArray[Any]]:
 
 
 def datasets(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shape of every numeric dataset of a file, by its name.
+    """List the shape of every numeric dataset of an HDF5 file, by its name.
 
     Raises:
         DataError: if the file is missing or cannot be read.
@@ -219,7 +219,7 @@ def datasets(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def read_rows(path: Path, dataset: str, rows: int | slice = slice(None)) -> NDArray[Any]:
-    """Some rows of a dataset, or one.
+    """Read some rows of a dataset of an HDF5 file, or one.
 
     Args:
         path: the file.

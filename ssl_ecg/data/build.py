@@ -1,4 +1,4 @@
-"""From a source to its store: read once, in parallel, and gone on with after a kill."""
+"""Build the store of a source: read once, in parallel, and resumed after a kill."""
 
 from __future__ import annotations
 
@@ -27,7 +27,10 @@ from ssl_ecg.fingerprint import code_fingerprint
 from ssl_ecg.preprocessing import Preprocessing
 
 # Whose code decides what a store holds, beside the source's own; and what a source inherits that does not.
-_CONVERSION = ("ssl_ecg.preprocessing", "ssl_ecg.leads", "ssl_ecg.data.convert", "ssl_ecg.data.wfdb_io")
+_CONVERSION = (
+    *("ssl_ecg.preprocessing", "ssl_ecg.leads", "ssl_ecg.data.convert", "ssl_ecg.data.splits"),
+    *("ssl_ecg.data.wfdb_io", "ssl_ecg.data.array_files", "ssl_ecg.data.tables"),
+)
 _CONTRACT = {"ssl_ecg.data.source", "abc", "builtins"}
 _TASK_BYTES = 8_000_000  # of converted signals for a worker at a time: little to lose at a kill, little to wait for
 _AT_FIRST = 1.0  # s: of work in this process, to learn what a recording takes
@@ -110,7 +113,7 @@ def build(
 
 
 def _take_place(part: Path, target: Path) -> None:
-    """Rename a finished store; what was there before stays until the new one is in its place."""
+    """Rename a finished store; an older one stays until the new one is in its place."""
     before = part.with_suffix(".old")
     shutil.rmtree(before, ignore_errors=True)
     if target.exists():  # it is made anew, or a crash of an older version left it
@@ -122,7 +125,7 @@ def _take_place(part: Path, target: Path) -> None:
 def find(
     source: Source, preprocessing: Preprocessing, cache: str | Path | None = None, limit: int | None = None
 ) -> Path | None:
-    """The folder of the finished store, if there is one; `source.ensure` has to be called before."""
+    """Find the folder of the finished store, if there is one; call `source.ensure` before."""
     target = _identity(source, preprocessing, cache, limit)[1]
     return target if (target / "store.json").exists() else None
 
@@ -130,7 +133,7 @@ def find(
 def _identity(
     source: Source, preprocessing: Preprocessing, cache: str | Path | None, limit: int | None
 ) -> tuple[str, Path]:
-    """What tells this store from others, as JSON, and where it is kept."""
+    """Describe what a store is made of, as JSON, and name its folder after it."""
     meta: dict[str, Any] = {
         "format": FORMAT,
         "code": code_fingerprint(*_CONVERSION, *{kind.__module__ for kind in type(source).__mro__} - _CONTRACT),
@@ -194,7 +197,7 @@ def _write(
 
 
 def _same_records(chunk: Chunk, names: Sequence[str]) -> None:
-    """See that another process found the same recordings under the same numbers.
+    """Check that another process found the same recordings under the same numbers.
 
     Raises:
         DataError: if files came or went meanwhile.
@@ -206,7 +209,7 @@ def _same_records(chunk: Chunk, names: Sequence[str]) -> None:
 
 
 def _chunks(shared: tuple[Source, Preprocessing, bool], journal: Journal, total: int, workers: int) -> Iterator[Chunk]:
-    """What is not yet converted, in order."""
+    """Convert what is not yet converted, in order."""
     # The first second's worth here: it tells how large a task should be, and whether processes are worth starting.
     started, first = time.perf_counter(), journal.done
     while journal.done < total and (journal.done == first or time.perf_counter() - started < _AT_FIRST):

@@ -1,4 +1,4 @@
-"""From recordings to what a store holds of them. Runs in worker processes, so it imports no torch."""
+"""Convert recordings to what a store holds of them. Runs in worker processes, so it imports no torch."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def convert(source: Source, preprocessing: Preprocessing, strict: bool, numbers:
 
 
 def _silence(recording: Recording, preprocessing: Preprocessing) -> str:
-    """What is silent in the leads that are wanted.
+    """Describe what is flat or saturated in the wanted leads.
 
     Raises:
         DataError: if none of them has a signal for half of the time.
@@ -142,7 +142,7 @@ def _extend(table: dict[str, list[Any]], of: int, names: tuple[str, ...], column
 
 
 def silent_share(signal: NDArray[np.floating], fs: float) -> NDArray[np.float64]:
-    """Share of each lead that lies at its highest or lowest value for 0.2 s or more at a stretch: flat or saturated.
+    """Measure the share of each lead at its highest or lowest value for 0.2 s or more: flat or saturated.
 
     Args:
         signal: shape (C, T), any unit, before any filter.
@@ -165,7 +165,7 @@ def silent_share(signal: NDArray[np.floating], fs: float) -> NDArray[np.float64]
 
 
 def describe(share: NDArray[np.float64], leads: tuple[str, ...]) -> str:
-    """What `silent_share` found, such as "lead V2 is flat, lead V3 is saturated for 12 % of the time", or ""."""
+    """Describe what `silent_share` found, such as "lead V2 is flat", or ""."""
     return ", ".join(
         f"lead {lead} is flat" + ("" if part > 0.999 else f" or saturated for {100 * part:.0f} % of the time")
         for lead, part in zip(leads, share, strict=True)

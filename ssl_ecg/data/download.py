@@ -103,7 +103,7 @@ def from_zenodo(record: int, files: Sequence[str], root: Path) -> None:
 
 
 def verify(root: Path, files: Sequence[str]) -> dict[str, str]:
-    """SHA-256 of each file, compared with `SHA256SUMS.txt` where `root` has one.
+    """Compute the SHA-256 of each file, and compare it with `SHA256SUMS.txt` where `root` has one.
 
     Raises:
         DataError: if a file is missing, unreadable, or not the one PhysioNet published.
@@ -124,7 +124,7 @@ def verify(root: Path, files: Sequence[str]) -> dict[str, str]:
 
 
 def physionet_remedy(database: str, root: Path, sample: str) -> str:
-    """How to get a database by hand: what to fetch and where to put it, so that `root/sample` exists."""
+    """Say how to get a database by hand: what to fetch and where to put it, so that `root/sample` exists."""
     folder = root.absolute()
     return (
         f"On a machine that reaches PhysioNet, run\n"
@@ -137,7 +137,7 @@ def physionet_remedy(database: str, root: Path, sample: str) -> str:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal.
+    """Compute the SHA-256 of a file, in hexadecimal.
 
     Raises:
         DataError: if it cannot be read.

@@ -20,7 +20,7 @@ _COLUMNS = ("record", "patient", "split", "label", "age", "sex")
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """What is said of one recording; attributes as in `Recording`."""
+    """What the table says of one recording; attributes as in `Recording`."""
 
     patient: str
     split: Split
@@ -69,11 +69,11 @@ class LabelTable:
             self._entries[record] = entry
 
     def entry(self, record: str) -> Entry:
-        """What is said of a recording."""
+        """Look up a recording; where the table does not have it, the defaults."""
         return self._entries.get(record) or self._entry({"record": record})
 
     def check(self, records: Sequence[str]) -> None:
-        """See that the table is of these recordings.
+        """Check that the table names these recordings.
 
         Raises:
             DataError: if it names none of them, or begins with what is neither a recording nor a header line.
@@ -162,5 +162,5 @@ class OwnFiles(Source):
 
 
 def cohort_of(source: Source, place: Path) -> str:
-    """Under what name the patients of a folder or file are known: numbers such as 0001 are in many of them."""
+    """Name the cohort of a folder or file after it: patients called 0001 are in many."""
     return f"{type(source).__name__}:{place.resolve().name}"

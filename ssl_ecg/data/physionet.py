@@ -1,4 +1,4 @@
-"""What every data set on PhysioNet shares: its files are fetched where they are missing, and checked when read."""
+"""The base of all data sets on PhysioNet: files are fetched where they are missing, and checked when read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What attracts a window: another look at itself, a neighbour in time, or another record of the same patient."""
+"""Positive pairs: a window and itself, a neighbour in time, or another record of the same patient."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Partners:
         return float((self.width > 0).double().mean())
 
     def draw(self, rows: Tensor, seed: int, step: int, rank: int = 0) -> Tensor:
-        """A partner of each window, one as likely as another; the window itself where it has none.
+        """Draw a partner of each window, all equally likely; the window itself where it has none.
 
         Args:
             rows: numbers of windows, shape (B,), int64.
@@ -56,7 +56,7 @@ class Partners:
 
 
 class Positives(ABC):
-    """What a window's views are made of. A window's partners are always windows that are trained on, too."""
+    """How a window's positive partner is chosen; partners are always windows that are trained on, too."""
 
     _remedy: ClassVar[str] = "use SameWindow"
 
@@ -89,7 +89,7 @@ class SameWindow(Positives):
 
 
 class SameRecord(Positives):
-    """A neighbour in time: another window of the same record; where none begins near enough, the window itself.
+    """Another window of the same record, near in time; where none begins near enough, the window itself.
 
     Reference: Kiyasseh, Zhu, Clifton, CLOCS: Contrastive Learning of Cardiac Signals Across Space, Time, and
     Patients, ICML 2021, https://arxiv.org/abs/2005.13249

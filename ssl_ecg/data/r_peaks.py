@@ -1,4 +1,4 @@
-"""R peaks without annotations: good enough to centre windows on, cheap enough for a million records."""
+"""Detect R peaks: well enough to centre windows on, cheaply enough for a million records."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 
 def detect_r_peaks(signal: NDArray[np.floating], fs: float) -> NDArray[np.int64]:
-    """Where the ventricles fire: the peaks of the smoothed energy of the slope, over all leads.
+    """Detect R peaks: the peaks of the smoothed energy of the slope, over all leads.
 
     After Pan and Tompkins 1985 (https://doi.org/10.1109/TBME.1985.325532): band-pass, slope, square, moving
     average, adaptive threshold. Deviations: zero phase, and the threshold is a share of the typical

@@ -1,4 +1,4 @@
-"""The contract every data set fulfils: a `Source` reads one `Recording` at a time, and says whose it is."""
+"""The contract of every data set: a `Source` reads one `Recording` at a time, and names its patient."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ class Recording:
 
     Attributes:
         record: name, unique within the source.
-        patient: whose it is; a patient is never on both sides of a split. A name that begins with "?" stands for
-            people who are not told apart: they are on one side together, and nobody takes them for one person.
+        patient: name of the patient, never on both sides of a split. A name that begins with "?" stands for patients
+            who cannot be told apart: they are on one side together, and are not counted as one person.
         signal: shape (C, T), float32, in the source's `amplitude_unit`: mV as a rule.
         fs: sampling rate, Hz.
         leads: name of each channel, length C, as the data set spells it.
@@ -182,7 +182,7 @@ class Source(ABC):
 
 
 def check_choice(setting: str, value: object, choices: Sequence[object]) -> None:
-    """See that a setting is one of its choices, where no command line has done it.
+    """Check that a setting is one of its choices, where no command line has done so.
 
     Raises:
         UserError: if it is not; it names them all.

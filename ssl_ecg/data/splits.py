@@ -1,4 +1,4 @@
-"""Splits by patient: whoever is on one side is not on the other."""
+"""Splits by patient: no patient is on both sides."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def check_disjoint(left: Sequence[str], right: Sequence[str], what: str, allowed
 
 
 def hashed_split(patient: str) -> Split:
-    """A split for data sets that have none of their own: 70 % train, 10 % val, 20 % test of the patients.
+    """Choose the split of a patient where the data set has none: 70 % train, 10 % val, 20 % test.
 
     It follows from the patient's name alone, so it stays the same whatever else is read or added.
 

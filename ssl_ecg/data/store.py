@@ -46,7 +46,7 @@ _AGAIN = "delete the folder and run again"
 
 
 def default_cache() -> Path:
-    """Where stores are kept: `$SSL_ECG_CACHE`, or `~/.cache/ssl_ecg`."""
+    """Name the folder of all stores: `$SSL_ECG_CACHE`, or `~/.cache/ssl_ecg`."""
     return Path(os.environ.get("SSL_ECG_CACHE", "~/.cache/ssl_ecg")).expanduser()
 
 
@@ -223,7 +223,7 @@ class Store:
         return x.mul_(self.scale[record].to(device)[:, None, None])
 
     def _fetch(self, rows: Tensor, samples: int) -> None:
-        """Ask for all pages of some windows at once: the disk then works on many, not on one after the other."""
+        """Ask the disk for all pages of some windows at once, not for one after the other."""
         first, last = 2 * rows, 2 * (rows + samples)
         if samples * rows.shape[1] >= int((last[:, -1] - first[:, 0]).max()) // 2:  # leads lie side by side
             first, last = first[:, :1], last[:, -1:]
@@ -232,7 +232,7 @@ class Store:
             self._map.madvise(mmap.MADV_WILLNEED, at, size)
 
     def order(self, record: Tensor, start: Tensor, seed: int, epoch: int, rank: int = 0, ranks: int = 1) -> Tensor:
-        """One rank's windows in the order of an epoch: a pure function of the arguments.
+        """Shuffle one rank's windows for an epoch: a pure function of the arguments.
 
         Args:
             record: row of each window's recording, shape (n,), int64.
@@ -248,10 +248,10 @@ class Store:
         return torch.randperm(len(record), generator=generator(seed, 1, epoch))[rank::ranks]
 
     def expect(self, record: Tensor, start: Tensor, samples: int) -> None:
-        """Hear which windows will be gathered, in order. Here nothing can be fetched ahead."""
+        """Be told which windows will be gathered next, in order; only a streamed store fetches them ahead."""
 
     def signal(self, row: int) -> NDArray[np.float32]:
-        """One whole conditioned recording: shape (C, T), float32."""
+        """Read one whole conditioned recording: shape (C, T), float32."""
         length = int(self.length[row])
         x = self.gather(torch.tensor([row]), torch.tensor([0]), length)
         return x[0].cpu().numpy()

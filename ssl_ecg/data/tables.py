@@ -43,7 +43,7 @@ def csv_rows(path: Path, columns: Sequence[str], table: str) -> list[dict[str, s
 
 
 def age_of(value: object) -> tuple[float | None, tuple[str, ...]]:
-    """An age in years, None where it is unknown, and a note where it was given and makes no sense.
+    """Read an age in years: None where it is unknown, and a note where it was given and makes no sense.
 
     Args:
         value: what the table has: a number, text, None or NaN.
@@ -61,7 +61,7 @@ def age_of(value: object) -> tuple[float | None, tuple[str, ...]]:
 
 
 def sex_of(value: object) -> tuple[Literal["F", "M"] | None, tuple[str, ...]]:
-    """A sex, None where it is unknown, and a note where it was given and is neither.
+    """Read a sex: None where it is unknown, and a note where it was given and is neither.
 
     Args:
         value: what the table has: F, M, female or male in any case, None or NaN.

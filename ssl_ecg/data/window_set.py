@@ -1,4 +1,4 @@
-"""Windows with their labels and patients: what every evaluation works on."""
+"""Windows with their labels and patients, as every evaluation uses them."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class WindowSet:
             yield self._gathered(rows)
 
     def load(self, rows: Tensor) -> Tensor:
-        """Some windows, normalised: those of numbers `rows` (B,), as a tensor (B, C, T)."""
+        """Load the windows of numbers `rows` (B,), normalised: a tensor (B, C, T)."""
         return self.preprocessing.normalise_windows(self._gathered(rows), inplace=True)
 
     def _gathered(self, rows: Tensor) -> Tensor:
@@ -69,13 +69,13 @@ class WindowSet:
 
     @property
     def patient(self) -> NDArray[np.str_]:
-        """Whose each window is, shape (n,)."""
+        """Patient of each window, shape (n,)."""
         whose: NDArray[np.str_] = self.store.patients[self.store.patient[self.index.record].numpy()]
         return whose
 
     @property
     def record(self) -> NDArray[np.str_]:
-        """Which recording each window is from, shape (n,)."""
+        """Recording of each window, shape (n,)."""
         return self._of_recording("record")
 
     @property
@@ -84,11 +84,11 @@ class WindowSet:
         return self._of_recording("split")
 
     def where(self, mask: NDArray[np.bool_]) -> WindowSet:
-        """Those of a mask of shape (n,)."""
+        """Select windows by a mask of shape (n,)."""
         return self[torch.from_numpy(mask)]
 
     def sample(self, size: int, seed: int = 0) -> WindowSet:
-        """At most `size` windows, the same at every call: of each class an equal share, as far as there are any."""
+        """Sample at most `size` windows, an equal share of each class as far as it goes; always the same."""
         label = self.index.label
         classes = label.unique().tolist()
         order = torch.randperm(len(label), generator=generator(seed, 3))

@@ -172,13 +172,13 @@ class ByRhythm(Windows):
 
 
 def labelled(store: Store) -> Windows:
-    """The windows that carry the classes of a store's task."""
+    """Choose the windows that carry the classes of a store's task."""
     kinds: dict[str, type[Windows]] = {"beat": BeatCentred, "record": Whole, "rhythm": ByRhythm}
     return kinds[store.task]()
 
 
 def report_left_out(store: Store, samples: int) -> None:
-    """Say on stderr what is not used: recordings that could not be prepared, and those shorter than so many samples.
+    """Report on stderr the recordings that could not be prepared, and those shorter than so many samples.
 
     Raises:
         DataError: if the store's report cannot be read.
@@ -199,5 +199,5 @@ def report_left_out(store: Store, samples: int) -> None:
 
 
 def _unlabelled(store: Store, record: Tensor, start: Tensor) -> WindowIndex:
-    """Windows that carry their recording's class, where it has exactly one."""
+    """Make windows that carry their recording's class, where it has exactly one."""
     return WindowIndex(record, start, store.label[record], torch.full_like(record, -1))

@@ -26,7 +26,7 @@ _shared: tuple[Any, ...] = ()
 def in_order(
     function: Callable[..., R], shared: tuple[Any, ...], tasks: Iterable[T], workers: int, ahead: int = 2
 ) -> Iterator[R]:
-    """The results of `function(*shared, task)` of each task, in the tasks' order.
+    """Yield the results of `function(*shared, task)` of each task, in the tasks' order.
 
     Args:
         function: of a module, so that other processes find it.

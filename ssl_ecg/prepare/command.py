@@ -1,4 +1,4 @@
-"""`python -m ssl_ecg.prepare`: read a data set once, and keep what every later command starts from."""
+"""`python -m ssl_ecg.prepare`: convert a data set once, to the store that every later command reads."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ def prepare(
 def _next(
     data: Source, preprocessing: Preprocessing, place: str | None, cache: str | None, config: Mapping[str, Any]
 ) -> str:
-    """The command that pretrains on just this store; `place` is its own, where no source would lead to it."""
+    """Write the command that pretrains on this store; `place` is its path, where the source does not lead to it."""
     source = config.get("data", {"class_path": f"{type(data).__module__}.{type(data).__qualname__}"})
     options = {"data": "Prepared", "data.path": place} if place else chosen("data", Source, source)
     usual = Preprocessing()
@@ -138,7 +138,7 @@ def _next(
 
 
 def _in_full(argv: Sequence[str], source: str | None) -> list[str]:
-    """The command line with every option's full name.
+    """Write out every option's full name.
 
     Args:
         argv: as it was given.
@@ -173,7 +173,7 @@ def _in_full(argv: Sequence[str], source: str | None) -> list[str]:
 
 
 def _without_config(argv: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The command line without its `--config FILE`, and those files."""
+    """Split a command line into the rest and its `--config` files."""
     line, files = list(argv), []
     while at := next((i for i, word in enumerate(line, 1) if word.partition("=")[0] == "--config"), 0):
         _, equals, file = line[at - 1].partition("=")
@@ -187,7 +187,7 @@ def _without_config(argv: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 def _starting_point(files: Sequence[str]) -> dict[str, Any]:
-    """What the command line adds to: the leads of the data set, or what `pretrain` would start from with recipes."""
+    """Collect what the command line is added to: the data set's leads, or the defaults of `pretrain` and recipes."""
     if not files:
         return {"preprocessing": {"leads": [ALL]}}
     settings: dict[str, Any] = {}

@@ -1,4 +1,4 @@
-"""What a store holds, counted: a summary in the terminal, `summary.json`, and `summary.png` beside it."""
+"""Count what a store holds: a summary in the terminal, `summary.json`, and `summary.png` beside it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What litdata does for us: files to and from an object store, blocks through its cache on disk; a buffer of blocks."""
+"""Files to and from an object store, blocks through litdata's cache on disk, and a buffer of them in memory."""
 
 from __future__ import annotations
 
