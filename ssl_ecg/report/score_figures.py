@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-METRICS = {"macro_auroc": "macro AUROC", "macro_f1": "macro F1"}
-"""What `probe_bars` shows unless told."""
+METRICS = {"macro_auroc": "macro AUROC", "macro_auprc": "macro AUPRC", "macro_f1": "macro F1"}
+"""What `probe_bars` shows unless told, where a system has it."""
 
 
 def row_height(series: int) -> float:
@@ -33,7 +33,7 @@ def dot_rows(axes: Axes, rows: Sequence[str], series: Mapping[str, Sequence[Inte
 
     Args:
         axes: to draw on; a legend is the caller's.
-        rows: what stands beside each row.
+        rows: what is written beside each row.
         series: by name, an interval for each row; none, or an undefined one, is left out.
     """
     at = np.arange(len(rows))
@@ -47,8 +47,13 @@ def dot_rows(axes: Axes, rows: Sequence[str], series: Mapping[str, Sequence[Inte
         axes.plot(values, y, linestyle="", marker=marker(number), markersize=4.5, label=name, **look)
     for edge in at[:-1] + 0.5:
         axes.axhline(edge, color="#eeeeee", linewidth=0.8, zorder=0)
-    axes.set_yticks(at, list(rows))
-    axes.set_ylim(len(rows) - 0.5, -0.5)
+    _rows(axes, rows)
+
+
+def _rows(axes: Axes, rows: Sequence[str]) -> None:
+    """Write names beside rows 0, 1, ... from the top, and draw the grid of their values."""
+    axes.set_yticks(range(len(rows)), list(rows))
+    axes.set_ylim(len(rows) - 0.5, -0.6)
     axes.grid(axis="x", color="#dddddd", linewidth=0.8)
     axes.set_axisbelow(True)
     axes.tick_params(axis="y", length=0)
@@ -59,16 +64,14 @@ def probe_bars(
     systems: Mapping[str, Mapping[str, Interval]],
     metrics: Mapping[str, str] = METRICS,
     *,
-    title: str = "",
-    highlight: Sequence[str] = (),
+    title: str = "value and 95 % interval over patients",
 ) -> Figure:
-    """Systems compared on a few scores: a panel per score, a dot and interval per system.
+    """Compare systems on a few scores: a panel per score, a dot and interval per system.
 
     Args:
         systems: scores by name for each system; the first is drawn on top.
         metrics: which scores, and the heading of each; those that no system has are left out.
         title: above the panels.
-        highlight: systems in the strong colour.
 
     Raises:
         UserError: if no system has any of the scores.
@@ -76,48 +79,31 @@ def probe_bars(
     headings = {name: heading for name, heading in metrics.items() if any(name in s for s in systems.values())}
     if not headings:
         raise UserError(f"no system has any of the scores {list(metrics)}")
-    longest = max((len(name) for name in systems), default=0)
-    figure = new_figure(0.08 * longest + 2.9 * len(headings) + 0.3, 1.3 + 0.42 * len(systems))
+    figure = new_figure(0.08 * max(map(len, systems)) + 2.9 * len(headings) + 0.3, 1.3 + 0.42 * len(systems))
     panels = figure.subplots(1, len(headings), sharey=True, squeeze=False)[0]
-    rows = np.arange(len(systems))
     for axes, (metric, heading) in zip(panels, headings.items(), strict=True):
-        for row, (name, found) in zip(rows, systems.items(), strict=True):
+        for row, found in enumerate(systems.values()):
             score = found.get(metric)
             if score is None or math.isnan(score.value):
                 continue
-            look = colour(0) if name in highlight or not highlight else "#777777"
-            axes.plot([score.low, score.high], [row, row], color=look, linewidth=2.5, alpha=0.6)
-            axes.plot(score.value, row, marker="o", markersize=7, color=look)
-            axes.annotate(
-                f"{score.value:.3f}",
-                (score.value, row),
-                xytext=(0, 6),
-                textcoords="offset points",
-                ha="center",
-                fontsize=8,
-                color=look,
-            )
+            axes.plot([score.low, score.high], [row, row], color=colour(0), linewidth=2.5, alpha=0.6)
+            axes.plot(score.value, row, marker="o", markersize=7, color=colour(0))
+            look: dict[str, Any] = {"ha": "center", "fontsize": 8, "color": colour(0)}
+            where = (score.value, row)
+            axes.annotate(f"{score.value:.3f}", where, xytext=(0, 6), textcoords="offset points", **look)
         axes.set_xlabel(heading)
-        axes.grid(axis="x", color="#dddddd", linewidth=0.8)
-        axes.set_axisbelow(True)
         axes.margins(x=0.12)
-        tidy(axes, ("top", "right", "left"))
-        axes.tick_params(axis="y", length=0)
-    panels[0].set_yticks(rows, list(systems))
-    panels[0].set_ylim(len(systems) - 0.5, -0.7)
-    figure.suptitle(title or "value and 95 % interval over patients", fontsize=11)
+        _rows(axes, list(systems))
+    figure.suptitle(title, fontsize=11)
     return figure
 
 
 def class_dots(
-    systems: Mapping[str, Mapping[str, Interval]],
-    positives: Mapping[str, int],
-    *,
-    title: str = "",
+    systems: Mapping[str, Mapping[str, Interval]], positives: Mapping[str, int], *, title: str = ""
 ) -> Figure:
-    """The AUROC of every class: a row per class, in it a dot and interval per system.
+    """Draw the AUROC of every class: a row per class, in it a dot and interval per system.
 
-    The classes that the first system does best are on top.
+    The classes with the highest AUROC of the first system are on top.
 
     Args:
         systems: scores by name for each system, such as `auroc_NORM`.
@@ -146,7 +132,7 @@ def class_dots(
 def confusion_figure(
     y: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], classes: Sequence[str], *, title: str = ""
 ) -> Figure:
-    """How each true class was predicted: shares of the row as colour and text, counts below them.
+    """Draw how each true class was predicted: shares of the row as colour and text, counts below them.
 
     Args:
         y: true class indices, shape (n,).
@@ -159,18 +145,17 @@ def confusion_figure(
     """
     k = len(classes)
     matrix = confusion_matrix(check_labels(y, len(y), k), check_labels(predicted, len(y), k), k)
-    totals = matrix.sum(axis=1, keepdims=True)
-    shares = matrix / np.maximum(totals, 1)
+    totals = matrix.sum(axis=1)
+    shares = matrix / np.maximum(totals, 1)[:, None]
     figure = new_figure(2.2 + 0.9 * k, 1.6 + 0.8 * k)
     axes = figure.add_subplot()
     image = axes.imshow(100 * shares, cmap="Blues", vmin=0, vmax=100)
-    for i in range(k):
-        for j in range(k):
-            ink = "white" if shares[i, j] > 0.55 else "black"
-            axes.text(j, i - 0.1, f"{100 * shares[i, j]:.1f} %", ha="center", va="center", color=ink, fontsize=11)
-            axes.text(j, i + 0.22, f"{matrix[i, j]:,}", ha="center", va="center", color=ink, fontsize=8)
+    for (i, j), share in np.ndenumerate(shares):
+        look: dict[str, Any] = {"ha": "center", "va": "center", "color": "white" if share > 0.55 else "black"}
+        axes.text(j, i - 0.1, f"{100 * share:.1f} %", fontsize=11, **look)
+        axes.text(j, i + 0.22, f"{matrix[i, j]:,}", fontsize=8, **look)
     axes.set_xticks(range(k), list(classes))
-    axes.set_yticks(range(k), [f"{name}\n({n:,})" for name, n in zip(classes, totals[:, 0], strict=True)])
+    axes.set_yticks(range(k), [f"{name}\n({n:,})" for name, n in zip(classes, totals, strict=True)])
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class (samples)")
     axes.tick_params(length=0)
