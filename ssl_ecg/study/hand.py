@@ -1,12 +1,9 @@
 """Hand-made features: widths, amplitudes, levels and wavelets, as beats were classified before networks.
 
-Every learned representation is judged beside them. What is measured is that of de Chazal, O'Dwyer & Reilly, "Automatic
-classification of heartbeats using ECG morphology and heartbeat interval features", IEEE Trans. Biomed. Eng. 2004, and
-the wavelets of Ye, Kumar & Coimbra, "Heartbeat classification using morphological and dynamic features of ECG signals",
-IEEE Trans. Biomed. Eng. 2012. No wave is delineated: fixed zones around the R peak do without what fails on noise.
-
-The unit of amplitudes is that of the signal: mV where it is known. Windows that were divided by their own standard
-deviation have lost theirs, so give windows as they were before that.
+After de Chazal, O'Dwyer & Reilly, "Automatic classification of heartbeats using ECG morphology and heartbeat interval
+features", IEEE Trans. Biomed. Eng. 2004, with the wavelets of Ye, Kumar & Coimbra, "Heartbeat classification using
+morphological and dynamic features of ECG signals", IEEE Trans. Biomed. Eng. 2012. Fixed zones around the R peak stand
+in for a delineation, which fails on noise. Amplitudes are in the signal's unit: give windows in mV, not normalised.
 """
 
 from __future__ import annotations
@@ -25,25 +22,8 @@ from ssl_ecg.metrics.scores import Array
 from ssl_ecg.study.rhythm import TYPICAL_RR_S
 
 SHAPE_FEATURES = (
-    "qrs_width",
-    "r_width",
-    "r_amplitude",
-    "q_amplitude",
-    "s_amplitude",
-    "r_time",
-    "s_time",
-    "upslope",
-    "downslope",
-    "qrs_area",
-    "qrs_size",
-    "pr_level",
-    "st_level",
-    "p_max",
-    "p_min",
-    "t_max",
-    "t_min",
-    "t_time",
-    "t_area",
+    *("qrs_width", "r_width", "r_amplitude", "q_amplitude", "s_amplitude", "r_time", "s_time", "upslope", "downslope"),
+    *("qrs_area", "qrs_size", "pr_level", "st_level", "p_max", "p_min", "t_max", "t_min", "t_time", "t_area"),
 )
 """Of each beat and lead; `shape_features` says what they are."""
 
@@ -63,7 +43,7 @@ _BEAT = (-0.35, 0.55)  # what the median beat spans, s from the R peak
 
 
 def beat_features(windows: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float32]:
-    """Shape, wavelets and likeness of the beat in the centre of each window.
+    """Measure shape, wavelets and similarity of the beat in the centre of each window.
 
     Args:
         windows: shape (n, C, T), the R peak at sample T // 2; in mV, or what the amplitudes shall be in. Where a
@@ -90,13 +70,13 @@ def beat_features(windows: NDArray[np.floating[Any]], fs: float) -> NDArray[np.f
 
 
 def beat_feature_names(leads: Sequence[str]) -> list[str]:
-    """The columns of `beat_features`, such as `II qrs_width`."""
+    """Name the columns of `beat_features`, such as `II qrs_width`."""
     wavelets = [f"wavelet_{i}" for i in range(_POINTS // 2)]
     return [f"{lead} {name}" for lead in leads for name in (*SHAPE_FEATURES, *wavelets, *SIMILARITY_FEATURES)]
 
 
 def record_features(windows: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float32]:
-    """Rhythm of whole recordings, the shape of their median beat, and how their energy is spread.
+    """Measure rhythm, median beat and spectrum of whole recordings.
 
     Args:
         windows: shape (n, C, T), some seconds each; in mV, or what the amplitudes shall be in.
@@ -133,13 +113,13 @@ def record_features(windows: NDArray[np.floating[Any]], fs: float) -> NDArray[np
 
 
 def record_feature_names(leads: Sequence[str]) -> list[str]:
-    """The columns of `record_features`, such as `rmssd` and `V1 st_level`."""
+    """Name the columns of `record_features`, such as `rmssd` and `V1 st_level`."""
     bands = [f"band_{i}" for i in range(1, _BANDS + 2)]
     return [*RECORD_RR_FEATURES, *(f"{lead} {name}" for lead in leads for name in (*SHAPE_FEATURES, *bands))]
 
 
 def shape_features(x: NDArray[np.floating[Any]], fs: float) -> Array:
-    """What a beat looks like in one lead, amplitudes from the median of the window.
+    """Measure the shape of a beat in one lead, amplitudes from the median of the window.
 
     Args:
         x: shape (n, T), the R peak at about sample T // 2, any unit u.
@@ -182,30 +162,12 @@ def shape_features(x: NDArray[np.floating[Any]], fs: float) -> Array:
     pr, st = (x[:, _zone(length, fs, *edges)].mean(axis=1) for edges in ((-0.12, -0.07), (0.09, 0.13)))
     p, t = (x[:, _zone(length, fs, *edges)] for edges in ((-0.25, -0.12), (0.15, 0.45)))
     t_from = _zone(length, fs, 0.15, 0.45).start - length // 2
-    return np.stack(
-        [
-            width / fs,
-            _run(high, largest_at) / fs,
-            x[every, r_at],
-            q,
-            x[every, s_at],
-            (r_at - length // 2) / fs,
-            (s_at - length // 2) / fs,
-            slope.max(axis=1),
-            slope.min(axis=1),
-            complex_.sum(axis=1) / fs,
-            np.abs(complex_).sum(axis=1) / fs,
-            pr,
-            st - pr,
-            p.max(axis=1),
-            p.min(axis=1),
-            t.max(axis=1),
-            t.min(axis=1),
-            (t_from + np.abs(t).argmax(axis=1)) / fs,
-            t.sum(axis=1) / fs,
-        ],
-        axis=1,
-    )
+    columns = [width / fs, _run(high, largest_at) / fs, x[every, r_at], q, x[every, s_at]]
+    columns += [(r_at - length // 2) / fs, (s_at - length // 2) / fs, slope.max(axis=1), slope.min(axis=1)]
+    columns += [complex_.sum(axis=1) / fs, np.abs(complex_).sum(axis=1) / fs, pr, st - pr]
+    columns += [p.max(axis=1), p.min(axis=1), t.max(axis=1), t.min(axis=1)]
+    columns += [(t_from + np.abs(t).argmax(axis=1)) / fs, t.sum(axis=1) / fs]
+    return np.stack(columns, axis=1)
 
 
 def _checked(windows: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float32]:
@@ -276,17 +238,8 @@ def _rr_statistics(peaks: NDArray[np.int64], fs: float, seconds: float) -> Array
     """The first seven of the `RECORD_RR_FEATURES`."""
     rr = np.diff(peaks) / fs if len(peaks) > 1 else np.array([TYPICAL_RR_S])
     steps = np.diff(rr) if len(rr) > 1 else np.zeros(1)
-    return np.array(
-        [
-            len(peaks) / seconds,
-            rr.mean(),
-            rr.std(),
-            rr.min(),
-            rr.max(),
-            np.sqrt(np.square(steps).mean()),
-            (np.abs(steps) > 0.05).mean(),
-        ]
-    )
+    rmssd, pnn50 = np.sqrt(np.square(steps).mean()), (np.abs(steps) > 0.05).mean()
+    return np.array([len(peaks) / seconds, rr.mean(), rr.std(), rr.min(), rr.max(), rmssd, pnn50])
 
 
 def _typical(x: NDArray[np.floating[Any]], peaks: NDArray[np.int64], span: Sequence[int]) -> tuple[Array, Array]:

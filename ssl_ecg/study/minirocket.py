@@ -1,14 +1,12 @@
-"""MiniRocket features, where the optional package `aeon` is installed: ten thousand convolutions that nobody trained.
+"""MiniRocket: features of ten thousand untrained convolutions, where the optional package `aeon` is installed.
 
 Dempster, Schmidt & Webb, "MINIROCKET: a very fast (almost) deterministic transform for time series classification",
-KDD 2021 (https://doi.org/10.1145/3447548.3467231). Each feature is the share of a window where one dilated
-convolution exceeds a bias, and the biases are quantiles of what it gives on training windows. A linear probe on
-them is the strongest baseline without a network.
+KDD 2021 (https://doi.org/10.1145/3447548.3467231). Each feature is the share of a window where one dilated convolution
+exceeds a bias, a quantile of its output on training windows.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any
@@ -40,7 +38,7 @@ class MiniRocket:
     shape: tuple[int, ...]
 
     def transform(self, windows: Windows) -> NDArray[np.float32]:
-        """The features of windows.
+        """Compute the features of windows.
 
         Args:
             windows: shape (n, C, T), as those that it was fitted on.
@@ -54,17 +52,12 @@ class MiniRocket:
         x = check_windows(windows)
         if x.shape[1:] != self.shape:
             raise UserError(f"MiniRocket was fitted on windows (n, {self.shape[0]}, {self.shape[1]}), got {x.shape}")
-        found = list(self._blocks(x))
-        return np.concatenate(found) if found else np.zeros((0, self._width), dtype=np.float32)
-
-    @property
-    def _width(self) -> int:
-        return int(self.pca.n_components_ if self.pca is not None else len(self.rocket.parameters[-1]))
-
-    def _blocks(self, x: Windows) -> Iterator[NDArray[np.float32]]:
+        width = self.pca.n_components_ if self.pca is not None else len(self.rocket.parameters[-1])
+        found = np.zeros((len(x), width), dtype=np.float32)
         for start in range(0, len(x), _BLOCK):
             made = np.asarray(self.rocket.transform(x[start : start + _BLOCK]), dtype=np.float32)
-            yield made if self.pca is None else self.pca.transform(made).astype(np.float32)
+            found[start : start + _BLOCK] = made if self.pca is None else self.pca.transform(made)
+        return found
 
 
 def minirocket_available() -> bool:
@@ -100,12 +93,14 @@ def fit_minirocket(train: Windows, n_kernels: int = 10_000, seed: int = 0, compo
     x = check_windows(train)
     if len(x) < 2 or x.shape[-1] < 9:
         raise UserError(f"MiniRocket needs two windows or more of at least 9 samples, got shape {x.shape}")
+    import numba
     import torch
     from aeon.transformations.collection.convolution_based import MiniRocket as AeonMiniRocket
 
     before = np.random.get_state()  # noqa: NPY002 - aeon seeds NumPy's global generator: leave it as it was
     try:
-        rocket = AeonMiniRocket(n_kernels=n_kernels, random_state=seed, n_jobs=_threads(torch.get_num_threads()))
+        threads = min(torch.get_num_threads(), int(numba.get_num_threads()))
+        rocket = AeonMiniRocket(n_kernels=n_kernels, random_state=seed, n_jobs=threads)
         rocket.fit(x)
     finally:
         np.random.set_state(before)  # noqa: NPY002
@@ -118,10 +113,3 @@ def fit_minirocket(train: Windows, n_kernels: int = 10_000, seed: int = 0, compo
     features = fitted.transform(few)
     pca = PCA(min(components, *features.shape), svd_solver="randomized", random_state=seed).fit(features)
     return MiniRocket(rocket, pca, x.shape[1:])
-
-
-def _threads(wanted: int) -> int:
-    """As many threads as PyTorch uses, if numba has them."""
-    import numba
-
-    return min(wanted, int(numba.get_num_threads()))
