@@ -1,20 +1,20 @@
-"""What changes of the SimCLR recipe are worth on MIT-BIH, judged by patients of DS1 whom the encoder has not seen.
+"""Compare variants of the SimCLR recipe on MIT-BIH by patients of DS1 outside the pretraining set.
 
     python experiments/mitbih_variants.py --root ../shared/data/mitdb
 
-For every variant and seed, `ssl_ecg.pretrain` with half of the patients of DS1 (the seed draws which) and
+For every variant and seed, `ssl_ecg.pretrain` on half of the patients of DS1 (the seed draws which) and
 `ssl_ecg.probe --validate`: DS2 is not touched. A stopped run goes on where it was; an hour and a half on one
 core.
 """
 
 import argparse
 import csv
-import json
 import subprocess
 import sys
 from pathlib import Path
 from statistics import mean
 
+from ssl_ecg.report.results import read_results
 from ssl_ecg.report.tables import print_table
 
 RECIPES = Path(__file__).parent / "recipes"
@@ -36,7 +36,7 @@ def run(*command: str) -> None:
 
 
 def judged(variant: str, seed: int, root: str, out: Path) -> dict[str, float]:
-    """Macro AUROC of every system on the patients of DS1 held out of pretraining."""
+    """Macro AUROC of every system on the patients of DS1 outside the pretraining set."""
     name = f"{variant.replace(' ', '-').replace(',', '')}-{seed}"
     recipe, settings = VARIANTS[variant]
     data = ["--data", "MITBIH", "--data.root", root, *(["--data.chest", "V1"] if "leads" in recipe else [])]
@@ -48,7 +48,7 @@ def judged(variant: str, seed: int, root: str, out: Path) -> dict[str, float]:
         )
         beside = ["--beside", "untrained,RR alone", "--validate", "--out", str(found.parent)]
         run("ssl_ecg.probe", str(out / name), *data, *beside)
-    return {system: scores["macro AUROC"] for system, scores in json.loads(found.read_text())["systems"].items()}
+    return {row.system: row.value for row in read_results(found).rows if row.score == "macro_auroc"}
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def main() -> None:
         variant: {system: mean(float(row[system]) for row in rows if row["variant"] == variant) for system in SYSTEMS}
         for variant in given.variants
     }
-    print_table(means, title=f"macro AUROC of unseen patients of DS1, mean of seeds {given.seeds}")
+    print_table(means, title=f"macro AUROC of patients outside the pretraining set (DS1), mean of seeds {given.seeds}")
     print(f"every seed  {given.out / 'variants.csv'}")
 
 

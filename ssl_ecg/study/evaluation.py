@@ -81,24 +81,15 @@ class Shared:
 
     def systems(self, study: Study) -> list[System]:
         """The pretrained encoder and what it is compared with."""
-        return systems(
-            study,
-            components=self.components,
-            seed=self.seed,
-            beside=self.beside,
-            device=self.at,
-            future=self.future,
-        )
+        given = {"components": self.components, "seed": self.seed}
+        return systems(study, beside=self.beside, device=self.at, future=self.future, **given)
 
     @property
     def identity(self) -> dict[str, Any]:
         """What tells these results from those of another question or setting; kept with them."""
-        changed = {
-            f.name: value
-            for f in fields(self)
-            if f.name not in _FREE
-            and (value := getattr(self, f.name)) != (f.default if f.default_factory is MISSING else f.default_factory())
-        }
+        mine = [f for f in fields(self) if f.name not in _FREE]
+        usual = {f.name: f.default if f.default_factory is MISSING else f.default_factory() for f in mine}
+        changed = {name: value for name in usual if (value := getattr(self, name)) != usual[name]}
         return {"question": self.question, **changed}
 
     def publish(
@@ -111,15 +102,9 @@ class Shared:
         name: str = "results",
         curves: Iterable[Mapping[str, float]] = (),
     ) -> Results:
-        """Write rows and figures to a folder, and log them to Weights & Biases if that is wanted.
+        """Write rows, figures and what else is to be known to a folder, and to Weights & Biases if that is wanted.
 
-        Args:
-            folder: where; files of these names there are replaced.
-            rows: every number.
-            figures: by file name.
-            about: what else is to be known; `identity` and `config` are added.
-            name: of results.json and results.csv.
-            curves: points that W&B draws as curves; see `log_results`.
+        `identity` and `config` are added to `about`; for the rest see `Results.write` and `log_results`.
 
         Raises:
             UserError: if something cannot be written.
@@ -167,7 +152,7 @@ class Evaluation(Shared):
 
 
 def task_of(data: Source) -> dict[str, Any]:
-    """A data set's name and the settings that are not its defaults, but for where it lies."""
+    """Describe a data set: its name and the settings that are not its defaults, except for its place."""
     found: dict[str, Any] = {"name": type(data).__name__}
     for name, parameter in inspect.signature(type(data)).parameters.items():
         value = getattr(data, name, parameter.default)
@@ -177,11 +162,11 @@ def task_of(data: Source) -> dict[str, Any]:
 
 
 def result_folder(checkpoint: str | Path, out: str | None, identity: dict[str, Any], name: str = "results") -> Path:
-    """The folder of a question's results, made and proved writable: results of other settings have another one.
+    """Make the folder of a question's results and prove that it can be written: one for each task and settings.
 
     Args:
-        checkpoint: beside which it lies, unless
-        out: names it.
+        checkpoint: its folder holds the results,
+        out: unless this names their folder.
         identity: question, data and changed settings.
         name: of the file that will be written there.
 

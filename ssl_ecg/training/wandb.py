@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from pytorch_lightning.loggers import WandbLogger
 
 from ssl_ecg.errors import UserError
+from ssl_ecg.report.wandb import Mode, check_wandb, wandb_id
 from ssl_ecg.training.processes import first_process
 
 
-def wandb_logger(folder: Path, mode: Literal["off", "offline", "online"], config: dict[str, Any]) -> WandbLogger | None:
+def wandb_logger(folder: Path, mode: Mode, config: dict[str, Any]) -> WandbLogger | None:
     """A logger that goes on with the folder's W&B run; None for "off".
 
     Args:
@@ -26,15 +25,14 @@ def wandb_logger(folder: Path, mode: Literal["off", "offline", "online"], config
     """
     if mode == "off":
         return None
-    try:
-        import wandb
-    except ImportError:
-        raise UserError("wandb is not installed: pip install 'ssl-ecg[wandb]', or --wandb off") from None
+    check_wandb(mode)
+    import wandb
+
     logger = WandbLogger(
         name=folder.name,
         save_dir=folder,
         project="ssl_ecg",
-        id=_run_id(folder / "wandb_id") if first_process() else None,  # only the first process logs
+        id=wandb_id(folder) if first_process() else None,  # only the first process logs
         offline=mode == "offline",
         config=config,
         resume="allow",
@@ -45,10 +43,3 @@ def wandb_logger(folder: Path, mode: Literal["off", "offline", "online"], config
     except (wandb.Error, OSError) as error:
         raise UserError(f"Weights & Biases cannot start ({error}): use --wandb offline, or off") from None
     return logger
-
-
-def _run_id(path: Path) -> str:
-    """The id in a file, which is made if it is not there: of several that try, one decides."""
-    with suppress(FileExistsError), path.open("x") as file:
-        file.write(uuid.uuid4().hex[:8])
-    return path.read_text().strip()

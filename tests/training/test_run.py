@@ -12,8 +12,9 @@ from ssl_ecg import cli
 from ssl_ecg.cli import Parsed
 from ssl_ecg.errors import UserError
 from ssl_ecg.pretrain import DEFAULTS, Pretrain
+from ssl_ecg.report.wandb import wandb_id
 from ssl_ecg.training.run import Run
-from ssl_ecg.training.wandb import _run_id, wandb_logger
+from ssl_ecg.training.wandb import wandb_logger
 
 
 def parsed(*argv: str) -> Parsed:
@@ -91,6 +92,6 @@ def test_only_the_first_process_decides_the_id_of_the_wandb_run(
         patch.setattr(rank_zero_only, "rank", 1)
         wandb_logger(tmp_path, "offline", {})
         assert not (tmp_path / "wandb_id").exists()
-    first = _run_id(tmp_path / "wandb_id")
+    first = wandb_id(tmp_path)
     assert len(first) == 8
-    assert _run_id(tmp_path / "wandb_id") == first  # of a run that is gone on with
+    assert wandb_id(tmp_path) == first  # of a run that is gone on with
