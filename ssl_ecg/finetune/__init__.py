@@ -1,5 +1,5 @@
 """Fine-tune a pretrained encoder on labels."""
 
-from ssl_ecg.finetune.command import finetune, main
+from ssl_ecg.finetune.command import Finetune, main
 
-__all__ = ["finetune", "main"]
+__all__ = ["Finetune", "main"]

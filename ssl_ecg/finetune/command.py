@@ -1,13 +1,17 @@
-"""`python -m ssl_ecg.finetune`: train a pretrained encoder on labels, beside what the labels give without it."""
+"""`python -m ssl_ecg.finetune`: train a pretrained encoder on labels, and compare with training without it."""
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
+import torch
 from safetensors.torch import save_file
 
 from augmentations import LeadViews, Views
@@ -19,18 +23,22 @@ from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.probe import LinearProbe
 from ssl_ecg.files import ensure_writable, replacing
-from ssl_ecg.finetune.models import Model, frozen_probe, scored_once, tuned
+from ssl_ecg.finetune.models import Model, frozen_probe, scored_once
 from ssl_ecg.finetune.report import write_finetuning
-from ssl_ecg.finetune.training import Classifier
+from ssl_ecg.finetune.training import Classifier, fine_tune
 from ssl_ecg.fingerprint import fingerprint
+from ssl_ecg.metrics.multilabel import best_threshold
 from ssl_ecg.optimisers import Optimiser
+from ssl_ecg.report.tables import origin
 from ssl_ecg.study import Study, check_few_labels, open_study
 from ssl_ecg.study.guard import check_untaught
 from ssl_ecg.study.sides import Sides, label_sides
 from ssl_ecg.study.systems import untrained
+from ssl_ecg.training.device import pick_device
 from ssl_ecg.training.processes import first_process, heard_once, trained_by_one
 from ssl_ecg.training.run import Run, run_folder
 from ssl_ecg.training.settings import TrainerSettings
+from ssl_ecg.training.wandb import wandb_logger
 
 DEFAULTS = {
     "optimiser": "AdamW",
@@ -41,40 +49,19 @@ DEFAULTS = {
 }
 
 
-def finetune(
-    checkpoint: str,
-    data: Source,
-    optimiser: Optimiser,
-    trainer: TrainerSettings,
-    *,
-    fraction: float = 1.0,
-    layer_decay: float = 0.75,
-    scratch_lr: float = 2e-3,
-    head: Literal["probe", "fresh"] = "probe",
-    views: Views | None = None,
-    batch_size: int = 64,
-    hold_out: float = 0.2,
-    validate: bool = False,
-    resamples: int = 1000,
-    seed: int = 0,
-    name: str | None = None,
-    out: str = "runs",
-    cache: str | None = None,
-    wandb: Literal["off", "offline", "online"] = "off",
-    config: dict[str, Any] | None = None,
-    defaults: dict[str, Any] | None = None,
-) -> Run:
+@dataclass
+class Finetune:
     """Fine-tune a whole pretrained encoder on labels, and score it once on the test patients.
 
-    Beside it stand the same fine-tuning with one learning rate for all layers, the same network trained from scratch
+    It is compared with the same fine-tuning at one learning rate for all layers, the same network trained from scratch
     with a learning rate of its own, and the linear probe on the frozen encoder. All learn from the same patients. The
     validation patients choose the epoch of each: those of the data set's validation split or, without one, some train
-    patients that are held out, of those the encoder has not seen where there are five. Records with none of the task's
-    classes are left out, where a record may belong to several.
+    patients that are held out, of those outside the pretraining set where there are five. Records with none of the
+    task's classes are left out, where a record may belong to several.
 
     The run lives in the folder OUT/NAME. The same command goes on with a stopped run, and only scores a finished one.
-    The fine-tuned encoder is a checkpoint like any other and remembers whose labels it has seen; its linear head is
-    `head.safetensors`.
+    The fine-tuned encoder is a checkpoint like any other and names the patients it was fine-tuned on; its linear head
+    is `head.safetensors`.
 
     Examples:
         python -m ssl_ecg.finetune runs/simclr-ptbxl --data PTBXL --data.root data/ptb-xl --validate
@@ -96,6 +83,8 @@ def finetune(
         validate: stop at the scores of the validation patients. For choosing settings: the test set is not touched.
         resamples: bootstrap resamples of the test patients for the 95 % intervals.
         seed: of everything random: whose labels, batches, augmentations, fresh weights, bootstrap.
+        device: where the frozen encoder embeds, such as cpu or cuda; auto takes a GPU if there is one. Training has
+            `trainer.accelerator`.
         name: of the run; CHECKPOINT-finetuned-DATA by default, such as simclr-ptbxl-finetuned-ptbxl.
         out: folder of all runs.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
@@ -103,131 +92,182 @@ def finetune(
         config: all settings as plain values, kept in the run's folder and compared on resume; the command line gives
             it, and
         defaults: what those are by default, for runs begun before a setting was there.
-
-    Returns:
-        The run's folder, with its checkpoint, results and figures.
-
-    Raises:
-        UserError: for settings, a checkpoint, data or a folder that cannot be used; before any training.
     """
-    _check(trainer, fraction, layer_decay, hold_out, scratch_lr, batch_size, resamples, seed)
-    source, place = type(data).__name__, Path(checkpoint)
-    stem = place.parent.name if place.name == "checkpoint" else place.name
-    ensure_writable(Path(out))
-    folder = run_folder(out, name or f"{stem}-finetuned-{source}".lower())
-    study = open_study(checkpoint, data, cache)
-    if isinstance(views, LeadViews):
-        raise UserError(
-            "views: LeadViews show one lead at a time, and a window is classified by all of its leads: use Views"
-        )
-    if views is not None:
-        try:
-            views.check(study.encoder.preprocessing.fs)
-        except ValueError as error:
-            raise UserError(f"views: {error}") from None
-    if fraction < 1:
-        check_few_labels(study)
-    sides = label_sides(study, fraction, hold_out, seed)
-    if len(sides.learn) < trainer.devices:
-        raise UserError(f"trainer.devices is {trainer.devices}, but there are {len(sides.learn)} windows to learn from")
-    if validate:
-        check_untaught(study.encoder, study.store.cohort, sides.validation, data)
-    kind = "simulated ECG (no heart was involved)" if data.simulated else "real ECG"
 
-    def trained(
-        system: str, encoder: Encoder, lr: float, decay: float = 1.0, start: LinearProbe | None = None
+    checkpoint: str
+    data: Source
+    optimiser: Optimiser
+    trainer: TrainerSettings
+    _: KW_ONLY
+    fraction: float = 1.0
+    layer_decay: float = 0.75
+    scratch_lr: float = 2e-3
+    head: Literal["probe", "fresh"] = "probe"
+    views: Views | None = None
+    batch_size: int = 64
+    hold_out: float = 0.2
+    validate: bool = False
+    resamples: int = 1000
+    seed: int = 0
+    device: str = "auto"
+    name: str | None = None
+    out: str = "runs"
+    cache: str | None = None
+    wandb: Literal["off", "offline", "online"] = "off"
+    config: dict[str, Any] | None = None
+    defaults: dict[str, Any] | None = None
+
+    def run(self) -> Run:
+        """Train, or go on, and write checkpoint, results and figures.
+
+        Returns:
+            The run's folder.
+
+        Raises:
+            UserError: for settings, a checkpoint, data or a folder that cannot be used; before any training.
+        """
+        self._check()
+        data, place, device = self.data, Path(self.checkpoint), pick_device(self.device)
+        stem = place.parent.name if place.name == "checkpoint" else place.name
+        ensure_writable(Path(self.out))
+        folder = run_folder(self.out, self.name or f"{stem}-finetuned-{type(data).__name__}".lower())
+        study = open_study(self.checkpoint, data, self.cache)
+        self._check_views(study.encoder.preprocessing.fs)
+        if self.fraction < 1:
+            check_few_labels(study)
+        sides = label_sides(study, self.fraction, self.hold_out, self.seed)
+        if len(sides.learn) < self.trainer.devices:
+            raise UserError(
+                f"trainer.devices is {self.trainer.devices}, but there are {len(sides.learn)} windows to learn from"
+            )
+        if self.validate:
+            check_untaught(study.encoder, study.store.cohort, sides.validation, data)
+        # Not before: what was refused leaves nothing behind that a corrected command would have to agree with.
+        with trained_by_one(folder):
+            run = Run(folder, self.config or {}, _origin(study, sides), self.defaults)
+            print(
+                f"{type(data).__name__}, {origin(data.simulated)}: learning from {len(sides.learn):,} windows of "
+                f"{len(sides.learners)} patients; {len(sides.judges)} validation patients; run folder {run.folder}",
+                file=sys.stderr,
+            )
+            probed, probe = frozen_probe(study, sides, device)
+            pretrained, start = study.encoder.encoder, probe if self.head == "probe" else None
+            lr = self.optimiser.lr
+            best, classifier = self._trained(folder, "fine-tuned", pretrained, sides, lr, self.layer_decay, start)
+            models = [best]
+            if self.layer_decay < 1:
+                models.append(self._trained(folder, "fine-tuned, one rate", pretrained, sides, lr, 1, start)[0])
+            scratch = untrained(pretrained, self.seed)
+            models += [self._trained(folder, "from scratch", scratch, sides, self.scratch_lr)[0], probed]
+            if first_process():
+                areas = {m.system: {"macro AUROC": m.validation} for m in models}
+                _save(run, study, sides, classifier, areas, self.trainer.max_epochs)
+                self._report(run, study, sides, models)
+        return run
+
+    def _trained(
+        self,
+        folder: Path,
+        system: str,
+        encoder: Encoder,
+        sides: Sides,
+        lr: float,
+        layer_decay: float = 1.0,
+        start: LinearProbe | None = None,
     ) -> tuple[Model, Classifier]:
+        """Train a copy of an encoder with a linear head, that of a probe or a fresh one, or go on with it."""
         place = folder / system.replace(", ", "-").replace(" ", "-")
         ensure_writable(place)
-        logger = None
-        if wandb != "off":
-            from ssl_ecg.training.wandb import wandb_logger
-
-            logger = wandb_logger(place, wandb, config or {})
-        found = tuned(
-            system,
-            encoder,
-            sides,
-            place,
-            optimiser,
-            trainer,
-            multilabel=data.multilabel,
-            lr=lr,
-            layer_decay=decay,
-            start=start,
-            views=views,
-            batch_size=batch_size,
-            seed=seed,
-            logger=logger,
+        logger = wandb_logger(place, self.wandb, self.config or {})
+        print(f"{system}:", file=sys.stderr, flush=True)
+        targets, multilabel = sides.learn.targets, self.data.multilabel
+        optimiser = copy.copy(self.optimiser)
+        optimiser.lr = lr
+        with torch.random.fork_rng():
+            torch.manual_seed(self.seed)
+            classifier = Classifier(
+                copy.deepcopy(encoder),
+                targets,
+                multilabel=multilabel,
+                optimiser=optimiser,
+                layer_decay=layer_decay,
+                views=self.views,
+            )
+        classifier.fs, classifier.seed = sides.learn.preprocessing.fs, self.seed
+        if start is not None:
+            classifier.start_head(start)
+        history, best = fine_tune(
+            classifier, sides.learn, sides.validation, place, self.trainer, self.batch_size, logger
         )
         if logger is not None:
             logger.experiment.finish()  # or what was logged last may not be on disk when the next begins
-        return found
+        decision = targets.mean(axis=0)
+        if multilabel:
+            p = classifier.probabilities(sides.validation)
+            found = [best_threshold(*of) for of in zip(sides.validation.targets.T, p.T, strict=True)]
+            # A class that nobody had in training is never predicted, whoever has it in the validation split.
+            decision = np.where(targets.any(axis=0), found, np.inf)
+        settings = {"lr": lr, "layer_decay": layer_decay}
+        area = history[best]["val_auroc"]
+        return Model(system, area, classifier.probabilities, decision, best + 1, history, settings), classifier
 
-    # Not before: what was refused leaves nothing behind that a corrected command would have to agree with.
-    with trained_by_one(folder):
-        run = Run(folder, config or {}, _origin(study, sides), defaults)
-        print(
-            f"{source}, {kind}: learning from {len(sides.learn):,} windows of {len(sides.learners)} patients; "
-            f"{len(sides.judges)} validation patients; run folder {run.folder}",
-            file=sys.stderr,
+    def _report(self, run: Run, study: Study, sides: Sides, models: list[Model]) -> None:
+        """Score the models on the test patients, unless that is to be left, and write it all down."""
+        data = self.data
+        shared = [record for records in data.shared_patients.values() for record in records]
+        scored, without = ({}, {}) if self.validate else scored_once(study, models, shared, self.resamples, self.seed)
+        write_finetuning(
+            run.folder,
+            models,
+            scored,
+            without,
+            where={
+                "data": type(data).__name__,
+                "task": str(getattr(data, "labels", "")),
+                "fraction": self.fraction,
+            },
+            about={
+                "title": f"{self.checkpoint}: fine-tuned on {type(data).__name__}, {origin(data.simulated)}",
+                "checkpoint": self.checkpoint,
+                "setting": study.setting,
+                "simulated": data.simulated,
+                "train_patients": len(sides.learners),
+                "train_samples": len(sides.learn),
+                "validation_patients": len(sides.judges),
+                "excluded": shared if without else [],
+                "config": self.config,
+            },
+            test=study.labels(study.test),
+            classes=data.classes,
+            wandb=self.wandb,
         )
-        probed, probe = frozen_probe(study, sides)
-        pretrained, start = study.encoder.encoder, probe if head == "probe" else None
-        best, classifier = trained("fine-tuned", pretrained, optimiser.lr, layer_decay, start)
-        models = [best]
-        if layer_decay < 1:
-            models.append(trained("fine-tuned, one rate", pretrained, optimiser.lr, start=start)[0])
-        models += [trained("from scratch", untrained(pretrained, seed), scratch_lr)[0], probed]
-        if first_process():
-            areas = {m.system: {"macro AUROC": m.validation} for m in models}
-            _save(run, study, sides, classifier, areas, trainer.max_epochs)
-            shared = [record for records in data.shared_patients.values() for record in records]
-            scored, without = ({}, {}) if validate else scored_once(study, models, shared, resamples, seed)
-            write_finetuning(
-                run.folder,
-                models,
-                scored,
-                without,
-                title=f"{checkpoint}: fine-tuned on {source}, {kind}",
-                setting=study.setting,
-                about={
-                    "checkpoint": checkpoint,
-                    "simulated": data.simulated,
-                    "train_patients": len(sides.learners),
-                    "train_samples": len(sides.learn),
-                    "validation_patients": len(sides.judges),
-                    "excluded": shared if without else [],
-                    "config": config,
-                },
-                test=study.labels(study.test),
-                classes=data.classes,
+
+    def _check(self) -> None:
+        """Refuse settings that cannot be trained with, whatever the data."""
+        for option in ("fraction", "layer_decay"):
+            if not 0 < (share := getattr(self, option)) <= 1:
+                raise UserError(f"{option} must be above 0 and at most 1, not {share}")
+        if not 0 < self.hold_out < 1:
+            raise UserError(
+                f"hold_out must be above 0 and below 1, not {self.hold_out}: somebody has to choose the epoch"
             )
-    return run
+        for option in ("scratch_lr", "batch_size", "resamples"):
+            if not 0 < (number := getattr(self, option)) < math.inf:
+                raise UserError(f"{option} must be positive, not {number}")
+        if not 0 <= self.seed < 2**32:  # what random numbers are made of
+            raise UserError(f"seed must be at least 0 and below {2**32}, not {self.seed}")
+        self.trainer.check()
 
-
-def _check(
-    trainer: TrainerSettings,
-    fraction: float,
-    layer_decay: float,
-    hold_out: float,
-    scratch_lr: float,
-    batch_size: int,
-    resamples: int,
-    seed: int,
-) -> None:
-    """Refuse settings that cannot be trained with, whatever the data."""
-    for option, share in (("fraction", fraction), ("layer_decay", layer_decay)):
-        if not 0 < share <= 1:
-            raise UserError(f"{option} must be above 0 and at most 1, not {share}")
-    if not 0 < hold_out < 1:
-        raise UserError(f"hold_out must be above 0 and below 1, not {hold_out}: somebody has to choose the epoch")
-    for option, number in (("scratch_lr", scratch_lr), ("batch_size", batch_size), ("resamples", resamples)):
-        if not 0 < number < math.inf:
-            raise UserError(f"{option} must be positive, not {number}")
-    if not 0 <= seed < 2**32:  # what random numbers are made of
-        raise UserError(f"seed must be at least 0 and below {2**32}, not {seed}")
-    trainer.check()
+    def _check_views(self, fs: float) -> None:
+        if isinstance(self.views, LeadViews):
+            raise UserError(
+                "views: LeadViews show one lead at a time, and a window is classified by all of its leads: use Views"
+            )
+        if self.views is not None:
+            try:
+                self.views.check(fs)
+            except ValueError as error:
+                raise UserError(f"views: {error}") from None
 
 
 def _origin(study: Study, sides: Sides) -> dict[str, str]:
@@ -281,5 +321,4 @@ def _save(
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
     with cli.reporting_errors(), heard_once():
-        parsed = cli.parse(finetune, argv, defaults=DEFAULTS)
-        finetune(**parsed.instantiate())
+        Finetune(**cli.parse(Finetune, argv, defaults=DEFAULTS).instantiate()).run()

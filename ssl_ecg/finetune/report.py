@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from ssl_ecg.finetune.models import Model
 from ssl_ecg.metrics.bootstrap import Resampled, difference
+from ssl_ecg.report.results import Results, Row, differences, rows_of
 from ssl_ecg.report.score_figures import class_dots
-from ssl_ecg.report.style import colour, marker, new_figure, save, tidy
-from ssl_ecg.report.tables import print_table, write_csv, write_json
+from ssl_ecg.report.style import colour, marker, new_figure, tidy
+from ssl_ecg.report.tables import Value, print_table, too_few
+from ssl_ecg.report.wandb import log_results
 from ssl_ecg.study.benchmark import Labels
 
 if TYPE_CHECKING:
@@ -32,12 +34,12 @@ def write_finetuning(
     scored: Mapping[str, Resampled],
     without: Mapping[str, Resampled],
     *,
-    title: str,
-    setting: str,
+    where: Mapping[str, Any],
     about: Mapping[str, Any],
     test: Labels,
     classes: Sequence[str],
-) -> None:
+    wandb: Literal["off", "offline", "online"] = "off",
+) -> Results:
     """Print what was trained and write it down.
 
     Args:
@@ -45,64 +47,53 @@ def write_finetuning(
         models: the fine-tuned encoder first; the others are compared with it.
         scored: scores of each on the test patients; empty if the test set was not touched.
         without: the same without recordings that the protocol has on both sides; empty if there are none.
-        title: above the table.
-        setting: whether the encoder had seen the test patients in pretraining.
-        about: what else the JSON says: data, patients, configuration.
+        where: data set, task and fraction of every row.
+        about: what else the JSON says: title, setting, patients, excluded recordings, configuration.
         test: labels of the test side.
         classes: the K class names.
+        wandb: log them to W&B too.
     """
     histories = {model.system: model.history for model in models if model.history}
-    save(learning_curves(histories, {m.system: m.validation for m in models if not m.history}), folder / "curves.png")
-    trained = {
+    levels = {model.system: model.validation for model in models if not model.history}
+    figures = {"curves.png": learning_curves(histories, levels)}
+    trained: dict[str, dict[str, Value]] = {
         model.system: {"validation AUROC": model.validation, "best epoch": model.epoch, **model.settings}
         for model in models
     }
     if not scored:
-        print_table(trained, title=title)
-        write_json({**about, "systems": trained}, folder / "validation.json")
-        print(
-            f"The test set was not touched. Written to {folder}: validation.json, curves.png, checkpoint/, "
-            "head.safetensors"
-        )
-        return
-    intervals = {system: scores.intervals() for system, scores in scored.items()}
-    columns = {
-        system: {heading: scores[name] for name, heading in _COLUMNS.items() if name in scores}
-        for system, scores in intervals.items()
-    }
-    print_table({system: {**columns[system], **row} for system, row in trained.items()}, title=title)
-    print(f"95 % intervals by bootstrap over {len(np.unique(test.patients))} test patients; {setting}.")
-    positives = _positives(test, classes)
-    shown = {name: n for name, n in positives.items() if f"auroc_{name}" in intervals[models[0].system]}
-    too_few = [name for name in classes if name not in shown]
-    if too_few:
-        print(f"Not scored, because too few test patients have or lack them: {', '.join(too_few)}.")
-    first, *others = scored
+        rows = [
+            Row(system=m.system, subset="validation patients", score="macro_auroc", value=m.validation, **where)
+            for m in models
+        ]
+        results = Results("finetune", rows, {**about, "trained": trained})
+        print_table(trained, title=about["title"])
+        print("The test set was not touched.")
+        results.write(folder, figures, "validation")
+        return results
+    rows, (first, *others) = [], list(scored)
     versus = {other: difference(scored[first], scored[other]) for other in others}
-    for other, differences in versus.items():
-        print(f"{first} - {other}: macro AUROC {differences['macro_auroc']}")
-    left = {system: scores.intervals() for system, scores in without.items()}
-    for system, scores in left.items():
-        print(f"without {', '.join(about['excluded'])}: {system}: macro AUROC {scores['macro_auroc']}")
-    systems = {
-        system: {**row, "scores": intervals[system], "excluded": left.get(system, {})}
-        for system, row in trained.items()
-    }
-    document = {**about, "setting": setting, "too_few": too_few, "systems": systems, "versus": {first: versus}}
-    write_json(document, folder / "results.json")
-    rows = [
-        {"system": system, "score": name, "value": i.value, "low": i.low, "high": i.high}
-        for system, scores in intervals.items()
-        for name, i in scores.items()
-    ]
-    write_csv(rows, folder / "results.csv")
-    files, classes_figure = ["results.json", "results.csv", "curves.png"], folder / "classes.png"
+    rest = f"without {', '.join(about.get('excluded', []))}"
+    for system, scores in scored.items():
+        rows += rows_of(scores.intervals(), system=system, **where)
+        rows += differences(versus, system=system, **where) if system == first else []
+        rows += rows_of(without[system].intervals(), system=system, subset=rest, **where) if without else []
+    results = Results("finetune", rows, {**about, "trained": trained})
+    intervals, positives = results.scores(), _positives(test, classes)
+    shown = {name: n for name, n in positives.items() if f"auroc_{name}" in intervals[first]}
+    results.about["too_few"] = [name for name in classes if name not in shown]
+    table = results.table(_COLUMNS, _COLUMNS)
+    print_table({system: {**table[system], **row} for system, row in trained.items()}, title=about["title"])
+    print(f"95 % intervals by bootstrap over {len(np.unique(test.patients))} test patients; {about['setting']}.")
+    left_out = too_few(results.about["too_few"])
+    print("\n".join([*([left_out] if left_out else []), *results.compared("macro_auroc", "macro AUROC")]))
+    for system, left in results.scores(subset=rest).items():
+        print(f"{rest}: {system}: macro AUROC {left['macro_auroc']}")
     if shown:
-        save(class_dots(intervals, shown), classes_figure)
-        files.append(classes_figure.name)
+        figures["classes.png"] = class_dots(intervals, shown)
     else:
-        classes_figure.unlink(missing_ok=True)  # of an earlier scoring
-    print(f"Written to {folder}: {', '.join(files)}, checkpoint/, head.safetensors")
+        (folder / "classes.png").unlink(missing_ok=True)  # of an earlier scoring
+    log_results(results, results.write(folder, figures), folder, wandb)
+    return results
 
 
 def _positives(test: Labels, classes: Sequence[str]) -> dict[str, int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -16,6 +15,7 @@ from checkpoints import fresh_checkpoint
 from pytorch_lightning.utilities import rank_zero_only
 from safetensors import safe_open
 from safetensors.torch import load_file
+from wandb_file import wandb_records
 
 from ssl_ecg import finetune
 from ssl_ecg.checkpoint import load_encoder
@@ -24,6 +24,7 @@ from ssl_ecg.data.sources.mitbih import DS1
 from ssl_ecg.errors import DataError
 from ssl_ecg.finetune.training import macro_auroc
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.report.results import read_results
 from ssl_ecg.study import Study, open_study
 from ssl_ecg.study.guard import check_untaught
 from ssl_ecg.study.sides import Sides, label_sides
@@ -31,7 +32,7 @@ from ssl_ecg.training.embedding import embed
 from ssl_ecg.training.processes import trained_by_one
 from ssl_ecg.training.throughput import Throughput
 
-SIZE = {"patients": 60, "records_per_patient": 2}
+SIZE = {"patients": 60, "records_per_patient": 2, "duration": 5}
 TINY = [
     "--data=Simulated",
     *(f"--data.{name}={value}" for name, value in SIZE.items()),
@@ -50,7 +51,9 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def checkpoint(here: Path) -> Path:
     """Pretrained, it says, on one patient of the train split, and on nobody of the test split."""
-    return fresh_checkpoint(here / "fresh", Preprocessing(leads=("II", "V1")), (("Simulated", train_patient()),))
+    return fresh_checkpoint(
+        here / "fresh", Preprocessing(leads=("II", "V1"), window=5), (("Simulated", train_patient()),)
+    )
 
 
 def train_patient() -> str:
@@ -68,22 +71,28 @@ def run(checkpoint: Path, here: Path) -> Path:
 
 
 def test_the_run_has_every_row_with_intervals_and_differences(run: Path) -> None:
-    results = json.loads((run / "results.json").read_text())
+    results = read_results(run)
     rows = ["fine-tuned", "fine-tuned, one rate", "from scratch", "frozen linear probe"]
-    assert list(results["systems"]) == rows
+    scores = results.scores()
+    assert list(scores) == list(results.about["trained"]) == rows
     for row in rows:
-        area = results["systems"][row]["scores"]["auroc_NORM"]  # the rarest classes have too few patients for one
-        assert area["low"] <= area["value"] <= area["high"]
-    assert list(results["versus"]["fine-tuned"]) == rows[1:]
-    assert results["setting"] == "inductive: no test patient was in pretraining"
-    assert results["systems"]["fine-tuned"]["layer_decay"] == 0.75
-    assert results["systems"]["from scratch"]["lr"] == 2e-3
+        area = scores[row]["auroc_NORM"]  # the rarest classes have too few patients for one
+        assert area.low <= area.value <= area.high
+    assert {r.reference for r in results.rows if r.reference} == set(rows[1:])
+    assert {r.system for r in results.rows if r.reference} == {rows[0]}
+    assert {r.data for r in results.rows} == {"Simulated"}
+    assert results.about["setting"] == "inductive: no test patient was in pretraining"
+    assert results.about["trained"]["fine-tuned"]["layer_decay"] == 0.75
+    assert results.about["trained"]["from scratch"]["lr"] == 2e-3
     assert set(pd.read_csv(run / "results.csv")["system"]) == set(rows)
     for figure in ("curves.png", "classes.png"):
         assert (run / figure).stat().st_size > 5000
     for row in ("fine-tuned", "fine-tuned-one-rate", "from-scratch"):
         assert len(pd.read_csv(run / row / "metrics.csv")) == 2
         assert list((run / row / "wandb").glob("offline-run-*/run-*.wandb"))
+    (file,) = (run / "wandb").glob("offline-run-*/run-*.wandb")
+    logged = {item.key or item.nested_key[0] for record in wandb_records(file) for item in record.history.item}
+    assert {"finetune", "curves", "classes"} <= logged
 
 
 def test_the_checkpoint_and_its_head_predict_as_the_run_did(run: Path, checkpoint: Path, here: Path) -> None:
@@ -93,8 +102,7 @@ def test_the_checkpoint_and_its_head_predict_as_the_run_did(run: Path, checkpoin
     head = load_file(run / "head.safetensors")
     logits = (z @ head["weight"].T + head["bias"]).double()
     area = macro_auroc(sides.validation.targets, logits.softmax(dim=1).numpy())
-    results = json.loads((run / "results.json").read_text())
-    assert area == pytest.approx(results["systems"]["fine-tuned"]["validation AUROC"])
+    assert area == pytest.approx(read_results(run).about["trained"]["fine-tuned"]["validation AUROC"])
     with safe_open(run / "head.safetensors", "pt") as file:
         assert file.metadata()["classes"].split(",") == list(study.data.classes)
 
@@ -136,12 +144,12 @@ def test_a_fine_tuned_encoder_is_not_scored_on_those_who_taught_it(
 def test_a_finished_run_is_not_trained_again(
     run: Path, checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before = json.loads((run / "results.json").read_text())
+    before = read_results(run)
     monkeypatch.setattr(Throughput, "on_train_batch_start", lambda *_: pytest.fail("trained again"))
     finetune.main(given(checkpoint, here))
-    after = json.loads((run / "results.json").read_text())
-    assert after["systems"] == before["systems"]
-    assert after["versus"] == before["versus"]
+    after = read_results(run)
+    assert str(after.rows) == str(before.rows)  # NaN is NaN
+    assert after.about["trained"] == before.about["trained"]
 
 
 def test_validation_never_looks_at_the_test_set(
@@ -151,8 +159,13 @@ def test_validation_never_looks_at_the_test_set(
     finetune.main(given(checkpoint, here, "--validate", "--name=validated", "--layer_decay=1"))
     assert "The test set was not touched" in capsys.readouterr().out
     folder = here / "runs" / "validated"
-    systems = json.loads((folder / "validation.json").read_text())["systems"]
-    assert list(systems) == ["fine-tuned", "from scratch", "frozen linear probe"]  # one rate is what it has
+    rows = read_results(folder / "validation.json").rows
+    assert [row.system for row in rows] == [
+        "fine-tuned",
+        "from scratch",
+        "frozen linear probe",
+    ]
+    assert {(row.subset, row.score) for row in rows} == {("validation patients", "macro_auroc")}
     assert not (folder / "results.json").exists()
 
 
@@ -160,25 +173,23 @@ def test_a_run_stopped_anywhere_ends_with_the_same_weights(
     run: Path, checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = load_file(run / "checkpoint" / "model.safetensors")
+    more = ["--name=stopped", "--trainer.save_minutes=0.00001"]
     steps = 36 * 2 // 16  # an epoch's
-    for step in (1, steps, steps + 1):
-        calls = {"n": 0}
+    for step in (1, steps, steps + 1):  # of one run, stopped again and again
 
-        def stop(self: Throughput, trainer: Any, *_: Any, at: int = step, calls: dict[str, int] = calls) -> None:
-            if trainer.global_step == at and not calls["n"]:
-                calls["n"] = 1
+        def stop(self: Throughput, trainer: Any, *_: Any, at: int = step) -> None:
+            if trainer.global_step == at:
                 raise RuntimeError("stopped")
 
-        more = [f"--name=stopped-{step}", "--trainer.save_minutes=0.00001"]
         with monkeypatch.context() as patch:
             patch.setattr(Throughput, "on_train_batch_start", stop)
             with pytest.raises(RuntimeError, match="stopped"):
                 finetune.main(given(checkpoint, here, *more))
         torch.manual_seed(99)  # global state must not matter
-        finetune.main(given(checkpoint, here, *more, "--validate"))
-        found = load_file(here / "runs" / f"stopped-{step}" / "checkpoint" / "model.safetensors")
-        assert found.keys() == whole.keys()
-        assert all(torch.equal(found[name], whole[name]) for name in whole)
+    finetune.main(given(checkpoint, here, *more, "--validate"))
+    found = load_file(here / "runs" / "stopped" / "checkpoint" / "model.safetensors")
+    assert found.keys() == whole.keys()
+    assert all(torch.equal(found[name], whole[name]) for name in whole)
 
 
 def test_few_labels_are_of_few_patients_and_nobody_is_on_two_sides(checkpoint: Path, here: Path) -> None:
@@ -224,10 +235,10 @@ def test_classes_that_do_not_exclude_each_other(
             *("--trainer.accelerator=cpu", "--resamples=20", "--name=multi", *more),
         ]
     )
-    results = json.loads((here / "runs" / "multi" / "results.json").read_text())
-    assert results["train_patients"] == 142
-    for row in results["systems"].values():
-        assert {"macro_auroc", "macro_auprc", "macro_f1", "auroc_NORM"} <= set(row["scores"])
+    results = read_results(here / "runs" / "multi")
+    assert results.about["train_patients"] == 142
+    for scores in results.scores().values():
+        assert {"macro_auroc", "macro_auprc", "macro_f1", "auroc_NORM"} <= set(scores)
 
 
 def test_a_run_is_not_gone_on_with_from_other_weights_data_or_patients(
@@ -251,7 +262,7 @@ def test_a_run_is_not_gone_on_with_from_other_weights_data_or_patients(
             study.encoder.weights = "0" * 64
             return study
 
-        patch.setattr(finetune, "open_study", other_weights)
+        patch.setattr("ssl_ecg.finetune.command.open_study", other_weights)
         refused("weights of the checkpoint")
     with monkeypatch.context() as patch:
 
@@ -260,7 +271,7 @@ def test_a_run_is_not_gone_on_with_from_other_weights_data_or_patients(
             study.store.meta["fingerprint"] = {"sha256": "another file's"}
             return study
 
-        patch.setattr(finetune, "open_study", other_data)
+        patch.setattr("ssl_ecg.finetune.command.open_study", other_data)
         refused("data")
     with monkeypatch.context() as patch:
 
@@ -268,7 +279,7 @@ def test_a_run_is_not_gone_on_with_from_other_weights_data_or_patients(
             sides = label_sides(*of)
             return Sides(sides.learn.where(sides.learn.patient != sides.learners[0]), sides.validation)
 
-        patch.setattr(finetune, "label_sides", fewer)
+        patch.setattr("ssl_ecg.finetune.command.label_sides", fewer)
         refused("patients learned from")
 
 
@@ -305,6 +316,7 @@ def test_validation_patients_who_taught_the_encoder_are_not_scored(
         (["--batch_size=-3"], 1, "batch_size must be positive"),
         (["--scratch_lr=.inf"], 1, "scratch_lr must be positive"),
         (["--head=neck"], 2, "head"),
+        (["--device=abacus"], 1, "there is no device 'abacus' here"),
         (["--optimiser.lr=-1"], 2, "lr must be positive"),
         (["--views=physiologicl"], 2, "physiological"),
         (["--views=LeadViews", "--views.augmentations=GaussianNoise"], 1, "views: LeadViews show one lead at a time"),
@@ -364,14 +376,14 @@ def test_a_run_is_one_commands_from_its_first_line_to_its_last(
     inside = []
 
     def another(*_: Any, **__: Any) -> None:
-        patch.setattr(finetune, "write_finetuning", lambda *_, **__: pytest.fail("two at a time"))
+        patch.setattr("ssl_ecg.finetune.command.write_finetuning", lambda *_, **__: pytest.fail("two at a time"))
         with pytest.raises(SystemExit):
             finetune.main(given(checkpoint, here))
         inside.append(capsys.readouterr().err)
 
     kept = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
     with monkeypatch.context() as patch:
-        patch.setattr(finetune, "write_finetuning", another)  # the last it does
+        patch.setattr("ssl_ecg.finetune.command.write_finetuning", another)  # the last it does
         finetune.main(given(checkpoint, here))
     assert [f"{run} is being trained by another process" in err for err in inside] == [True]
     with trained_by_one(run):  # and free again
@@ -414,8 +426,8 @@ def test_two_processes_leave_one_run(checkpoint: Path, here: Path) -> None:
     best = torch.load(folder / "fine-tuned" / "best.ckpt", weights_only=True)
     for name, value in load_file(folder / "checkpoint" / "model.safetensors").items():
         assert torch.equal(value, best["module"][f"encoder.{name}"]), name  # running statistics too
-    results = json.loads((folder / "results.json").read_text())
-    assert results["systems"]["fine-tuned"]["validation AUROC"] == pytest.approx(best["val_auroc"])
+    trained = read_results(folder).about["trained"]
+    assert trained["fine-tuned"]["validation AUROC"] == pytest.approx(best["val_auroc"])
 
 
 def test_recordings_that_the_protocol_shares_are_left_out_in_a_second_scoring(
@@ -425,7 +437,8 @@ def test_recordings_that_the_protocol_shares_are_left_out_in_a_second_scoring(
     monkeypatch.setattr(Simulated, "shared_patients", {shared.patient: (shared.record,)})
     finetune.main(given(checkpoint, here))
     assert f"without {shared.record}: fine-tuned: macro AUROC" in capsys.readouterr().out
-    results = json.loads((run / "results.json").read_text())
-    assert results["excluded"] == [shared.record]
-    for row in results["systems"].values():
-        assert row["excluded"]["macro_auroc"]["value"] != row["scores"]["macro_auroc"]["value"]
+    results = read_results(run)
+    assert results.about["excluded"] == [shared.record]
+    left = results.scores(subset=f"without {shared.record}")
+    for system, scores in results.scores().items():
+        assert left[system]["macro_auroc"].value != scores["macro_auroc"].value

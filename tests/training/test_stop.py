@@ -41,35 +41,30 @@ class Press(Callback):
 
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
-    """The weights of a run that nobody stopped."""
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder with a run that nobody stopped, `whole`."""
     folder = tmp_path_factory.mktemp("whole")
     pretrain.main(arguments(folder, "whole"))
-    return weights(folder, "whole")
+    return folder
 
 
-# 6 steps an epoch: within one, its last, the run's last.
 @pytest.mark.usefixtures("terminal")
-@pytest.mark.parametrize("step", [1, 5, 17])
 def test_ctrl_c_ends_and_saves_the_step_at_hand(
-    step: int,
-    whole: dict[str, torch.Tensor],
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     seldom = "--trainer.save_minutes=100"
-    with monkeypatch.context() as patch:
-        patch.setattr(Throughput, "on_train_batch_start", Press(step).on_train_batch_start)
-        with pytest.raises(SystemExit) as stop:
-            pretrain.main(arguments(tmp_path, "pressed", seldom))
-    assert stop.value.code == 130
-    assert "stopped by SIGINT and saved: run the same command again" in capsys.readouterr().err
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-    state = torch.load(tmp_path / "runs" / "pressed" / "last.ckpt", weights_only=True)
-    assert state["step"] == step + 1
+    for step in (1, 5, 17):  # 6 steps an epoch: within one, its last, the run's last; each time it goes on
+        with monkeypatch.context() as patch:
+            patch.setattr(Throughput, "on_train_batch_start", Press(step).on_train_batch_start)
+            with pytest.raises(SystemExit) as stop:
+                pretrain.main(arguments(tmp_path, "pressed", seldom))
+        assert stop.value.code == 130
+        assert "stopped by SIGINT and saved: run the same command again" in capsys.readouterr().err
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        state = torch.load(tmp_path / "runs" / "pressed" / "last.ckpt", weights_only=True)
+        assert state["step"] == step + 1
     pretrain.main(arguments(tmp_path, "pressed", seldom))
-    assert_same(weights(tmp_path, "pressed"), whole)
+    assert_same(weights(tmp_path, "pressed"), weights(whole, "whole"))
     rows = (tmp_path / "runs" / "pressed" / "metrics.csv").read_text().splitlines()
     assert len(rows) == 1 + 3
 
@@ -93,13 +88,14 @@ def test_two_commands_do_not_train_in_one_folder(tmp_path: Path, capsys: pytest.
     assert stop.value.code == 1
     assert f"{folder} is being trained by another process" in capsys.readouterr().err
     assert not list(folder.iterdir())  # the other one's settings are left alone
-    pretrain.main(arguments(tmp_path, "twice"))
+    pretrain.main(arguments(tmp_path, "twice", "--trainer.max_epochs=1"))
     assert weights(tmp_path, "twice")
 
 
-def test_a_full_disk_is_said_and_leaves_the_last_state(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    pretrain.main(arguments(tmp_path, "whole"))
-    size = (tmp_path / "runs" / "whole" / "last.ckpt").stat().st_size
+def test_a_full_disk_is_said_and_leaves_the_last_state(
+    whole: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = (whole / "runs" / "whole" / "last.ckpt").stat().st_size
     capsys.readouterr()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -113,7 +109,7 @@ def test_a_full_disk_is_said_and_leaves_the_last_state(tmp_path: Path, capsys: p
     assert f"error: cannot write {folder / 'last.ckpt'}: is the disk full?" in capsys.readouterr().err
     assert not list(folder.glob("*last.ckpt*")) + list(folder.glob(".*"))
     pretrain.main(arguments(tmp_path, "full"))
-    assert_same(weights(tmp_path, "full"), weights(tmp_path, "whole"))
+    assert_same(weights(tmp_path, "full"), weights(whole, "whole"))
 
 
 def test_settings_stand_only_once_something_was_trained(
