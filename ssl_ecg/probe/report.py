@@ -184,9 +184,7 @@ class Scored:
                 found["classes.png"] = class_dots(systems, scored)
             return found
         found["map.png"] = embedding_map(self.embeddings, y, classes, patients)
-        first = (
-            self.results[1] if len(self.results) > 1 and self.results[1].system.endswith("+ RR") else self.results[0]
-        )
+        first = self.results[1] if len(self.results) > 1 and " + RR" in self.results[1].system else self.results[0]
         assert first.probabilities is not None
         predicted = first.probabilities.argmax(axis=1)
         found["confusion.png"] = confusion_figure(y, predicted, classes, title=f"{first.system}, test patients")

@@ -72,20 +72,19 @@ _WHOLE = {"subset": "", "reference": "", "draw": None, "fold": None}
 
 
 def rows_of(scores: Mapping[str, Interval | float], **where: Any) -> list[Row]:  # noqa: ANN401
-    """A row for each score of one system.
+    """Make a row for each score of one system.
 
     Args:
         scores: by name: intervals, paired differences or plain numbers.
         **where: the other columns, such as `system="pretrained", predictor="linear probe"`.
     """
-    rows = []
-    for name, score in scores.items():
-        if isinstance(score, Interval):
-            p = score.p_value if isinstance(score, Difference) else math.nan
-            rows.append(Row(score=name, value=score.value, low=score.low, high=score.high, p_value=p, **where))
-        else:
-            rows.append(Row(score=name, value=float(score), **where))
-    return rows
+    ends = {
+        name: {part: getattr(score, part) for part in _NUMBERS if hasattr(score, part)}
+        if isinstance(score, Interval)
+        else {"value": float(score)}
+        for name, score in scores.items()
+    }
+    return [Row(score=name, **found, **where) for name, found in ends.items()]
 
 
 @dataclass
@@ -103,16 +102,12 @@ class Results:
     rows: list[Row]
     about: dict[str, Any] = field(default_factory=dict)
 
-    def of(self, **where: Any) -> dict[str, Row]:  # noqa: ANN401
-        """Rows by the name of their score, of those that agree with `where`."""
-        return {row.score: row for row in self.select(**where)}
-
     def select(self, **where: Any) -> list[Row]:  # noqa: ANN401
-        """The rows that agree with `where`, such as `system="pretrained"`."""
+        """List the rows that agree with `where`, such as `system="pretrained"`."""
         return [row for row in self.rows if all(getattr(row, name) == value for name, value in where.items())]
 
     def scores(self, **where: Any) -> dict[str, dict[str, Interval]]:  # noqa: ANN401
-        """Every system's scores by name: of all test samples, draws and folds, unless `where` says otherwise."""
+        """Find every system's scores by name: of all test samples, draws and folds, unless `where` says otherwise."""
         found: dict[str, dict[str, Interval]] = {}
         for row in self.select(**{**_WHOLE, **where}):
             found.setdefault(row.system, {})[row.score] = row.interval
@@ -124,7 +119,7 @@ class Results:
         intervals: Collection[str] = (),
         **where: Any,  # noqa: ANN401
     ) -> dict[str, dict[str, Value]]:
-        """Systems and their scores for `print_table`; scores that no system has make no column.
+        """Arrange systems and their scores for `print_table`; scores that no system has make no column.
 
         Args:
             columns: headings by the name of the score.
@@ -141,7 +136,7 @@ class Results:
         }
 
     def compared(self, score: str, heading: str, **where: Any) -> list[str]:  # noqa: ANN401
-        """A line for each paired difference of a score, such as "pretrained - untrained: macro AUROC +0.043 ..."."""
+        """Write a line for each paired difference of a score: "pretrained - untrained: macro AUROC +0.043 ..."."""
         where = {"score": score, "subset": "", "draw": None, "fold": None} | where
         return [f"{r.system} - {r.reference}: {heading} {r.interval}" for r in self.select(**where) if r.reference]
 
@@ -192,10 +187,10 @@ def _with_nan(line: dict[str, Any]) -> dict[str, Any]:
 
 
 def differences(versus: Mapping[str, Mapping[str, Difference]], **where: Any) -> list[Row]:  # noqa: ANN401
-    """Rows of paired differences, by the system that each is against."""
+    """Make rows of paired differences, by the system that each is against."""
     return [row for other, found in versus.items() for row in rows_of(found, reference=other, **where)]
 
 
 def unique(names: Sequence[str]) -> list[str]:
-    """The names, those that occur again with a number."""
+    """Number the names that occur again."""
     return [f"{name} ({names[:i].count(name) + 1})" if name in names[:i] else name for i, name in enumerate(names)]

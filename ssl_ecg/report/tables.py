@@ -20,21 +20,18 @@ if TYPE_CHECKING:
 Value = Interval | float | int | str | None
 Rows = Mapping[str, Mapping[str, Value]]
 
-FEW_CLASSES = 6
-"""So many classes find room in a table, a column each."""
-
 
 def origin(simulated: bool) -> str:
-    """What the numbers of a table come from, in words."""
+    """Say what the numbers of a table come from."""
     return "simulated ECG (no heart was involved)" if simulated else "real ECG"
 
 
 def too_few(names: Sequence[str], patients: str = "test patients") -> str:
-    """The sentence on classes without scores; empty if there are none."""
+    """Say which classes are without scores; empty if there are none."""
     return f"Not scored, because too few {patients} have or lack them: {', '.join(names)}." if names else ""
 
 
-def print_table(rows: Rows, *, title: str = "", caption: str = "", highlight: Sequence[str] = ()) -> None:
+def print_table(rows: Rows, *, title: str = "") -> None:
     """Print a table; where the terminal is too narrow, intervals go below their values.
 
     Nothing is ever cut off: a table that still does not fit, or goes to a file, is as wide as it needs.
@@ -42,29 +39,23 @@ def print_table(rows: Rows, *, title: str = "", caption: str = "", highlight: Se
     Args:
         rows: the values of each system, by column.
         title: above the table.
-        caption: below it.
-        highlight: systems to print in bold.
     """
     from rich.console import Console
     from rich.text import Text
 
     console = Console()
     anything = console.options.update(max_width=10_000)
-    made = table(rows, highlight=highlight)
-    needed = console.measure(made, options=anything).maximum
-    if console.is_terminal and needed > console.width:
-        made = table(rows, highlight=highlight, narrow=True)
-        needed = console.measure(made, options=anything).maximum
-    console.width = max(console.width, needed)
+    made = table(rows)
+    if console.is_terminal and console.measure(made, options=anything).maximum > console.width:
+        made = table(rows, narrow=True)
+    console.width = max(console.width, console.measure(made, options=anything).maximum)
     if title:
         console.print(Text(title, style="bold"))
     console.print(made)
-    if caption:
-        console.print(Text(caption, style="dim"))
 
 
-def table(rows: Rows, *, highlight: Sequence[str] = (), narrow: bool = False) -> Table:
-    """A rich table: a line per system, a column per value that any of them has; `narrow` breaks its cells."""
+def table(rows: Rows, *, narrow: bool = False) -> Table:
+    """Make a rich table: a line per system, a column per value that any of them has; `narrow` breaks its cells."""
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -73,13 +64,12 @@ def table(rows: Rows, *, highlight: Sequence[str] = (), narrow: bool = False) ->
     made = Table(box=box.SIMPLE_HEAD)
     made.add_column("", no_wrap=True)
     for name in names:
-        heading = name.replace(" ", "\n", 1) if narrow else name
-        made.add_column(Text(heading), justify="right", no_wrap=True)
+        made.add_column(Text(name.replace(" ", "\n", 1) if narrow else name), justify="right", no_wrap=True)
     for system, values in rows.items():
         cells = [text(values.get(name)) for name in names]
         if narrow:
             cells = [cell.replace(" [", "\n[").replace(" p=", "\np=") for cell in cells]
-        made.add_row(Text(system), *map(Text, cells), style="bold" if system in highlight else None)
+        made.add_row(Text(system), *map(Text, cells))
     return made
 
 

@@ -68,12 +68,12 @@ def log_results(
     """Log results as one W&B run: all rows as a table, main scores in the summary, figures as images.
 
     Args:
-        results: what a question found; `about["config"]` becomes the run's configuration.
+        results: of a question; `about["config"]` becomes the run's configuration.
         figures: image files by name.
         folder: of the results; keeps the W&B id, and W&B's own files in `wandb/`.
-        mode: "offline" writes to disk only, and `wandb sync` uploads it later; "off" does nothing. Where "online"
-            cannot reach W&B after all, it is logged offline.
-        curves: points to draw as curves too; the first name of each is what the others are drawn against.
+        mode: "offline" writes to disk only, for `wandb sync`, and so does "online" without a connection; "off" does
+            nothing.
+        curves: points to draw as curves too, each against its first name.
 
     Raises:
         UserError: if wandb is not installed or cannot write.

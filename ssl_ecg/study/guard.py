@@ -49,9 +49,8 @@ def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tu
     for side, what in zip(sides, ("train", "test"), strict=True):
         if not len(side):
             raise DataError(f"{type(data).__name__} has no labelled windows in its {what} split")
-    check_disjoint(
-        sides[0].patient.tolist(), sides[1].patient.tolist(), "train and test", frozenset(data.shared_patients)
-    )
+    train, scored = (side.patient.tolist() for side in sides)
+    check_disjoint(train, scored, "train and test", frozenset(data.shared_patients))
     check_untaught(encoder, store.cohort, sides[1], data)
     return sides
 
@@ -109,14 +108,12 @@ def setting_of(seen: list[str], data: Source, taught: int = 0) -> str:
         data: their data set.
         taught: number of train patients on whose labels the encoder was fine-tuned.
     """
-    others = [patient for patient in seen if patient not in data.shared_patients]
     records = ", ".join(record for records in data.shared_patients.values() for record in records)
-    if others:
+    if set(seen) - set(data.shared_patients):
         said = [f"transductive: {len(seen)} test patient(s) were in pretraining"]
-    elif seen:
-        said = [f"inductive: no test patient was in pretraining, but for the subject of records {records}"]
     else:
         said = ["inductive: no test patient was in pretraining"]
+        said[0] += f", but for the subject of records {records}" if seen else ""
     if records:
         said.append(f"the protocol has the subject of records {records} on both sides")
     if taught:

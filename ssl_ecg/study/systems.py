@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ssl_ecg.data.progress import track
 from ssl_ecg.data.store import Store
@@ -66,17 +67,16 @@ class Frozen(System):
         self.name, self.encoder, self._device = name, encoder, device
 
     def features(self, windows: WindowSet) -> Features:
-        """Embeddings, shape (n, D)."""
+        """Embeddings, shape (n, D), float32."""
         self.encoder.to(self._device)
-        batches = track(windows.batches(_BATCH), -(-len(windows) // _BATCH), f"embedding, {self.name}")
-        return embed(self.encoder, batches).numpy()
+        return embed(self.encoder, _watched(windows.batches(_BATCH), windows, f"embedding, {self.name}")).numpy()
 
 
 class RawPCA(System):
     """Principal components of the windows themselves.
 
     Args:
-        train: windows whose components are meant.
+        train: windows that the components are fitted on.
         components: how many.
     """
 
@@ -123,7 +123,7 @@ def has_rr(name: str) -> bool:
 
 
 class HandFeatures(System):
-    """What cardiology measures, from windows in mV where the recordings have it: see `study.hand`.
+    """Features of `study.hand`, from windows in mV where the recordings have it.
 
     Args:
         beats: whether a window holds one beat, at its centre; else it is a whole recording.
@@ -136,18 +136,15 @@ class HandFeatures(System):
 
     def features(self, windows: WindowSet) -> Features:
         """Measurements, shape (n, D)."""
-        fs = windows.preprocessing.fs
-        batches = track(windows.conditioned(_BATCH), -(-len(windows) // _BATCH), self.name)
-        return np.concatenate([self._of(x.numpy(), fs) for x in batches])
+        batches = _watched(windows.conditioned(_BATCH), windows, self.name)
+        return np.concatenate([self._of(x.numpy(), windows.preprocessing.fs) for x in batches])
 
 
 class MiniRocketFeatures(System):
-    """Random convolutions, the strongest features that learn nothing: see `study.minirocket`.
-
-    Of more than 20,000 train windows, such as beats, 512 principal components of the features are taken.
+    """Features of `study.minirocket`; of more than 20,000 train windows, such as beats, 512 principal components.
 
     Args:
-        train: windows whose quantiles its biases come from.
+        train: windows that its biases are fitted on.
         seed: of its kernels.
     """
 
@@ -164,7 +161,7 @@ class MiniRocketFeatures(System):
 
     def features(self, windows: WindowSet) -> Features:
         """Shares of positive values, shape (n, 9,996 or 512)."""
-        batches = track(windows.batches(_BATCH), -(-len(windows) // _BATCH), self.name)
+        batches = _watched(windows.batches(_BATCH), windows, self.name)
         return np.concatenate([self._fitted.transform(x.numpy()) for x in batches])
 
 
@@ -225,6 +222,10 @@ def untrained(encoder: Encoder, seed: int) -> Encoder:
         torch.manual_seed(seed)
         fresh = type(encoder)(**encoder.arguments)
     return fresh.eval()
+
+
+def _watched(batches: Iterable[Tensor], windows: WindowSet, name: str) -> Iterable[Tensor]:
+    return track(batches, -(-len(windows) // _BATCH), name)
 
 
 def _some(train: WindowSet) -> NDArray[Any]:

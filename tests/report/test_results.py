@@ -43,9 +43,10 @@ def test_scores_intervals_and_differences_become_rows() -> None:
 
 
 def test_rows_are_found_by_where_they_belong() -> None:
-    mine = found().of(system="pretrained", reference="", subset="", draw=None)
-    assert sorted(mine) == ["auroc_S", "macro_auroc", "macro_f1"]
-    assert mine["macro_auroc"].value == 0.9
+    mine = found().select(system="pretrained", reference="", subset="", draw=None)
+    assert [row.score for row in mine] == ["macro_auroc", "auroc_S", "macro_f1"]
+    assert mine[0].value == 0.9
+    assert found().scores(draw=1)["pretrained"]["macro_auroc"].value == 0.7
 
 
 def test_scores_become_a_table_and_lines_of_differences() -> None:

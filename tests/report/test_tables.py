@@ -56,7 +56,7 @@ def test_a_narrow_one_puts_intervals_below():
 
 
 def test_nothing_is_cut_off_in_a_file(capsys):
-    print_table(ROWS, title="a title " * 20, caption="[not markup]")
+    print_table(ROWS, title="[not markup]" + " a title" * 20)
     out = capsys.readouterr().out
     assert "0.901 [0.850, 0.951]" in out
     assert "MITBIH" in out

@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
+import numpy as np
 import pytest
+import torch
 from checkpoints import fresh_checkpoint
 from toy import Toy
 
@@ -18,6 +20,7 @@ from ssl_ecg.errors import CheckpointError, UserError
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.results import Row, read_results
 from ssl_ecg.study.evaluation import Evaluation, result_folder, task_of
+from ssl_ecg.study.systems import Frozen, Rhythm, has_rr, systems
 
 P = Preprocessing(leads=("MLII",), window=1.0)
 
@@ -109,3 +112,35 @@ def test_an_evaluation_brings_along_neither_lightning_nor_wandb() -> None:
     code = "import sys, ssl_ecg.study.evaluation; print({'wandb', 'matplotlib', 'pytorch_lightning'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_device_that_is_asked_for_embeds(tmp_path: Path) -> None:
+    asked = Asked(str(fresh_checkpoint(tmp_path, P)), Toy(), device="cpu", beside=["untrained"])
+    asked.cache = str(tmp_path / "cache")
+    study = asked.open_study()
+    frozen = asked.systems(study)
+    before = [system.features(study.test) for system in systems(study, beside=["untrained"])]
+    for system, wanted in zip(frozen, before, strict=True):
+        np.testing.assert_array_equal(system.features(study.test), wanted)
+    assert isinstance(frozen[1], Frozen)
+    meta = Frozen("elsewhere", frozen[1].encoder, torch.device("meta"))
+    with pytest.raises(NotImplementedError):  # there are no values to fetch from there
+        meta.features(study.test)
+
+
+def test_the_next_interval_is_said_in_the_names_and_the_folder(tmp_path: Path) -> None:
+    asked = Asked(str(fresh_checkpoint(tmp_path, P)), Toy(), beside=["RR alone"], cache=str(tmp_path / "cache"))
+    study = asked.open_study()
+    causal = asked.systems(study)[1]
+    folder = result_folder(tmp_path, None, asked.identity)
+    asked.future = True
+    later = asked.systems(study)[1]
+    assert (causal.name, later.name) == ("RR alone", "RR alone, next RR too")
+    assert isinstance(causal, Rhythm)
+    assert isinstance(later, Rhythm)
+    assert (causal.joined, later.joined) == (" + RR", " + RR, next RR too")
+    assert all(map(has_rr, [causal.name, later.name, f"raw PCA{later.joined}", f"raw PCA{causal.joined}"]))
+    assert not has_rr("raw PCA")
+    assert later.features(study.test).shape == (len(study.test), 5)
+    np.testing.assert_array_equal(later.features(study.test)[:, :4], causal.features(study.test))
+    assert result_folder(tmp_path, None, asked.identity) != folder
