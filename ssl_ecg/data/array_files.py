@@ -28,8 +28,9 @@ STACKS = (".npy", ".npz", ".h5", ".hdf5")
 SUFFIXES = (*STACKS, ".csv", ".edf")
 
 
-def stack_shape(path: Path, name: str | None) -> tuple[int, ...]:
-    """Look up the shape of the array in a NumPy or HDF5 file, without reading it.
+@contextmanager
+def open_array(path: Path, name: str | None = None) -> Iterator[Any]:
+    """Open the array of a NumPy or HDF5 file, to take its shape or slices; only `.npz` is read whole for that.
 
     Args:
         path: the file.
@@ -37,38 +38,16 @@ def stack_shape(path: Path, name: str | None) -> tuple[int, ...]:
 
     Raises:
         DataError: if the file is missing or cannot be read, has no such array, or not just one.
+        UserError: for HDF5, if h5py is not installed.
     """
     if path.suffix == ".npy":
-        return _mapped(path).shape
-    shapes = {key: x.shape for key, x in _unpacked(path).items()} if path.suffix == ".npz" else datasets(path)
-    if name is None and len(shapes) == 1:
-        return next(iter(shapes.values()))
-    if name is None or name not in shapes:
-        have = ", ".join(f"{key} {shape}" for key, shape in shapes.items()) or "none"
-        raise DataError(f"{path}: name the array with `dataset`; of numbers it has {have}.")
-    return shapes[name]
-
-
-def read_stack(path: Path, name: str | None, row: int | None) -> NDArray[np.float32]:
-    """Read one recording, shape (C, T), of a NumPy or HDF5 file.
-
-    Args:
-        path: the file.
-        name: of the array, as for `stack_shape`.
-        row: which, where there are many; None where the array is one recording.
-
-    Raises:
-        DataError: as `stack_shape`.
-    """
-    rows = slice(None) if row is None else row
-    if path.suffix == ".npy":
-        x = _mapped(path)[rows]
+        yield _mapped(path)
     elif path.suffix == ".npz":
-        arrays = _unpacked(path)
-        x = arrays[name or next(iter(arrays))][rows]
+        yield _named(path, _archive(path, path.stat().st_mtime_ns), name)
     else:
-        x = read_rows(path, name or next(iter(datasets(path))), rows)
-    return np.array(x, dtype=np.float32, order="C")
+        with _hdf5(path) as file:
+            found = {name: file[name]} if name is not None and name in file else {}
+            yield _named(path, _numeric(found) or _numeric(_all(file)), name)
 
 
 def read_csv(path: Path, leads: tuple[str, ...] | None) -> tuple[NDArray[np.float32], tuple[str, ...]]:
@@ -183,11 +162,6 @@ def _mapped(path: Path) -> NDArray[Any]:
     return x
 
 
-def _unpacked(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of numbers in an `.npz` file."""
-    return _archive(path, path.stat().st_mtime_ns)
-
-
 @functools.lru_cache(maxsize=1)  # unpacked once, for all of its recordings
 def _archive(path: Path, modified: int) -> dict[str, NDArray[Any]]:
     try:
@@ -195,49 +169,32 @@ def _archive(path: Path, modified: int) -> dict[str, NDArray[Any]]:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is not a readable NumPy file ({error}).") from error
-    return {name: x for name, x in arrays.items() if x.dtype.kind in "iuf"}
+    return _numeric(arrays)
 
 
-def datasets(path: Path) -> dict[str, tuple[int, ...]]:
-    """List the shape of every numeric dataset of an HDF5 file, by its name.
+def _named(path: Path, arrays: dict[str, Any], name: str | None) -> Any:  # noqa: ANN401
+    """The array of a name, or the only one."""
+    if name is None and len(arrays) == 1:
+        return next(iter(arrays.values()))
+    if name is None or name not in arrays:
+        have = ", ".join(f"{key} {x.shape}" for key, x in arrays.items()) or "none"
+        raise DataError(f"{path}: name the array with `dataset`; of numbers it has {have}.")
+    return arrays[name]
 
-    Raises:
-        DataError: if the file is missing or cannot be read.
-        UserError: if h5py is not installed.
-    """
-    found: dict[str, tuple[int, ...]] = {}
 
-    def note(name: str, item: object) -> None:
-        import h5py
+def _numeric(found: dict[str, Any]) -> dict[str, Any]:
+    return {name: x for name, x in found.items() if hasattr(x, "dtype") and x.dtype.kind in "iuf"}
 
-        if isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf":
-            found[name] = item.shape
 
-    with _open(path) as file:
-        file.visititems(note)
+def _all(file: h5py.File) -> dict[str, Any]:
+    """Everything in an HDF5 file, however deep, by its name."""
+    found: dict[str, Any] = {}
+    file.visititems(found.__setitem__)
     return found
 
 
-def read_rows(path: Path, dataset: str, rows: int | slice = slice(None)) -> NDArray[Any]:
-    """Read some rows of a dataset of an HDF5 file, or one.
-
-    Args:
-        path: the file.
-        dataset: name of the dataset.
-        rows: a slice, which keeps the first axis, or a number, which drops it.
-
-    Raises:
-        DataError: if the file is missing or cannot be read, or has no such dataset.
-        UserError: if h5py is not installed.
-    """
-    with _open(path) as file:
-        if dataset not in file:
-            raise DataError(f"{path} has no dataset {dataset!r}; it has {', '.join(file) or 'none'}.")
-        return np.asarray(file[dataset][rows])
-
-
 @contextmanager
-def _open(path: Path) -> Iterator[h5py.File]:
+def _hdf5(path: Path) -> Iterator[h5py.File]:
     try:
         import h5py
     except ImportError:

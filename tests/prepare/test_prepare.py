@@ -25,7 +25,7 @@ from ssl_ecg.cli.settings import settings_of
 from ssl_ecg.data.journal import Journal
 from ssl_ecg.data.store import Store
 from ssl_ecg.prepare.command import DEFAULTS, RECIPE
-from ssl_ecg.pretrain import pretrain
+from ssl_ecg.pretrain import Pretrain
 
 TESTS = Path(__file__).parents[1]
 SECONDS = 6
@@ -209,7 +209,7 @@ def test_a_setting_that_a_file_misspells_is_refused(tmp_path: Path, capsys: Any)
     assert "recipe.yaml sets further, which is no setting of prepare or pretrain" in refused(
         capsys, "--config", recipe, code=2
     )
-    assert set(settings_of(pretrain)) <= {*settings_of(prepare.prepare), *RECIPE}  # no recipe of pretrain is refused
+    assert set(settings_of(Pretrain)) <= {*settings_of(prepare.prepare), *RECIPE}  # no recipe of pretrain is refused
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,8 @@ from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from ssl_ecg.data import array_files
 from ssl_ecg.data.own_files import OwnFiles, cohort_of
 from ssl_ecg.data.source import Recording
@@ -105,8 +107,9 @@ class Arrays(OwnFiles):
             signal, leads = array_files.read_csv(file, leads)
         else:
             many = self._count(file) is not None
-            row = number - (self._ends[index - 1] if index else 0) if many else None
-            signal = array_files.read_stack(file, self.dataset, row)
+            row = number - (self._ends[index - 1] if index else 0) if many else slice(None)
+            with array_files.open_array(file, self.dataset) as x:
+                signal = np.array(x[row], dtype=np.float32, order="C")
         if file.suffix != ".edf" and self.unit != "mV":
             signal *= TO_MV[self.unit]
         record = self.records[number]
@@ -153,7 +156,9 @@ class Arrays(OwnFiles):
     def _count(self, file: Path) -> int | None:
         if file.suffix not in array_files.STACKS:
             return None
-        shape, leads = array_files.stack_shape(file, self.dataset), self.given or ()
+        leads = self.given or ()
+        with array_files.open_array(file, self.dataset) as x:
+            shape: tuple[int, ...] = x.shape
         if len(shape) in (2, 3) and shape[-2] == len(leads):
             return shape[0] if len(shape) == 3 else None
         needed = f"(recordings, {len(leads)}, time) or ({len(leads)}, time) for the leads {', '.join(leads)}"

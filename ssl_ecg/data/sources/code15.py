@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from ssl_ecg.data import download
-from ssl_ecg.data.array_files import read_rows
+from ssl_ecg.data.array_files import open_array
 from ssl_ecg.data.source import Recording, Source
 from ssl_ecg.data.splits import hashed_split
 from ssl_ecg.data.tables import age_of
@@ -108,7 +108,9 @@ class CODE15(Source):
         """One exam, without the zeros around it."""
         exam = self._table.iloc[number]
         path, name = self.root / exam["trace_file"], str(exam["exam_id"])
-        traces = read_rows(path, "tracings", self._row(path, exam["exam_id"]))
+        row = self._row(path, exam["exam_id"])
+        with open_array(path, "tracings") as stack:
+            traces = np.asarray(stack[row])
         if traces.ndim != 2 or traces.shape[1] != len(LEADS):
             raise DataError(f"{path}: an exam has shape {traces.shape}, not (4096, {len(LEADS)}). Fetch it again.")
         there = np.flatnonzero(traces.any(axis=1))  # a NaN is something
@@ -162,8 +164,8 @@ class CODE15(Source):
     def _row(self, path: Path, exam: int) -> int:
         """Where in its file an exam is."""
         if path not in self._rows:
-            ids = read_rows(path, "exam_id")
-            self._rows[path] = dict(zip(ids.tolist(), range(len(ids)), strict=True))
+            with open_array(path, "exam_id") as ids:
+                self._rows[path] = {exam: row for row, exam in enumerate(ids[:].tolist())}
         if exam not in self._rows[path]:
             raise DataError(f"{path} has no exam {exam}, and {self._csv} says it has. Fetch both again.")
         return self._rows[path][exam]
