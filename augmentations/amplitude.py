@@ -15,11 +15,8 @@ def scale(x: Tensor, factor: Tensor) -> Tensor:
     """Multiplies each sample, or each of its leads, by a factor.
 
     Args:
-        x: Signals, (B, C, T).
+        x: Signals, (B, C, T), as are those returned.
         factor: (B, 1) or (B, C).
-
-    Returns:
-        Scaled signals, (B, C, T).
     """
     return x * factor[..., None].to(x.dtype)
 
@@ -28,12 +25,9 @@ def modulate(x: Tensor, source: Tensor, depth: Tensor) -> Tensor:
     """Multiplies each lead by a gain that changes over time: 1 + depth * source.
 
     Args:
-        x: Signals, (B, C, T).
+        x: Signals, (B, C, T), as are those returned.
         source: What moves the gain, the same for all leads, (B, T).
         depth: How far it moves each sample, (B, 1), or each lead, (B, C).
-
-    Returns:
-        Signals, (B, C, T).
     """
     if depth.shape[1] == 1:
         return x * (1 + depth * source)[:, None].to(x.dtype)
@@ -48,8 +42,7 @@ class AmplitudeScale(Augmentation):
 
     Args:
         factor: Range of the factor, above 0.
-        per_lead: Draw a factor for each lead; this also changes the electrical axis. Otherwise one for the
-            record.
+        per_lead: Draw a factor for each lead, which also changes the electrical axis. Otherwise one for the record.
         p: Probability that a sample is changed, 0 to 1.
     """
 

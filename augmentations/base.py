@@ -44,9 +44,8 @@ class Augmentation(ABC):
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         """Changes every sample of a batch.
 
-        Must leave `x` itself alone, keep its shape, dtype and device, and draw every random number from
-        `generator`, in a number that does not depend on the values in `x`: then samples stay independent of
-        each other.
+        Must leave `x` itself alone, keep its shape, dtype and device, and draw every random number from `generator`, in
+        a number that does not depend on the values in `x`: then samples stay independent of each other.
 
         Args:
             x: Signals, (B, C, T), with no dimension empty.
@@ -80,8 +79,7 @@ class Augmentation(ABC):
             generator: Where random numbers come from, on the device of `x`; None is torch's global one.
 
         Returns:
-            Signals of the same shape, dtype and device. Where nothing is changed this may be `x` itself, not
-            a copy.
+            Signals of the same shape, dtype and device. Where nothing is changed this may be `x` itself, not a copy.
 
         Raises:
             TypeError: If `x` is not a floating-point tensor.
@@ -103,17 +101,14 @@ class Augmentation(ABC):
 
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as they were given: what `repr` shows and a YAML file keeps."""
-        own = [
-            p
-            for p in inspect.signature(type(self)).parameters.values()
-            if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)
-        ]
-        for p in own:
-            if not hasattr(self, p.name):
+        parameters = inspect.signature(type(self)).parameters.values()
+        own = [p.name for p in parameters if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD)]
+        for name in own:
+            if not hasattr(self, name):
                 raise AttributeError(
-                    f"{type(self).__name__} does not keep its argument as self.{p.name}: repr and files read it there"
+                    f"{type(self).__name__} does not keep its argument as self.{name}: repr and files read it there"
                 )
-        return {p.name: getattr(self, p.name) for p in own}
+        return {name: getattr(self, name) for name in own}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({', '.join(f'{name}={value!r}' for name, value in self.settings().items())})"

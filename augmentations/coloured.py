@@ -2,7 +2,6 @@
 
 import itertools
 import math
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -49,14 +48,8 @@ def add_shifted(x: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
     The shifts are even, for then the shifted noises are views of one stretch, which costs no memory and stays in a
     processor's cache: half the time of noise that is written out for each sample.
 
-    Args:
-        x: Signals, (B, C, T).
-        noise: One period of each noise, (K, C, N), with K at most B and N at least T and B / K: the first goes to
-            the first B / K samples, and so on.
-        strength: How strong the noise is, (B, 1) or over time (B, T).
-
-    Returns:
-        Signals, (B, C, T).
+    `noise` is one period of each, (K, C, N), with K at most B and N at least T and B / K: the first goes to the first
+    B / K samples of `x`, (B, C, T), and so on. `strength` is (B, 1), or over time (B, T).
     """
     length = x.shape[-1]
     noise = noise.to(x.dtype)
@@ -65,7 +58,8 @@ def add_shifted(x: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
     if len(noise) == 1:
         return torch.addcmul(x, _shifts(noise[0], len(x), length), strength)
     result = x.clone(memory_format=torch.contiguous_format)
-    for part, (start, end) in zip(noise, _shares(len(x), len(noise)), strict=True):
+    ends = [len(x) * part // len(noise) for part in range(len(noise) + 1)]  # as even as can be
+    for part, (start, end) in zip(noise, itertools.pairwise(ends), strict=True):
         result[start:end].addcmul_(_shifts(part, end - start, length), strength[start:end])
     return result
 
@@ -73,11 +67,6 @@ def add_shifted(x: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
 def _shifts(noise: Tensor, size: int, length: int) -> Tensor:
     """Views, (size, C, T), from evenly spaced starts in (C, N + T)."""
     return noise.unfold(-1, length, (noise.shape[-1] - length) // size)[:, :size].transpose(0, 1)
-
-
-def _shares(size: int, parts: int) -> Iterator[tuple[int, int]]:
-    """Divides a batch as evenly as can be."""
-    return itertools.pairwise(size * part // parts for part in range(parts + 1))
 
 
 def _stretches(size: int) -> int:

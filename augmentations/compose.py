@@ -60,8 +60,7 @@ class OneOf(Compose):
 
     Raises:
         TypeError: If one of them is not an `Augmentation`.
-        ValueError: If there is none, there are not as many weights, one is negative or all are 0, or `p` is not a
-            probability.
+        ValueError: If there is none, there are not as many weights, one is negative or all are 0.
     """
 
     def __init__(
@@ -72,9 +71,8 @@ class OneOf(Compose):
         if weights is not None:
             weights = tuple(float(weight) for weight in weights)
             if len(weights) != len(self.augmentations) or min(weights) < 0 or not 0 < sum(weights) < 1e30:
-                raise ValueError(
-                    f"weights are {len(self.augmentations)} numbers, one for each augmentation, not {weights!r}"
-                )
+                number = len(self.augmentations)
+                raise ValueError(f"weights are {number} numbers, one for each augmentation, not {weights!r}")
         self.weights = weights
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:

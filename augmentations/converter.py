@@ -81,9 +81,8 @@ class Quantise(Augmentation):
     The step is peak / (2^(n - 1) - 1): codes run from -(2^(n - 1) - 1) to the same above zero. A converter whose
     full scale is 8 times the signal has 3 bits fewer to spend on it. Gradients do not pass the rounding.
 
-    Reference: the resolution of devices in Kligfield et al., Recommendations for the Standardization and
-    Interpretation of the Electrocardiogram, Part I, Circulation 2007,
-    https://doi.org/10.1161/CIRCULATIONAHA.106.180200
+    Reference: the resolution of devices in Kligfield et al., Recommendations for the Standardization and Interpretation
+    of the Electrocardiogram, Part I, Circulation 2007, https://doi.org/10.1161/CIRCULATIONAHA.106.180200
 
     Args:
         bits: Range of the whole number of bits, 2 to 16, both ends included.

@@ -58,14 +58,10 @@ def filter_spectrum(x: Tensor, response: Tensor, length: int) -> Tensor:
     """Multiplies the spectrum of each sample by a response, the same for all of its leads.
 
     Args:
-        x: Signals, (B, C, T). Half precision is computed in float32.
-        response: The response at the `length` // 2 + 1 frequencies k fs / `length`, real (no delay) or complex,
-            (B, F).
+        x: Signals, (B, C, T), as are those returned. Half precision is computed in float32.
+        response: The response at the `length` // 2 + 1 frequencies k fs / `length`, real (no delay) or complex, (B, F).
         length: Length of the transform. If it is T, the filter is circular: the record's end and beginning are
             neighbours. If it is more, `joint` is put between them.
-
-    Returns:
-        Signals, (B, C, T).
     """
     size = x.shape[-1]
     dtype = torch.promote_types(x.dtype, torch.float32)

@@ -79,12 +79,11 @@ def _read(old: Tensor, new: Tensor, slope: Tensor, at: Tensor, back: bool) -> Te
 class HeartRateChange(Augmentation):
     """Changes the heart rate by resampling the RR intervals; the QRS complexes keep their width.
 
-    What lies between the QRS complexes (P wave, ST segment, T wave, diastole) is stretched or compressed. The
-    QT interval so changes less than the RR interval: at an RR of 1 s and a factor of 1.25 from 0.40 to about
-    0.34 s, where Bazett's formula says 0.36 s. The rhythm keeps its pattern: every RR interval is divided by
-    the factor. A faster heart would need more beats than were recorded: the record's own are repeated
-    (`heart_rate_map`), with an irregular seam only where the intervals were. A slower one shows a part of the
-    record, at a random place.
+    What lies between the QRS complexes (P wave, ST segment, T wave, diastole) is stretched or compressed. The QT
+    interval so changes less than the RR interval: at an RR of 1 s and a factor of 1.25 from 0.40 to about 0.34 s, where
+    Bazett's formula says 0.36 s. The rhythm keeps its pattern: every RR interval is divided by the factor. A faster
+    heart would need more beats than were recorded: the record's own are repeated (`heart_rate_map`), with an irregular
+    seam only where the intervals were. A slower one shows a part of the record, at a random place.
 
     Between samples the record is read along straight lines: at 100 Hz a narrow R wave loses up to a seventh of its
     height, at 250 Hz 1 to 2 %.

@@ -13,11 +13,8 @@ def mix_leads(x: Tensor, matrix: Tensor) -> Tensor:
     """Makes each lead a weighted sum of all: matrix @ x, for each sample.
 
     Args:
-        x: Signals, (B, C, T).
+        x: Signals, (B, C, T), as are those returned.
         matrix: Weights, from the leads in its columns to those in its rows, (B, C, C), float32 at least.
-
-    Returns:
-        Signals, (B, C, T).
     """
     return torch.bmm(matrix, x.to(matrix.dtype)).to(x.dtype)
 
@@ -61,8 +58,7 @@ class LeadDropout(Augmentation):
 class LeadPermutation(Augmentation):
     """Shuffles the leads: which is which can no longer be told from their order. A single lead stays.
 
-    No electrode is at fault in this way, and Einthoven's law is lost: for a model that must take leads in any
-    order.
+    No electrode is at fault in this way, and Einthoven's law is lost: for a model that must take leads in any order.
 
     Reference: channel shuffling in Saeed et al., Learning from Heterogeneous EEG Signals with Differentiable
     Channel Reordering, ICASSP 2021, https://arxiv.org/abs/2010.13694

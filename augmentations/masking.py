@@ -28,14 +28,8 @@ def mask_spans(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
 def draw_spans(share: Tensor, spans: int, length: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
     """Draws places for spans that never overlap: independent and even over what they leave free, then sorted.
 
-    Args:
-        share: How much of the length they cover together, (B, 1), float32 or float64.
-        spans: How many, S, of equal size (to one).
-        length: The length to place them in.
-        generator: Where random numbers come from.
-
-    Returns:
-        Start and end of each span, (B, S) each; the end is not part of it.
+    There are `spans`, S, of equal size (to one), which cover a share, (B, 1), of the length together. Returns start
+    and end of each, (B, S); the end is not part of it.
     """
     covered = (share * length).round_()
     order = torch.arange(spans + 1, device=share.device, dtype=share.dtype)

@@ -1,8 +1,7 @@
 """White noise, the hiss of an amplifier, and what it is measured by: the standard deviation of a sample.
 
-Every strength is a standard deviation in units of the sample's own (`signal_sd`), so that a recipe means the
-same for millivolts and for z-scored signals. A clean 12-lead ECG of 1 mV R waves has a standard deviation
-near 0.2 mV.
+Every strength is a standard deviation in units of the sample's own (`signal_sd`), so that a recipe means the same for
+millivolts and for z-scored signals. A clean 12-lead ECG of 1 mV R waves has a standard deviation near 0.2 mV.
 """
 
 import functools
@@ -90,7 +89,7 @@ class GaussianNoise(Augmentation):
 
     Args:
         sd: Range of the noise's standard deviation, in standard deviations of the sample.
-        snr: Range of the signal-to-noise ratio in dB, in place of `sd`; each sample gets its ratio exactly.
+        snr: Range of the signal-to-noise ratio in dB, -100 to 100, in place of `sd`; each sample has it exactly.
         p: Probability that a sample is changed, 0 to 1.
     """
 

@@ -16,10 +16,7 @@ _SLOW = (0.05, 0.5)  # Hz: how fast the mains' frequency and the hum's amplitude
 def harmonic_hum(phase: Tensor, amplitude: Tensor, offset: Tensor) -> Tensor:
     """Sums a fundamental and its harmonics into one signal per sample: sum over h of a_h sin(h theta(t) + phi_h).
 
-    Args:
-        phase: The fundamental's running phase theta(t) in rad, (B, T).
-        amplitude: Peak amplitudes of the fundamental and the harmonics after it, (B, H).
-        offset: Their phases at theta = 0 in rad, (B, H).
+    `phase` is theta(t) in rad, (B, T); `amplitude` and `offset` (rad) are a and phi from the fundamental on, (B, H).
     """
     terms = enumerate(zip(amplitude.unbind(1), offset.unbind(1), strict=True), start=1)
     waves = ((a, torch.add(shift[:, None], phase, alpha=order).sin_()) for order, (a, shift) in terms)
@@ -33,10 +30,9 @@ def harmonic_hum(phase: Tensor, amplitude: Tensor, offset: Tensor) -> Tensor:
 class Powerline(Augmentation):
     """Adds the hum of the mains: a sinusoid of random phase, seen by each lead with its own gain.
 
-    On request with harmonics, of random phases and strengths, and with a frequency and an amplitude that vary
-    slowly. A harmonic at or above half the sampling rate is left out, the fundamental is refused there: a
-    recording at that rate has lost the one to its anti-aliasing filter but still hums, and without the other it
-    does not.
+    On request with harmonics, of random phases and strengths, and with a frequency and an amplitude that vary slowly. A
+    harmonic at or above half the sampling rate is left out, the fundamental is refused there: a recording at that rate
+    has lost the one to its anti-aliasing filter but still hums, and without the other it does not.
 
     Reference: Friesen et al., A comparison of the noise sensitivity of nine QRS detection algorithms, IEEE
     Transactions on Biomedical Engineering 1990, https://doi.org/10.1109/10.43620
@@ -44,8 +40,7 @@ class Powerline(Augmentation):
     Args:
         sd: Range of the hum's standard deviation (root mean square over leads), in standard deviations of the
             sample; harmonics included.
-        frequencies: Frequencies of the mains in Hz; each sample draws one. 50 in most of the world, 60 in the
-            Americas.
+        frequencies: Frequencies of the mains in Hz; each sample draws one. 50 in most of the world, 60 in the Americas.
         harmonics: How many sinusoids, the fundamental included: 3 at 50 Hz are 50, 100 and 150 Hz. The h-th is at
             most 1/h as strong as the fundamental.
         frequency_drift: Largest deviation of the mains' frequency in Hz, reached and left again in the course of 2
@@ -69,9 +64,7 @@ class Powerline(Augmentation):
         if not (self.frequencies and 0 < min(self.frequencies) <= max(self.frequencies) < math.inf):
             raise ValueError(f"frequencies are positive numbers of Hz, at least one, not {frequencies!r}")
         if not 0 <= frequency_drift < min(self.frequencies):
-            raise ValueError(
-                f"frequency_drift is in Hz, 0 to below the frequency of the mains, not {frequency_drift!r}"
-            )
+            raise ValueError(f"frequency_drift is in Hz, 0 to below the mains' frequency, not {frequency_drift!r}")
         self.harmonics = check_count("harmonics", harmonics)
         self.frequency_drift = frequency_drift
         self.amplitude_drift = check_share("amplitude_drift", amplitude_drift, "a relative change")

@@ -85,8 +85,7 @@ def draw_log(
     values: tuple[float, float], shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None
 ) -> Tensor:
     """Draws log-uniformly from a positive range: every factor as likely as its inverse; otherwise as `draw`."""
-    low, high = values
-    return draw((math.log(low), math.log(high)), shape, like, generator).exp_()
+    return draw((math.log(values[0]), math.log(values[1])), shape, like, generator).exp_()
 
 
 def constant(values: Sequence[float] | Sequence[Sequence[float]], like: Tensor) -> Tensor:

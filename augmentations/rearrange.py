@@ -17,11 +17,8 @@ def circular_shift(x: Tensor, shift: Tensor) -> Tensor:
     """Moves each sample in time, all leads together; what leaves at one end comes in at the other.
 
     Args:
-        x: Signals, (B, C, T).
+        x: Signals, (B, C, T), as are those returned.
         shift: By how many samples to later, of any sign and size, int64, (B,).
-
-    Returns:
-        Signals, (B, C, T).
     """
     size, leads, length = x.shape
     start = (-shift).remainder(length)[:, None]
@@ -168,8 +165,7 @@ class RandomCrop(Augmentation):
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         length = min(max(1, round(self.duration * fs)), x.shape[-1])
-        places = x.shape[-1] - length + 1
-        start = torch.randint(places, (len(x),), generator=generator, device=x.device)
+        start = torch.randint(x.shape[-1] - length + 1, (len(x),), generator=generator, device=x.device)
         return crop(x, start, length)
 
 
@@ -183,9 +179,8 @@ class RateJitter(Augmentation):
     Between samples the record is read along straight lines, which weakens its highest frequencies; those that the
     rate lifts above half the sampling rate fold back.
 
-    Reference: stretching and compressing in Wen & Kang, A novel deep learning package for electrocardiography
-    research, Physiological Measurement 2022,
-    https://doi.org/10.1088/1361-6579/ac9451
+    Reference: stretching and compressing in Wen & Kang, A novel deep learning package for electrocardiography research,
+    Physiological Measurement 2022, https://doi.org/10.1088/1361-6579/ac9451
 
     Args:
         rate: Range of the factor by which the heart rate changes, 0.5 to 2.

@@ -17,13 +17,8 @@ from augmentations.ranges import check_positive, check_range, draw
 from augmentations.sources import add_sources, mixture_gains, mixture_sd
 
 _SILENT = 1e-5  # noise that varies by less than this share of its offset is a constant with rounding errors
-_NUMPY_TYPES = {
-    "f2": torch.float16,
-    "f4": torch.float32,
-    "f8": torch.float64,
-    "i2": torch.int16,
-    "i4": torch.int32,
-    "i8": torch.int64,
+_NUMPY_TYPES: dict[str, torch.dtype] = {
+    f"{kind[0]}{size}": getattr(torch, f"{kind}{8 * size}") for kind in ("float", "int") for size in (2, 4, 8)
 }
 
 
@@ -35,13 +30,10 @@ def mix_at_snr(x: Tensor, noise: Tensor, snr: Tensor, gain: Tensor | None = None
     sample is left as it is.
 
     Args:
-        x: Signals, (B, C, T).
+        x: Signals, (B, C, T), as are those returned.
         noise: Noise in any unit, (B, C, T); or sources of noise, (B, S, T), with a `gain`.
         snr: Ratios in dB, (B, 1).
         gain: How strongly each lead sees each source, (B, C, S).
-
-    Returns:
-        Signals, (B, C, T).
     """
     noise = noise.to(torch.promote_types(x.dtype, torch.float32))
     offset = noise.mean(-1, keepdim=True)
@@ -118,13 +110,9 @@ def _read_npy(file: Path) -> Tensor:
     order, kind = header["descr"][0], header["descr"][1:]
     if kind not in _NUMPY_TYPES or order != {"little": "<", "big": ">"}[sys.byteorder]:
         raise ValueError(f"{file} holds numbers of the type {header['descr']}: save it as float32")
-    values = torch.frombuffer(bytearray(data[start + size :]), dtype=_NUMPY_TYPES[kind])
-    shape = header["shape"]
-    return (
-        values.view(shape[::-1]).permute(*reversed(range(len(shape))))
-        if header["fortran_order"]
-        else values.view(shape)
-    )
+    values, shape = torch.frombuffer(bytearray(data[start + size :]), dtype=_NUMPY_TYPES[kind]), header["shape"]
+    columns = header["fortran_order"]
+    return values.view(shape[::-1]).permute(*reversed(range(len(shape)))) if columns else values.view(shape)
 
 
 class RecordedNoise(Augmentation):
@@ -147,13 +135,12 @@ class RecordedNoise(Augmentation):
         noise: The recording, (C, N), in any unit; or the path of a .pt or .npy file with it.
         noise_fs: Its sampling rate in Hz. At another rate it is resampled, once; then the noise has nothing above
             half the lower of the two.
-        snr: Range of the signal-to-noise ratio in dB, as `mix_at_snr` defines it.
+        snr: Range of the signal-to-noise ratio in dB, -100 to 100, as `mix_at_snr` defines it.
         p: Probability that a sample is changed, 0 to 1.
 
     Raises:
         TypeError: If the recording is not a tensor of numbers.
-        ValueError: If it is not (leads, time), not finite or constant, its sampling rate is not positive, the range
-            is empty or beyond 100 dB, or `p` is not a probability.
+        ValueError: If it is not (leads, time), not finite or constant.
     """
 
     def __init__(

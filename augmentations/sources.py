@@ -53,12 +53,9 @@ def add_source(x: Tensor, source: Tensor, gain: Tensor) -> Tensor:
     """Adds one common source to every lead, each with its own gain.
 
     Args:
-        x: Signals, (B, C, T).
+        x: Signals, (B, C, T), as are those returned.
         source: (B, T).
         gain: (B, C).
-
-    Returns:
-        Signals, (B, C, T).
     """
     if x.dtype.itemsize < 4:  # what half precision cannot hold of the source would be infinite, and times 0 no number
         return torch.addcmul(x.float(), gain[:, :, None], source[:, None]).to(x.dtype)
@@ -68,9 +65,7 @@ def add_source(x: Tensor, source: Tensor, gain: Tensor) -> Tensor:
 def mixture_sd(sources: Tensor, gain: Tensor) -> Tensor:
     """The standard deviation of a mixture, (B, 1), as `signal_sd` defines it, without making the mixture.
 
-    Args:
-        sources: Sources, each of mean 0 over time, (B, S, T).
-        gain: How strongly each lead sees each source, (B, C, S).
+    The sources, (B, S, T), have each a mean of 0 over time; a lead sees each with its own gain, (B, C, S).
     """
     together = (sources @ sources.mT) / sources.shape[-1]
     return ((gain @ together) * gain).sum(-1).mean(-1, keepdim=True).clamp_min(0).sqrt()

@@ -72,10 +72,8 @@ def bands_masked(start: Tensor, end: Tensor, size: int) -> Tensor:
 def phase_shift(phase: Tensor, length: int) -> Tensor:
     """The response that turns the phase at each frequency of a record, and nothing else: complex, of absolute value 1.
 
-    Args:
-        phase: Angles in rad for each frequency k fs / `length`, (B, `length` // 2 + 1). Those at zero and at half
-            the sampling rate count as 0: there a real signal has no phase.
-        length: Length of the transform.
+    `phase` has angles in rad for each frequency k fs / `length`, (B, `length` // 2 + 1). Those at zero and at half the
+    sampling rate count as 0: there a real signal has no phase.
     """
     order = torch.arange(length // 2 + 1, device=phase.device)
     phase = phase * ((order > 0) & (2 * order < length))

@@ -112,10 +112,9 @@ def load(path: str | os.PathLike[str]) -> Policy:
     text = Path(path).read_text(encoding="utf-8")
     try:
         return from_dict(yaml.safe_load(text))
-    except (yaml.YAMLError, ValueError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    except TypeError as error:
-        raise TypeError(f"{path}: {error}") from error
+    except (yaml.YAMLError, ValueError, TypeError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"{path}: {error}") from error
 
 
 def _makes_policy(make: object) -> bool:

@@ -35,11 +35,8 @@ _LIMBS = torch.tensor([[1, 0], [0, 1], [-1, 1], [-0.5, -0.5], [1, -0.5], [-0.5, 
 # Plain numbers, which become tensors where the signal is. The inverse of Edenbrandt & Pahlm is the least-squares
 # one, printed with three digits; computed here, it undoes Dower's to the last.
 _FROM_VCG: list[list[float]] = torch.cat([_LIMBS @ _DOWER[:2], _DOWER[2:]]).tolist()
-_TO_VCG: list[list[float]] = (
-    torch.zeros(3, 12, dtype=torch.float64)
-    .index_copy(1, torch.tensor(_INDEPENDENT), torch.linalg.pinv(_DOWER))
-    .tolist()
-)
+_none = torch.zeros(3, 12, dtype=torch.float64)
+_TO_VCG: list[list[float]] = _none.index_copy(1, torch.tensor(_INDEPENDENT), torch.linalg.pinv(_DOWER)).tolist()
 
 
 def vcg_matrices(like: Tensor) -> tuple[Tensor, Tensor]:
@@ -113,15 +110,14 @@ class VCGRotation(Augmentation):
     Physiologically-Inspired Augmentations, ML4H 2021, https://arxiv.org/abs/2106.04452, which has no residual.
 
     Args:
-        degrees: Range of the angle about each of x (to the left), y (to the feet) and z (to the back), turned
-            about in this order; each is drawn on its own.
+        degrees: Range of the angle, -180 to 180, about each of x (to the left), y (to the feet) and z (to the back),
+            turned about in this order; each is drawn on its own.
         keep_residual: Keep what no dipole explains as it is: fine detail, such as noise, or what a chest electrode
             sees of the muscle beneath it. Otherwise it is lost.
         p: Probability that a sample is changed, 0 to 1.
 
     Raises:
-        ValueError: If the range is empty or not within -180 and 180, or `p` is not a probability; in the call, for
-            other than 12 leads.
+        ValueError: In the call, for other than 12 leads.
     """
 
     def __init__(
@@ -147,15 +143,13 @@ class VCGScale(Augmentation):
     Physiologically-Inspired Augmentations, ML4H 2021, https://arxiv.org/abs/2106.04452, which has no residual.
 
     Args:
-        factor: Range of the factor along each of x (to the left), y (to the feet) and z (to the back); each is
-            drawn on its own.
+        factor: Range of the factor, above 0, along each of x (to the left), y (to the feet) and z (to the back).
         keep_residual: Keep what no dipole explains as it is: fine detail, such as noise, or what a chest electrode
             sees of the muscle beneath it. Otherwise it is lost.
         p: Probability that a sample is changed, 0 to 1.
 
     Raises:
-        ValueError: If the range is empty or not positive, or `p` is not a probability; in the call, for other than
-            12 leads.
+        ValueError: In the call, for other than 12 leads.
     """
 
     def __init__(self, factor: tuple[float, float] = (0.67, 1.5), keep_residual: bool = True, p: float = 0.5) -> None:

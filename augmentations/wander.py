@@ -25,10 +25,9 @@ _FLAT = 1e-4  # a walk with a smaller standard deviation than this, in steps, is
 class BaselineWander(Augmentation):
     """Adds the slow drift of breathing and electrodes: one source, which each lead sees with its own gain.
 
-    Reference: Lenis et al., Comparison of baseline wander removal techniques, Computational and Mathematical
-    Methods in Medicine 2017, https://www.ncbi.nlm.nih.gov/pmc/articles/PMC5361052. A gain per lead as in
-    Mehari & Strodthoff, Self-supervised representation learning from 12-lead ECG data, 2022,
-    https://arxiv.org/abs/2103.12676
+    Reference: Lenis et al., Comparison of baseline wander removal techniques, Computational and Mathematical Methods in
+    Medicine 2017, https://www.ncbi.nlm.nih.gov/pmc/articles/PMC5361052. A gain per lead as in Mehari & Strodthoff,
+    Self-supervised representation learning from 12-lead ECG data, 2022, https://arxiv.org/abs/2103.12676
 
     Args:
         sd: Range of the wander's standard deviation (root mean square over leads, phases and a long time), in

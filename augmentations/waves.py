@@ -7,25 +7,22 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.peaks import r_peaks
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import check_range, constant, draw
 from augmentations.warping import between
 
 Wave = Literal["P", "QRS", "T"]
 WAVES: tuple[Wave, ...] = get_args(Wave)
 # In s from the R peak, for T at an RR interval of 1 s: 98 to 99 % of the time that is annotated as such a wave in LUDB
 # (200 people, 12 leads, 10 s), and at most 1 % of that of the other waves, lies inside.
-_P = (-0.27, -0.07)
-_QRS = (-0.075, 0.08)
-_T = (0.11, 0.43)
+_P, _QRS, _T = (-0.27, -0.07), (-0.075, 0.08), (0.11, 0.43)
 
 
 def wave_spans(peaks: Tensor, wave: Tensor, fs: float) -> tuple[Tensor, Tensor]:
     """Where one kind of wave lies, going by the R peaks.
 
-    P is 0.27 to 0.07 s before R, at most half an RR interval before, for the PR interval hardly depends on the
-    rate; QRS from 0.075 s before to 0.08 s after. T is 0.11 to 0.43 s after, times the cube root of the RR
-    interval in s (Fridericia, which fits LUDB better than Bazett's square root), and ends where the next QRS
-    begins.
+    P is 0.27 to 0.07 s before R, at most half an RR interval before, for the PR interval hardly depends on the rate;
+    QRS from 0.075 s before to 0.08 s after. T is 0.11 to 0.43 s after, times the cube root of the RR interval in s
+    (Fridericia, which fits LUDB better than Bazett's square root), and ends where the next QRS begins.
 
     Args:
         peaks: R peaks in samples, (B, K), ascending, negative where there is none; see `r_peaks`.
@@ -59,15 +56,12 @@ def mask_waves(
     """Hides one kind of wave in the chosen beats, in all leads.
 
     Args:
-        x: Signals, (B, C, T).
+        x: Signals, (B, C, T), as are those returned.
         peaks: R peaks in samples, (B, K), ascending, negative where there is none: given, or found by `r_peaks`.
         wave: Which wave for each sample: 0 is P, 1 QRS, 2 T; int64, (B,).
         chosen: In which beats, bool, (B, K).
         fs: Sampling rate in Hz.
         fill: What is put there: "zero", or "bridge", a straight line between the samples at both sides.
-
-    Returns:
-        Signals, (B, C, T).
     """
     length = x.shape[-1]
     start, end = wave_spans(peaks, wave, fs)
@@ -124,9 +118,7 @@ class WaveMask(Augmentation):
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         peaks = r_peaks(x, fs)
         which = torch.randint(len(self.waves), (len(x),), generator=generator, device=x.device)
-        wave = torch.zeros_like(which)
-        for i, name in enumerate(self.waves):
-            wave = torch.where(which == i, WAVES.index(name), wave)
+        wave = constant([WAVES.index(name) for name in self.waves], x).long()[which]
         share = draw(self.share, (len(x), 1), x, generator)
         chosen = torch.rand(peaks.shape, generator=generator, device=x.device) < share
         return mask_waves(x, peaks, wave, chosen, fs, self.fill)

@@ -39,7 +39,6 @@ class Font:
 
     @property
     def line(self) -> int:
-        """The height of a line in pixels."""
         return round(1.28 * self.size)
 
     @property

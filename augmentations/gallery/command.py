@@ -75,7 +75,11 @@ def _run(asked: argparse.Namespace) -> Path:
             meant = _meant(name, known) or f"; there are {', '.join(known)}"
             raise GalleryError(f"there is no augmentation or policy {name}{meant}")
     record = read(asked.data, asked.fs)
-    leads = [_lead(name, record) for name in asked.leads]
+    spelt = {lead.lower(): lead for lead in record.leads}
+    for name in asked.leads:
+        if name.lower() not in spelt:
+            raise GalleryError(f"{record.name} has no lead {name}: it has {', '.join(record.leads)}")
+    leads = [spelt[name.lower()] for name in asked.leads]
     print(f"{record.path}: {len(record.leads)} leads, {record.fs:g} Hz, {record.unit}", file=sys.stderr)
     if policy is None:
         names = [name for name in known if name in asked.only or not asked.only]
@@ -93,14 +97,6 @@ def _meant(name: str, known: Iterable[str]) -> str:
     lower = {each.lower(): each for each in known}
     close = difflib.get_close_matches(name.lower(), lower, n=1)
     return f": did you mean {lower[close[0]]}?" if close else ""
-
-
-def _lead(name: str, record: Record) -> str:
-    """A lead's name as the record spells it."""
-    for lead in record.leads:
-        if lead.lower() == name.lower():
-            return lead
-    raise GalleryError(f"{record.name} has no lead {name}: it has {', '.join(record.leads)}")
 
 
 def _policy(name: str) -> Augmentation | Views:

@@ -77,7 +77,7 @@ def _example(cls: type[Augmentation] | type[Mixing]) -> Augmentation | Mixing:
 
 
 def _place(cls: type) -> tuple[int, int, str]:
-    """Where a class stands on the page: the number of its family, of its module in it, and its name."""
+    """Where a class stands on the page: number of its family, of its module in it, and name."""
     module = cls.__module__.rpartition(".")[2]
     places = [(i, mine.index(module)) for i, mine in enumerate(FAMILIES.values()) if module in mine]
     return (*(places[0] if places else (len(FAMILIES) - 1, 0)), cls.__name__)
@@ -102,14 +102,7 @@ def policies() -> dict[str, Callable[[], Views]]:
 def augmentation_panel(
     cls: type[Augmentation] | type[Mixing], record: Record, other: Record | None, leads: Sequence[str], seed: int
 ) -> Panel:
-    """One augmentation on a record; the panel says so where the sampling rate is refused.
-
-    Args:
-        cls: Its class.
-        record: The record.
-        other: What it is mixed with, if it is; None is a shifted copy.
-        leads: Names of the leads to show; none leaves the choice to the example.
-        seed: Of the draws.
+    """One augmentation on a record, mixed with `other` or a shifted copy; the panel says where its rate is refused.
 
     Raises:
         ValueError: If the augmentation refuses the record for another reason, such as its number of leads.

@@ -57,11 +57,7 @@ def gallery_page(panels: Sequence[Panel], record: Record, path: Path, credit: st
 def policy_page(
     policy: Augmentation | Views, name: str, record: Record, path: Path, leads: Sequence[str], seed: int
 ) -> None:
-    """Draws eight views of the record by one policy, or four pairs, and writes the page.
-
-    Raises:
-        ValueError: If the policy refuses the record or its sampling rate.
-    """
+    """Draws eight views by one policy, or four pairs; a ValueError says that it refuses the record or its rate."""
     views = policy if isinstance(policy, Views) else Views([policy], n=1)
     rows = rows_of(record, leads or ("II", "V2"))
     x = record.excerpt(10.0)

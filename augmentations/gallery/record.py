@@ -61,12 +61,7 @@ class Record:
 
 
 def read(path: Path, fs: float | None = None) -> Record:
-    """Reads the first minute of a record.
-
-    Args:
-        path: A WFDB record, with or without suffix; a folder, whose first 12-lead record in sorted order is read;
-            or a .npy file, (C, T) in mV.
-        fs: Sampling rate in Hz, for a .npy file only.
+    """Reads the first minute of a WFDB record, of a folder's first with 12 leads, or of a .npy file, (C, T) in mV.
 
     Raises:
         GalleryError: If there is none, it cannot be read, is shorter than a second, or has values that are not finite.

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 import wfdb
+from forked import run_in_fork
 from PIL import Image
 
 import augmentations
@@ -58,9 +59,7 @@ def wfdb_record(folder: Path, name: str, x: np.ndarray, leads: list[str], unit: 
 
 
 def command(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "augmentations.gallery", *map(str, arguments)], capture_output=True, text=True, cwd=cwd
-    )
+    return run_in_fork("-m", "augmentations.gallery", *arguments, cwd=cwd)
 
 
 def exported() -> set[str]:
