@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,7 +14,7 @@ import torch
 
 from ssl_ecg.checkpoint import find_checkpoint
 from ssl_ecg.data.sources import Source
-from ssl_ecg.errors import UserError
+from ssl_ecg.errors import CheckpointError, UserError
 from ssl_ecg.estimators.pca import check_components
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.fingerprint import fingerprint
@@ -128,9 +129,9 @@ class Evaluation(Shared):
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What tells these results from those of another question, task or setting; kept with them."""
+        """What tells these results from those of another question, task, checkpoint or setting; kept with them."""
         question, *changed = super().identity.items()
-        return dict([question, ("data", task_of(self.data)), *changed])
+        return dict([question, ("data", task_of(self.data)), ("weights", _weights(self.checkpoint)), *changed])
 
     def open(self, name: str = "results") -> tuple[Path, Study]:
         """Check all settings, find the checkpoint, make the folder of the results, and open encoder and data.
@@ -176,7 +177,7 @@ def result_folder(checkpoint: str | Path, out: str | None, identity: dict[str, A
     identity = json.loads(json.dumps(identity, default=str))
     if out is None:
         data = identity.get("data", {})
-        settings = {k: v for k, v in identity.items() if k not in ("question", "data")}
+        settings = {k: v for k, v in identity.items() if k not in ("question", "data", "weights")}
         settings |= {f"data.{k}": v for k, v in data.items() if k not in ("name", "labels")}
         parts = [identity["question"], data.get("name", "").lower(), str(data.get("labels") or "")]
         parts.append(fingerprint(settings)[:6] if settings else "")
@@ -186,6 +187,15 @@ def result_folder(checkpoint: str | Path, out: str | None, identity: dict[str, A
         _check_same(folder / f"{name}.json", identity)
     ensure_writable(folder)
     return folder
+
+
+def _weights(checkpoint: str | Path) -> str:
+    """Twelve digits of the SHA-256 of a checkpoint's weights; empty without such a file."""
+    try:
+        with open(find_checkpoint(checkpoint) / "model.safetensors", "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+    except (CheckpointError, OSError):
+        return ""
 
 
 def _check_same(file: Path, identity: dict[str, Any]) -> None:

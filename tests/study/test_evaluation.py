@@ -71,6 +71,10 @@ def test_out_takes_the_same_results_again_and_refuses_others(tmp_path: Path) -> 
     with pytest.raises(UserError, match=r"holds other results \(seed: there None, now 1\): give another --out"):
         asked.open()
     asked.open("validation")  # a file of another name replaces nothing
+    other = fresh_checkpoint(tmp_path / "other", Preprocessing(leads=("MLII", "V1"), window=1.0))
+    asked = Asked(str(other), Toy(), out=str(folder), cache=str(tmp_path / "cache"))
+    with pytest.raises(UserError, match=r"holds other results \(weights: there [0-9a-f]{12}, now [0-9a-f]{12}\)"):
+        asked.open()
 
 
 @pytest.mark.parametrize("text", ["{", "[1]", '{"systems": {}}', ""])
