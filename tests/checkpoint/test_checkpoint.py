@@ -225,5 +225,7 @@ def test_an_encoder_notes_its_arguments() -> None:
         "pooling": "last",
         "stretch": 0,
         "leads": "together",
+        "statistics": ("mean", "max"),
+        "dropout": 0.0,
     }
     assert isinstance(PretrainedEncoder(ResNet1d(), Preprocessing()).dim, int)

@@ -1,0 +1,74 @@
+"""Where an encoder's tokens lie in the signal and how far they see, measured rather than declared."""
+
+from __future__ import annotations
+
+import copy
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+
+class Grid(NamedTuple):
+    """The tokens of one stage: token j stands at sample `j * stride`.
+
+    Attributes:
+        stride: samples from a token to the next.
+        left: samples it sees before that; infinite if all.
+        right: samples it sees after that; infinite if all.
+    """
+
+    stride: int
+    left: float
+    right: float
+
+    @property
+    def centre(self) -> float:
+        """What to add to `j * stride` for the sample a token is about.
+
+        The middle of what it sees; of one that sees without end, the last sample it sees, or else the middle of its
+        stride.
+        """
+        if math.isfinite(self.left + self.right):
+            return (self.right - self.left) / 2
+        return self.right if math.isfinite(self.right) else (self.stride - 1) / 2
+
+
+@torch.no_grad()
+def measure_grids(encoder: nn.Module) -> tuple[Grid, ...]:
+    """Measure stride and receptive field of every stage of an encoder's `features`.
+
+    A sample that is not a number makes every token that sees it one that is not a number, whatever the weights.
+    """
+    probe: Any = copy.deepcopy(encoder).cpu().eval()
+    short, long = (list(probe.features(torch.zeros(1, probe.inputs, n))) for n in (1024, 1024 + 8192))
+    strides = [max(1, round(8192 / max(1, b.shape[-1] - a.shape[-1]))) for a, b in zip(short, long, strict=True)]
+    step = max(strides)
+
+    def reached(length: int, samples: Tensor) -> list[Tensor]:
+        x = torch.zeros(len(samples), probe.inputs, length)
+        x[torch.arange(len(samples)), :, samples] = math.nan
+        return [each.isnan().any(1) for each in probe.features(x)]
+
+    bounded = False
+    for tokens in (64, 256, 1024):
+        length = tokens * step
+        middle = length // 2 // step * step
+        seen = reached(length, torch.tensor([middle]))
+        bounded = not any(bool(each[:, [0, -1]].any()) for each in seen)
+        if bounded:
+            break
+    samples = middle + (torch.arange(step) if bounded else torch.zeros(1, dtype=torch.int64))
+    grids = []
+    for stride, each in zip(strides, reached(length, samples) if bounded else seen, strict=True):
+        row, token = each.nonzero(as_tuple=True)
+        ahead = samples[row] - token * stride
+        grids.append(
+            Grid(
+                stride,
+                math.inf if each[:, -1].any() else float(-ahead.min()),
+                math.inf if each[:, 0].any() else float(ahead.max()),
+            )
+        )
+    return tuple(grids)
