@@ -49,7 +49,7 @@ def main() -> None:
 
     def step() -> None:
         optimiser.zero_grad()
-        method.loss(views, patient).backward()
+        method.compare(views, patient).backward()
         optimiser.step()
 
     made = {**policies(), "two views of five, p = 0.5": Views(five(0.5)), "two views of five, p = 1": Views(five(1.0))}

@@ -23,7 +23,7 @@ from ssl_ecg import cli
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
-from ssl_ecg.methods import Method
+from ssl_ecg.methods import JointEmbedding
 from ssl_ecg.pretrain import DEFAULTS, Pretrain
 from ssl_ecg.training.throughput import Throughput
 
@@ -31,9 +31,9 @@ ROUNDS, STEPS = 7, 20
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)
 
 
-def step(method: Method, optimiser: torch.optim.Optimizer, views: list[torch.Tensor], batch: Batch) -> None:
+def step(method: JointEmbedding, optimiser: torch.optim.Optimizer, views: list[torch.Tensor], batch: Batch) -> None:
     optimiser.zero_grad()
-    method.loss(views, batch.patient).backward()
+    method.compare(views, batch.patient).backward()
     optimiser.step()
 
 
@@ -44,14 +44,14 @@ def main() -> None:
     seed_everything(0, verbose=False)
     given = parsed.instantiate()
     method, preprocessing, size = given["method"], given["preprocessing"], given["batch_size"]
-    method.fs = preprocessing.fs
+    method.prepare(preprocessing.fs)
     store = build(given["data"], preprocessing, given["cache"])
     data = ECGDataModule(
         store, preprocessing, given["windows"], given["probe_windows"], size, given["patients_per_batch"], seed=0
     )
     optimiser, _ = method.optimiser.configure(method, 1000)
     in_memory = next(iter(data.batches()))
-    views = method.make_views(in_memory.x, 0)
+    views = method.looks(in_memory.x, method.draws(0))
 
     def encoder_and_loss() -> float:
         start = time.perf_counter()
@@ -63,7 +63,7 @@ def main() -> None:
         start, done = time.perf_counter(), 0
         while done < STEPS:
             for batch in data.batches():
-                step(method, optimiser, method.make_views(batch.x, done), batch)
+                step(method, optimiser, method.looks(batch.x, method.draws(done)), batch)
                 done += 1
                 if done == STEPS:
                     break

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from ssl_ecg.data.positives import Partners
-from ssl_ecg.data.randomness import generator
+from ssl_ecg.data.randomness import Purpose, generator
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.errors import UserError
 
@@ -99,7 +99,7 @@ class Batches:
     def _rows(self, step: int, order: Tensor | None) -> Tensor:
         if order is not None:
             return order[step % self.steps * self.batch_size :][: self.batch_size]
-        g = generator(self.seed, 2, step, self.rank)
+        g = generator(self.seed, Purpose.PATIENTS, step, self.rank)
         chosen = torch.randperm(len(self._counts), generator=g)[: self.patients]
         each = self.batch_size // self.patients
         runs = zip(self._firsts[chosen].tolist(), self._counts[chosen].tolist(), strict=True)

@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from ssl_ecg.data.randomness import generator
+from ssl_ecg.data.randomness import Purpose, generator
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.errors import UserError
 
@@ -49,7 +49,7 @@ class Partners:
         Returns:
             Numbers of windows, shape (B,), int64: a pure function of the arguments.
         """
-        u = torch.rand(len(rows), dtype=torch.float64, generator=generator(seed, 8, step, rank))
+        u = torch.rand(len(rows), dtype=torch.float64, generator=generator(seed, Purpose.PARTNERS, step, rank))
         width = self.width[rows]
         at = self.first[rows] + (u * (self.size[rows] - width)).long()
         return self.order[at + width * (at >= self.hole[rows])]

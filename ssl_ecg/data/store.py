@@ -33,7 +33,7 @@ from torch import Tensor
 from ssl_ecg.data.convert import SEPARATOR
 from ssl_ecg.data.journal import SIGNALS
 from ssl_ecg.data.r_peaks import detect_r_peaks
-from ssl_ecg.data.randomness import generator
+from ssl_ecg.data.randomness import Purpose, generator
 from ssl_ecg.data.source import Source, Task
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.files import alone_in, replacing
@@ -245,7 +245,7 @@ class Store:
         Returns:
             Numbers of windows, at least n // ranks; no window is another rank's.
         """
-        return torch.randperm(len(record), generator=generator(seed, 1, epoch))[rank::ranks]
+        return torch.randperm(len(record), generator=generator(seed, Purpose.ORDER, epoch))[rank::ranks]
 
     def expect(self, record: Tensor, start: Tensor, samples: int) -> None:
         """Be told which windows will be gathered next, in order; only a streamed store fetches them ahead."""

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssl_ecg.data.randomness import generator
+from ssl_ecg.data.randomness import Purpose, generator
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.windows import WindowIndex
 from ssl_ecg.preprocessing import Preprocessing
@@ -91,7 +91,7 @@ class WindowSet:
         """Sample at most `size` windows, an equal share of each class as far as it goes; always the same."""
         label = self.index.label
         classes = label.unique().tolist()
-        order = torch.randperm(len(label), generator=generator(seed, 3))
+        order = torch.randperm(len(label), generator=generator(seed, Purpose.PROBE_SAMPLE))
         keep = [order[label[order] == c][: max(1, size // len(classes))] for c in classes]
         return self[torch.cat(keep).sort().values] if keep else self
 

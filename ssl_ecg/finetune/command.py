@@ -193,11 +193,10 @@ class Finetune:
                 layer_decay=layer_decay,
                 views=self.views,
             )
-        classifier.fs, classifier.seed = sides.learn.preprocessing.fs, self.seed
         if start is not None:
             classifier.start_head(start)
         history, best = fine_tune(
-            classifier, sides.learn, sides.validation, place, self.trainer, self.batch_size, logger
+            classifier, sides.learn, sides.validation, place, self.trainer, self.batch_size, self.seed, logger
         )
         if logger is not None:
             logger.experiment.finish()  # or what was logged last may not be on disk when the next begins

@@ -17,7 +17,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, cross_entropy
 from augmentations import Views
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.data.module import TrainingWindows
-from ssl_ecg.data.randomness import generator
+from ssl_ecg.data.randomness import Purpose
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import CheckpointError
@@ -73,6 +73,7 @@ class Classifier(Trained):
         self.register_buffer("weight", there / (there.sum() * counts.clamp_min(1)) * len(targets), persistent=False)
         self.train()
 
+    purpose = Purpose.FINE_TUNING_VIEWS
     targets: Tensor
     weight: Tensor
 
@@ -92,23 +93,20 @@ class Classifier(Trained):
             self.head.weight.copy_(torch.from_numpy(weight))
             self.head.bias.copy_(torch.from_numpy(probe.intercept - weight @ probe.mean))
 
-    def loss(self, logits: Tensor, targets: Tensor) -> Tensor:
+    def cross_entropy(self, logits: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy of logits (B, K) and targets (B, K)."""
         if self.multilabel:
             return binary_cross_entropy_with_logits(logits, targets.float())
         y = targets.int().argmax(dim=1)
         return (cross_entropy(logits, y, reduction="none") * self.weight[y]).mean()
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step of Lightning's loop."""
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Mean cross-entropy of a batch of windows, augmented where there are views."""
         assert batch.row is not None
         x, targets = batch.x, self.targets[batch.row.to(self.targets.device)]
         if self.views is not None:
-            g = generator(self.seed, 7, self.global_step, self.global_rank, device=x.device)
-            x = self.views.augmentations(x, self.fs, g)
-        loss = in_fp32(lambda logits: self.loss(logits, targets), self(x))
-        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(x), sync_dist=True)
-        return loss
+            x = self.views.augmentations(x, self.fs, generator)
+        return in_fp32(lambda logits: self.cross_entropy(logits, targets), self(x))
 
     def shares(self) -> dict[nn.Parameter, float]:
         """Layer-wise shares of the learning rate; what is in no layer goes with the first."""
@@ -189,6 +187,7 @@ def fine_tune(
     folder: Path,
     settings: TrainerSettings,
     batch_size: int = 64,
+    seed: int = 0,
     logger: Logger | None = None,
 ) -> tuple[list[dict[str, float]], int]:
     """Train a classifier, going on from where it was stopped, and leave it with the weights of its best epoch.
@@ -200,6 +199,7 @@ def fine_tune(
         folder: of this training; made if it is not there.
         settings: of the trainer.
         batch_size: windows per step and process; all of them where there are fewer.
+        seed: of the batches and the views.
         logger: gets every metric besides.
 
     Returns:
@@ -211,6 +211,6 @@ def fine_tune(
     ensure_writable(folder)
     best = BestEpoch(folder, validation)
     share = len(learn) // settings.devices
-    data = TrainingWindows(learn, max(1, min(batch_size, share)), seed=classifier.seed)
+    data = TrainingWindows(learn, max(1, min(batch_size, share)), seed=seed)
     history = train(classifier, data, folder, settings, logger, [best])
     return history, best.restore(classifier)

@@ -1,4 +1,4 @@
-"""What every pretraining method shares: views in, one loss out, the online encoder exported."""
+"""What every pretraining method shares: a batch in, one loss out, the online encoder exported."""
 
 from __future__ import annotations
 
@@ -12,36 +12,72 @@ from torch import Tensor, nn
 
 from augmentations import LeadViews, Views
 from ssl_ecg.data.batches import Batch
-from ssl_ecg.data.randomness import generator
+from ssl_ecg.data.randomness import Purpose, generator, stream
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.optimisers import AdamW, Optimiser
 
 
-class Trained(LightningModule):
+class Trained(LightningModule, ABC):
     """An encoder that some objective trains, by an optimiser and its schedule over the whole run.
 
     All randomness of a step follows from the seed, the step and the rank, so that a resumed run goes on exactly as it
-    would have.
+    would have: what `loss` draws comes from the generator it is given, and what layers such as dropout draw from
+    torch's global state, which is seeded anew for each step.
 
     Args:
         encoder: what is trained.
         optimiser: how.
 
     Attributes:
-        fs: sampling rate of the windows, Hz; set before training.
-        seed: of the augmentations; set before training.
-        steps: of the whole run, however often it is stopped; set before training.
+        fs: sampling rate of the windows, Hz.
+        seed: of all that is drawn.
+        steps: of the whole run, however often it is stopped.
+        purpose: of what `loss` draws.
     """
 
     fs: float = 100.0
     seed: int = 0
     steps: int = 1
+    purpose: ClassVar[Purpose] = Purpose.VIEWS
 
     def __init__(self, encoder: Encoder, optimiser: Optimiser | None = None) -> None:
         super().__init__()
         self.encoder = encoder
         self.optimiser = optimiser if optimiser is not None else AdamW()
+
+    def prepare(self, fs: float, seed: int = 0, steps: int = 1) -> None:
+        """Say what run this is; the training loop does so, once, before the first step.
+
+        Args:
+            fs: sampling rate of the windows, Hz.
+            seed: of all that is drawn.
+            steps: of the whole run.
+        """
+        self.fs, self.seed, self.steps = fs, seed, steps
+
+    @abstractmethod
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Compute the objective of a batch.
+
+        Args:
+            batch: windows, patients and, where the run has them, partners.
+            generator: the only source of random numbers, on the batch's device.
+
+        Returns:
+            A scalar, float32 whatever the precision of training (see `in_fp32`).
+        """
+
+    def draws(self, step: int, device: torch.device | str = "cpu") -> torch.Generator:
+        """The generator that `loss` gets at a step."""
+        return generator(self.seed, self.purpose, step, self.global_rank, device=device)
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """One step of Lightning's loop."""
+        torch.manual_seed(stream(self.seed, Purpose.DROPOUT, self.global_step, self.global_rank))
+        loss = self.loss(batch, self.draws(self.global_step, batch.x.device))
+        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.x), sync_dist=True)
+        return loss
 
     def shares(self) -> dict[nn.Parameter, float]:
         """Shares of the learning rate, for parameters that do not have all of it."""
@@ -53,10 +89,37 @@ class Trained(LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class Method(Trained, ABC):
-    """A self-supervised objective on augmented views of ECG windows.
+class Method(Trained):
+    """A self-supervised objective on ECG windows.
 
-    A subclass gives `loss(views)`; everything else is here.
+    A subclass gives `loss(batch, generator)`, or derives from one of the three kinds and gives less: `JointEmbedding`
+    compares views, `Predictive` works on tokens, `Reconstructive` gives the signal back.
+
+    Args:
+        encoder: what is pretrained, and afterwards exported.
+        optimiser: how it is trained.
+    """
+
+    def check(self, leads: int, samples: int, fs: float) -> None:
+        """Refuse, before any work, what cannot be trained.
+
+        Args:
+            leads: of a window.
+            samples: length of a window.
+            fs: its sampling rate, Hz.
+
+        Raises:
+            UserError: naming the setting or the encoder, and what is wanted of it.
+        """
+        check_embeds(self.encoder, leads, samples)
+
+    def looks(self, x: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """What the collapse monitor embeds of windows (B, C, T): themselves, or two views to be alike."""
+        return [x]
+
+
+class JointEmbedding(Method):
+    """A method that compares embeddings of augmented views; a subclass gives `compare(views, patient)`.
 
     Args:
         encoder: what is pretrained, and afterwards exported.
@@ -64,7 +127,7 @@ class Method(Trained, ABC):
         optimiser: how it is trained.
 
     Attributes:
-        n_views: how many views `loss` compares; None for any number.
+        n_views: how many views `compare` takes; None for any number.
     """
 
     n_views: ClassVar[int | None] = None
@@ -73,28 +136,39 @@ class Method(Trained, ABC):
         super().__init__(encoder, optimiser)
         self.views = views
 
-    def check(self, leads: int, samples: int) -> None:
-        """Refuse, before any work, what cannot be trained.
-
-        That is views the loss cannot compare or the sampling rate cannot carry, and an encoder that does not embed.
+    @abstractmethod
+    def compare(self, views: list[Tensor], patient: Tensor) -> Tensor:
+        """Compute the objective of views.
 
         Args:
-            leads: of a window.
-            samples: length of a window.
+            views: augmented versions of one batch, each (B, C, T).
+            patient: number of the patient each window is from, shape (B,), int64.
 
-        Raises:
-            UserError: naming the view, the augmentation or the encoder, and what is wanted of it.
+        Returns:
+            A scalar, float32 whatever the precision of training (see `in_fp32`).
         """
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Make the views of a batch, every second one of its partners where it has some, and compare them."""
+        x = batch.x if batch.partner is None else [batch.x, batch.partner]
+        return self.compare(self.views(x, self.fs, generator), batch.patient)
+
+    def looks(self, x: Tensor, generator: torch.Generator) -> list[Tensor]:
+        """Two views of windows (B, C, T)."""
+        return self.views(x, self.fs, generator)[:2]
+
+    def check(self, leads: int, samples: int, fs: float) -> None:
+        """Refuse views the loss cannot compare or the sampling rate cannot carry too; see `Method.check`."""
         if self.n_views not in (None, self.views.n):
             raise UserError(
                 f"{type(self).__name__} compares {self.n_views} views: method.views.n must be {self.n_views}, "
                 f"not {self.views.n}"
             )
         try:
-            self.views.check(self.fs)
+            self.views.check(fs)
         except ValueError as error:
             raise UserError(f"method.views: {error}") from None
-        check_embeds(self.encoder, leads, samples)
+        super().check(leads, samples, fs)
         if isinstance(self.views, LeadViews):
             if leads < 2:
                 raise UserError(
@@ -106,34 +180,99 @@ class Method(Trained, ABC):
                     f"{leads} together: set method.encoder.leads to apart, or use Views"
                 )
 
+
+class Predictive(Method):
+    """A method that predicts tokens from tokens; a subclass gives `predict(tokens, x, generator)`.
+
+    Args:
+        encoder: what is pretrained, and afterwards exported; it needs tokens.
+        optimiser: how it is trained.
+    """
+
     @abstractmethod
-    def loss(self, views: list[Tensor], patient: Tensor) -> Tensor:
-        """The objective.
+    def predict(self, tokens: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Compute the objective of tokens.
 
         Args:
-            views: augmented versions of one batch, each (B, C, T).
-            patient: number of the patient each window is from, shape (B,), int64.
+            tokens: of the windows, shape (B, F, T'); F is `encoder.widths[-1]`.
+            x: the windows, shape (B, C, T).
+            generator: the only source of random numbers, such as for masks.
 
         Returns:
             A scalar, float32 whatever the precision of training (see `in_fp32`).
         """
 
-    def make_views(self, x: Tensor, step: int, partner: Tensor | None = None) -> list[Tensor]:
-        """The views of a batch (B, C, T) at a training step, every second one of its partners where it has some."""
-        g = generator(self.seed, 4, step, self.global_rank, device=x.device)
-        return self.views(x if partner is None else [x, partner], self.fs, g)
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Compute the tokens of a batch, and the objective of them."""
+        return self.predict(self.encoder.tokens(batch.x), batch.x, generator)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step of Lightning's loop: views, loss."""
-        loss = self.loss(self.make_views(batch.x, self.global_step, batch.partner), batch.patient)
-        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.x), sync_dist=True)
-        return loss
+    def check(self, leads: int, samples: int, fs: float) -> None:
+        """Refuse an encoder without tokens too; see `Method.check`."""
+        check_tokens(self)
+        super().check(leads, samples, fs)
+
+
+class Reconstructive(Method):
+    """A method that gives the signal back from tokens; a subclass gives `corrupt(x, generator)`.
+
+    Args:
+        encoder: what is pretrained, and afterwards exported; it needs tokens.
+        optimiser: how it is trained.
+
+    Attributes:
+        decoder: maps tokens (B, F, T') to signals of C leads and at least the window's length; one linear layer a
+            token, unless a subclass makes another.
+    """
+
+    decoder: nn.Module
+
+    def __init__(self, encoder: Encoder, optimiser: Optimiser | None = None) -> None:
+        super().__init__(encoder, optimiser)
+        if encoder.has_tokens:
+            self.decoder = nn.ConvTranspose1d(encoder.widths[-1], encoder.in_channels, encoder.stride, encoder.stride)
+
+    @abstractmethod
+    def corrupt(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Hide something of windows.
+
+        Args:
+            x: shape (B, C, T).
+            generator: the only source of random numbers.
+
+        Returns:
+            What the encoder sees, (B, C, T), and how much the error of each sample counts, broadcast to (B, C, T).
+        """
+
+    def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
+        """Compute the weighted mean squared error of the reconstruction."""
+        seen, weight = self.corrupt(batch.x, generator)
+        made: Tensor = self.decoder(self.encoder.tokens(seen))[..., : batch.x.shape[-1]].float()
+        weight = weight.expand_as(made)
+        return ((made - batch.x).square() * weight).sum() / weight.sum().clamp_min(1)
+
+    def check(self, leads: int, samples: int, fs: float) -> None:
+        """Refuse an encoder without tokens too; see `Method.check`."""
+        check_tokens(self)
+        super().check(leads, samples, fs)
 
 
 def in_fp32(criterion: Callable[..., Tensor], *z: Tensor) -> Tensor:
     """A loss outside autocast: a softmax over thousands of similarities loses too much in half precision."""
     with torch.autocast(z[0].device.type, enabled=False):
         return criterion(*(v.float() for v in z))
+
+
+def check_tokens(method: Method) -> None:
+    """Refuse an encoder without tokens.
+
+    Raises:
+        UserError: naming method and encoder.
+    """
+    if not method.encoder.has_tokens:
+        raise UserError(
+            f"{type(method).__name__} works on tokens, and {type(method.encoder).__name__} gives none: take an encoder "
+            "that writes features(x) -> list of (B, F, T')"
+        )
 
 
 @torch.inference_mode()

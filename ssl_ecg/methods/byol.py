@@ -13,11 +13,11 @@ from torch import Tensor, nn
 
 from augmentations import Views
 from ssl_ecg.encoders import Encoder
-from ssl_ecg.methods.base import Method, in_fp32
+from ssl_ecg.methods.base import JointEmbedding, in_fp32
 from ssl_ecg.optimisers import Optimiser
 
 
-class BYOL(Method):
+class BYOL(JointEmbedding):
     """Bootstrap your own latent (Grill et al. 2020, https://arxiv.org/abs/2006.07733).
 
     The exported encoder is the online one. Deviations: both views pass each network as one batch, and the
@@ -53,7 +53,7 @@ class BYOL(Method):
         deactivate_requires_grad(self.target)
         self.criterion = NegativeCosineSimilarity()
 
-    def loss(self, views: list[Tensor], patient: Tensor) -> Tensor:
+    def compare(self, views: list[Tensor], patient: Tensor) -> Tensor:
         """Symmetric prediction loss between two views, each (B, C, T); -1 is perfect."""
         x = torch.cat(views)
         p0, p1 = self.predictor(self.head(self.encoder(x))).chunk(2)

@@ -12,11 +12,11 @@ from torch import Tensor
 from augmentations import Views
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods.base import Method, in_fp32
+from ssl_ecg.methods.base import JointEmbedding, in_fp32
 from ssl_ecg.optimisers import Optimiser
 
 
-class SimCLR(Method):
+class SimCLR(JointEmbedding):
     """Contrastive learning with in-batch negatives (Chen et al. 2020, https://arxiv.org/abs/2002.05709).
 
     Both views pass the encoder as one batch (shared batch statistics, as in the authors' code), and negatives
@@ -58,7 +58,7 @@ class SimCLR(Method):
         gather = negatives == "batch" and torch.distributed.is_available()
         self.criterion = NTXentLoss(temperature, gather_distributed=gather)
 
-    def loss(self, views: list[Tensor], patient: Tensor) -> Tensor:
+    def compare(self, views: list[Tensor], patient: Tensor) -> Tensor:
         """NT-Xent between two views, each (B, C, T)."""
         z0, z1 = self.head(self.encoder(torch.cat(views))).chunk(2)
         if self.negatives == "batch":

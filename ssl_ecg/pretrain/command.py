@@ -105,7 +105,6 @@ class Pretrain:
             UserError: for settings, data or a folder that cannot be used; before any training.
         """
         method, preprocessing, config = self.method, self.preprocessing, self.config or {}
-        method.fs, method.seed = preprocessing.fs, self.seed
         self._check()
         ensure_writable(Path(self.out))
         folder = run_folder(self.out, self.name or f"{type(method).__name__}-{type(self.data).__name__}".lower())
@@ -155,7 +154,7 @@ class Pretrain:
         if not 0 <= self.hold_out < 1:
             raise UserError(f"hold_out must be at least 0 and below 1, not {self.hold_out}")
         self.trainer.check()
-        self.method.check(len(self.preprocessing.leads), self.preprocessing.samples)
+        self.method.check(len(self.preprocessing.leads), self.preprocessing.samples, self.preprocessing.fs)
 
 
 def _finish(

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.utilities import rank_zero_warn
 
 from ssl_ecg.data.module import ECGDataModule
-from ssl_ecg.data.randomness import generator
+from ssl_ecg.data.randomness import Purpose, generator
 from ssl_ecg.methods import Method
 from ssl_ecg.metrics.diagnostics import Diagnostics, collapsed, diagnose
 from ssl_ecg.training.embedding import embed
@@ -26,16 +28,17 @@ class CollapseMonitor(Callback):
     """
 
     def __init__(self, data: ECGDataModule, size: int = 1024) -> None:
-        rows = torch.randperm(len(data.train), generator=generator(data.seed, 5))[:size]
+        rows = torch.randperm(len(data.train), generator=generator(data.seed, Purpose.MONITOR_SAMPLE))[:size]
         self.windows = data.train[rows]
         self.seed = data.seed
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Embed two views of the windows and look at them."""
+        """Embed the windows, or two views of them, and look at them."""
         assert isinstance(pl_module, Method)
         found = of_first(trainer, lambda: self._look(pl_module))
         for name in ("spread", "effective_rank", "alignment", "uniformity"):
-            pl_module.log(name, getattr(found, name), sync_dist=True)
+            if not math.isnan(value := getattr(found, name)):  # no alignment without two views
+                pl_module.log(name, value, sync_dist=True)
         if problem := collapsed(found):
             rank_zero_warn(
                 f"epoch {trainer.current_epoch + 1}: {problem} Stronger augmentations, a lower learning rate or "
@@ -44,6 +47,5 @@ class CollapseMonitor(Callback):
 
     def _look(self, method: Method) -> Diagnostics:
         x = torch.cat(list(self.windows.batches()))
-        g = generator(self.seed, 6, device=x.device)
-        views = method.views(x, method.fs, g)[:2]
+        views = method.looks(x, generator(self.seed, Purpose.MONITOR_VIEWS, device=x.device))
         return diagnose(*(embed(method.encoder, view.split(256)) for view in views))

@@ -84,7 +84,7 @@ def train(
             )
         except Exception as error:  # noqa: BLE001  (Lightning raises several kinds for hardware that is not there)
             raise UserError(f"trainer: {error}") from None
-        module.steps = steps * settings.max_epochs
+        module.prepare(data.train.preprocessing.fs, data.seed, steps * settings.max_epochs)
         resume.restore(trainer, module, steps)
         if len(log.rows) < settings.max_epochs:
             try:

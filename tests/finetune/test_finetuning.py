@@ -112,13 +112,13 @@ def test_classes_that_exclude_each_other_count_alike(windows: WindowSet) -> None
     y = targets.int().argmax(dim=1)
     each = [cross_entropy(logits[y == k], y[y == k]) for k in range(2)]
     assert (y == 0).sum() != (y == 1).sum()
-    torch.testing.assert_close(module.loss(logits, targets), torch.stack(each).mean())
+    torch.testing.assert_close(module.cross_entropy(logits, targets), torch.stack(each).mean())
 
 
 def test_classes_that_do_not_are_binary_each() -> None:
     module = Classifier(encoder(), np.zeros((4, 3), dtype=bool), multilabel=True)
     logits = torch.tensor([[0.0, 20.0, -20.0]])
-    loss = module.loss(logits, torch.tensor([[True, True, False]]))
+    loss = module.cross_entropy(logits, torch.tensor([[True, True, False]]))
     assert float(loss) == pytest.approx(math.log(2) / 3, abs=1e-5)
 
 

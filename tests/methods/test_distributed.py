@@ -24,7 +24,7 @@ class Loss(torch.nn.Module):
         self.method = method
 
     def forward(self, a: torch.Tensor, b: torch.Tensor, patient: torch.Tensor) -> torch.Tensor:
-        return self.method.loss([a, b], patient)
+        return self.method.compare([a, b], patient)
 
 
 def make() -> SimCLR:
@@ -58,8 +58,8 @@ def test_negatives_are_gathered_with_their_gradients(tmp_path: Path) -> None:
     method = make()
     apart = copy.deepcopy(method)
     x = data()
-    method.loss([x[0], x[1]], x[2]).backward()
-    alone = torch.stack([apart.loss([v[s] for v in x[:2]], x[2][s]) for s in (slice(0, 4), slice(4, 8))]).mean()
+    method.compare([x[0], x[1]], x[2]).backward()
+    alone = torch.stack([apart.compare([v[s] for v in x[:2]], x[2][s]) for s in (slice(0, 4), slice(4, 8))]).mean()
     alone.backward()
     differs = False
     for name, p in method.named_parameters():

@@ -9,11 +9,11 @@ from lightly.loss import NTXentLoss
 from augmentations import GaussianNoise, Views
 from ssl_ecg.encoders import ResNet1d
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods import BYOL, Method, SimCLR
+from ssl_ecg.methods import BYOL, JointEmbedding, SimCLR
 from ssl_ecg.optimisers import LARS, AdamW
 
 
-def make(cls: type[Method], **kwargs: object) -> Method:
+def make(cls: type[JointEmbedding], **kwargs: object) -> JointEmbedding:
     torch.manual_seed(0)
     return cls(ResNet1d(1, width=4), Views([GaussianNoise(p=1.0)]), **kwargs)  # type: ignore[arg-type]
 
@@ -23,51 +23,51 @@ PATIENT = torch.tensor([0, 0, 0, 0, 1, 1, 1, 2])
 
 
 @pytest.mark.parametrize("cls", [SimCLR, BYOL])
-def test_every_online_weight_learns_and_no_other(cls: type[Method]) -> None:
+def test_every_online_weight_learns_and_no_other(cls: type[JointEmbedding]) -> None:
     method = make(cls)
-    method.loss(method.make_views(X, 0), PATIENT).backward()
+    method.compare(method.looks(X, method.draws(0)), PATIENT).backward()
     for name, p in method.named_parameters():
         assert (p.grad is not None and p.grad.abs().sum() > 0) == (not name.startswith("target")), name
 
 
 @pytest.mark.parametrize("cls", [SimCLR, BYOL])
-def test_views_follow_from_the_step_alone(cls: type[Method]) -> None:
+def test_views_follow_from_the_step_alone(cls: type[JointEmbedding]) -> None:
     method = make(cls)
     torch.manual_seed(1)
-    a = method.make_views(X, 7)
+    a = method.looks(X, method.draws(7))
     torch.rand(10)
-    b = method.make_views(X, 7)
+    b = method.looks(X, method.draws(7))
     assert all(torch.equal(u, v) for u, v in zip(a, b, strict=True))
     assert not torch.equal(a[0], a[1])
-    assert not torch.equal(a[0], method.make_views(X, 8)[0])
+    assert not torch.equal(a[0], method.looks(X, method.draws(8))[0])
 
 
 def test_alike_views_have_a_lower_loss_than_unlike() -> None:
     simclr, byol = make(SimCLR), make(BYOL)
     for method in (simclr, byol):
-        same = method.loss([X, X], PATIENT)
-        other = method.loss([X, X.flip(0)], PATIENT)
+        same = method.compare([X, X], PATIENT)
+        other = method.compare([X, X.flip(0)], PATIENT)
         assert same < other
 
 
 def test_patient_negatives_equal_separate_losses_of_each_patient() -> None:
     method = make(SimCLR, negatives="patient")
     method.eval()  # batch statistics aside, each patient's loss is its own
-    views = method.make_views(X, 0)
+    views = method.looks(X, method.draws(0))
     z = [method.head(method.encoder(v)) for v in views]
     criterion = NTXentLoss(0.1)
     wanted = (4 * criterion(z[0][:4], z[1][:4]) + 3 * criterion(z[0][4:7], z[1][4:7])) / 7
-    torch.testing.assert_close(method.loss(views, PATIENT), wanted)
+    torch.testing.assert_close(method.compare(views, PATIENT), wanted)
     with pytest.raises(UserError, match="patients_per_batch"):
-        method.loss(views, torch.arange(8))
+        method.compare(views, torch.arange(8))
 
 
 @pytest.mark.parametrize("cls", [SimCLR, BYOL])
-def test_the_loss_is_float32_under_autocast(cls: type[Method]) -> None:
+def test_the_loss_is_float32_under_autocast(cls: type[JointEmbedding]) -> None:
     method = make(cls)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert method.encoder(X).dtype == torch.bfloat16
-        assert method.loss([X, X], PATIENT).dtype == torch.float32
+        assert method.compare([X, X], PATIENT).dtype == torch.float32
 
 
 def test_byol_target_moves_slowly_towards_the_online_network() -> None:
@@ -80,7 +80,7 @@ def test_byol_target_moves_slowly_towards_the_online_network() -> None:
     class Fake:
         global_step = 0
 
-    method.steps = 100
+    method.prepare(100, steps=100)
     method._trainer = Fake()  # type: ignore[assignment]
     before = [p.clone() for p in method.target[0].parameters()]
     method.on_train_batch_start(None, 0)

@@ -23,8 +23,8 @@ from ssl_ecg.methods import SimCLR
 class Ranked(SimCLR):
     """Learns as SimCLR does; the loss is the number of the process, from 1."""
 
-    def loss(self, views, patient):
-        loss = super().loss(views, patient)
+    def compare(self, views, patient):
+        loss = super().compare(views, patient)
         return loss - loss.detach() + self.global_rank + 1
 '''
 

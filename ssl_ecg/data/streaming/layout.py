@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ssl_ecg.data.randomness import generator
+from ssl_ecg.data.randomness import Purpose, generator
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,9 @@ def block_order(block: Tensor, seed: int, epoch: int, rank: int, ranks: int, gro
         Numbers of windows, shape (n // ranks,), int64.
     """
     share = len(block) // ranks
-    place = torch.randperm(int(block.max()) + 1, generator=generator(seed, 7))
+    place = torch.randperm(int(block.max()) + 1, generator=generator(seed, Purpose.STREAM_BLOCKS))
     mine = torch.argsort(place[block], stable=True)[rank * share :][:share]
-    g = generator(seed, 1, epoch, rank)
+    g = generator(seed, Purpose.ORDER, epoch, rank)
     mine = mine[torch.randperm(share, generator=g)]
     present, which = block[mine].unique(return_inverse=True)
     in_group = torch.randperm(len(present), generator=g)[which] // group
