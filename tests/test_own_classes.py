@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ssl_ecg import load_encoder, pretrain
+from ssl_ecg.errors import CheckpointError
 
 MINE = '''
 """What a user writes."""
@@ -90,7 +91,9 @@ def test_they_are_used_by_their_dotted_path(
         ]
     )
     assert "Tiny with 32 parameters" in capsys.readouterr().err
-    encoder = load_encoder(tmp_path / "runs" / "simclr-noise")
+    with pytest.raises(CheckpointError, match=r"trust=\['mine_for_test.Tiny'\]"):
+        load_encoder(tmp_path / "runs" / "simclr-noise")
+    encoder = load_encoder(tmp_path / "runs" / "simclr-noise", trust=True)
     assert type(encoder.encoder).__module__ == "mine_for_test"
     assert encoder(np.random.default_rng(0).normal(size=(1, 2000)), fs=500, leads=["ii"]).shape == (8,)
     sys.modules.pop("mine_for_test")

@@ -8,23 +8,24 @@ import importlib
 import json
 import os
 import shutil
-import tempfile
+import uuid
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
-from ssl_ecg import __version__
+from ssl_ecg import __version__, encoders
 from ssl_ecg.checkpoint.pretrained import PretrainedEncoder
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.preprocessing import Preprocessing
 
-FORMAT = 1
+FORMAT = 2  # 1 named the modules of classes; it is read, and no longer written
 _TOLERANCE = 1e-3  # of the largest value: another machine's convolutions differ by about 1e-6
 
 
@@ -55,42 +56,51 @@ def save_encoder(
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    temporary, aside = (folder.with_name(f".{folder.name}-{uuid.uuid4().hex}.{kind}") for kind in ("new", "old"))
     encoder = copy.deepcopy(encoder).cpu()
+    frozen = PretrainedEncoder(encoder, preprocessing)
+    embedding = frozen(torch.from_numpy(golden), preprocessing.fs, preprocessing.leads)
+    assert isinstance(embedding, Tensor)
+    weights = save({name: value.contiguous() for name, value in encoder.state_dict().items()})
+    config = {
+        "format": FORMAT,
+        "ssl_ecg": __version__,
+        "encoder": {"class": public_name(encoder), "arguments": encoder.arguments},
+        "preprocessing": preprocessing.to_dict(),
+        "golden": {"fs": preprocessing.fs, "leads": list(preprocessing.leads)},
+        "sha256": {"model.safetensors": hashlib.sha256(weights).hexdigest()},
+        "pretraining": pretraining,
+    }
     try:
-        weights = {name: value.contiguous() for name, value in encoder.state_dict().items()}
-        save_file(weights, temporary / "model.safetensors")
-        frozen = PretrainedEncoder(encoder, preprocessing)
-        embedding = frozen(torch.from_numpy(golden), preprocessing.fs, preprocessing.leads)
-        assert isinstance(embedding, Tensor)
-        save_file(
-            {"signal": torch.from_numpy(golden), "embedding": embedding.clone()}, temporary / "golden.safetensors"
-        )
-        config = {
-            "format": FORMAT,
-            "ssl_ecg": __version__,
-            "encoder": {"class": _dotted(encoder), "arguments": encoder.arguments},
-            "preprocessing": preprocessing.to_dict(),
-            "golden": {"fs": preprocessing.fs, "leads": list(preprocessing.leads)},
-            "sha256": {"model.safetensors": _sha256(temporary / "model.safetensors")},
-            "pretraining": pretraining,
-        }
+        temporary.mkdir()
+        # Not `save_file`, whose files nobody else may read.
+        (temporary / "model.safetensors").write_bytes(weights)
+        stored = {"signal": torch.from_numpy(golden), "embedding": embedding.clone()}
+        (temporary / "golden.safetensors").write_bytes(save(stored))
         (temporary / "config.json").write_text(json.dumps(config, indent=1))
         (temporary / "README.md").write_text(card)
-        temporary.chmod(0o755)
         if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
+            os.replace(folder, aside)
+        try:
+            os.replace(temporary, folder)
+        except OSError:
+            if aside.exists():
+                os.replace(aside, folder)
+            raise
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        if folder.exists():
+            shutil.rmtree(aside, ignore_errors=True)
     return folder
 
 
-def load_encoder(path: str | Path) -> PretrainedEncoder:
+def load_encoder(path: str | Path, trust: bool | Collection[str] = False) -> PretrainedEncoder:
     """Load a pretrained encoder, and prove that it is the one that was saved.
 
     Args:
         path: a checkpoint folder, or a run folder that holds one.
+        trust: whether the checkpoint may name an encoder that is not among `ssl_ecg.encoders`: its module is imported,
+            and may do anything. The dotted names of some classes allow these alone.
 
     Returns:
         The frozen encoder with its preprocessing.
@@ -102,14 +112,19 @@ def load_encoder(path: str | Path) -> PretrainedEncoder:
     folder = find_checkpoint(path)
     try:
         config = json.loads((folder / "config.json").read_text())
-        encoder_class = _import(config["encoder"]["class"])
+        kind = config.get("format")
+        if kind not in range(1, FORMAT + 1):
+            newer = isinstance(kind, int) and kind > FORMAT
+            remedy = "of a newer ssl_ecg: update it (pip install -U ssl-ecg)" if newer else f"and not 1 to {FORMAT}"
+            raise CheckpointError(f"{folder} has checkpoint format {kind}, {remedy}")
+        encoder_class = _class_of(config["encoder"]["class"], trust, folder)
         encoder = encoder_class(**config["encoder"]["arguments"])
         preprocessing = Preprocessing(**{**config["preprocessing"], "leads": tuple(config["preprocessing"]["leads"])})
         expected = config["sha256"]["model.safetensors"]
+    except CheckpointError:
+        raise
     except (ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
         raise CheckpointError(f"{folder}/config.json cannot be used: {type(error).__name__}: {error}") from None
-    if config.get("format") != FORMAT:
-        raise CheckpointError(f"{folder} has checkpoint format {config.get('format')}; this version reads {FORMAT}")
     try:
         found = _sha256(folder / "model.safetensors")
         if found != expected:
@@ -181,13 +196,25 @@ def _fill(encoder: Encoder, weights: dict[str, Tensor], folder: Path) -> None:
         ) from None
 
 
-def _dotted(instance: object) -> str:
-    return f"{type(instance).__module__}.{type(instance).__qualname__}"
+def public_name(encoder: Encoder) -> str:
+    """The dotted name a checkpoint knows an encoder's class by: the public one of ours, the module's of others."""
+    kind = type(encoder)
+    ours = getattr(encoders, kind.__name__, None) is kind and kind.__name__ in encoders.__all__
+    return f"{encoders.__name__}.{kind.__name__}" if ours else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _import(dotted: str) -> type[Encoder]:
+def _class_of(dotted: str, trust: bool | Collection[str], folder: Path) -> type[Encoder]:
+    """The class of a dotted name: one of ours, or one that the caller trusts; nothing else is imported."""
     module, _, name = dotted.rpartition(".")
-    found = getattr(importlib.import_module(module), name)
+    if name in encoders.__all__ and f"{module}.".startswith(f"{encoders.__name__}."):
+        found = getattr(encoders, name)
+    elif trust is True or (not isinstance(trust, bool) and dotted in ([trust] if isinstance(trust, str) else trust)):
+        found = getattr(importlib.import_module(module), name)
+    else:
+        raise CheckpointError(
+            f"{folder} names the encoder {dotted}, which is none of ssl_ecg's: loading it would run that module. If "
+            f"you trust it, load it by load_encoder(path, trust=[{dotted!r}]), or in commands by --trust true"
+        )
     if not (isinstance(found, type) and issubclass(found, Encoder)):
         raise TypeError(f"{dotted} is no Encoder")
     return found

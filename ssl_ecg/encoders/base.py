@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from ssl_ecg.encoders.grid import Grid, measure_grids
+from ssl_ecg.encoders.grid import Grid, measure_grids, measure_strides
 from ssl_ecg.encoders.pooling import Pool, Statistic
 from ssl_ecg.errors import UserError
 
@@ -185,12 +185,12 @@ class Encoder(nn.Module):
             return
         training = self.training
         maps: list[Any] = list(self.eval().features(torch.zeros(1, self.inputs, 512)))
+        strides = measure_strides(self) if self.stretch else [1] * len(maps)
         self.train(training)
         if not maps or any(not isinstance(each, Tensor) or each.ndim != 3 for each in maps):
             raise TypeError(f"{type(self).__name__}.features must give a list of tensors (B, F, T')")
         self.widths = tuple(each.shape[1] for each in maps)
         used = slice(None) if self.pooling == "stages" else slice(-1, None)
-        strides = [grid.stride for grid in self.grids] if self.stretch else [1] * len(maps)
         self.pools = nn.ModuleList(
             Pool(width, self.statistics, self.stretch and max(1, round(self.stretch / stride)))
             for width, stride in list(zip(self.widths, strides, strict=True))[used]

@@ -7,7 +7,7 @@ import math
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Grid(NamedTuple):
@@ -36,14 +36,21 @@ class Grid(NamedTuple):
 
 
 @torch.no_grad()
-def measure_grids(encoder: nn.Module) -> tuple[Grid, ...]:
+def measure_strides(encoder: Any) -> list[int]:  # noqa: ANN401  (an `Encoder`, which is built on this)
+    """Measure the samples from a token to the next, for every stage of an encoder in evaluation mode."""
+    more = 4096
+    short, long = (list(encoder.features(torch.zeros(1, encoder.inputs, n))) for n in (512, 512 + more))
+    return [max(1, round(more / max(1, b.shape[-1] - a.shape[-1]))) for a, b in zip(short, long, strict=True)]
+
+
+@torch.no_grad()
+def measure_grids(encoder: Any) -> tuple[Grid, ...]:  # noqa: ANN401
     """Measure stride and receptive field of every stage of an encoder's `features`.
 
     A sample that is not a number makes every token that sees it one that is not a number, whatever the weights.
     """
     probe: Any = copy.deepcopy(encoder).cpu().eval()
-    short, long = (list(probe.features(torch.zeros(1, probe.inputs, n))) for n in (1024, 1024 + 8192))
-    strides = [max(1, round(8192 / max(1, b.shape[-1] - a.shape[-1]))) for a, b in zip(short, long, strict=True)]
+    strides = measure_strides(probe)
     step = max(strides)
 
     def reached(length: int, samples: Tensor) -> list[Tensor]:

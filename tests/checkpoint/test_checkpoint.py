@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
 import json
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -175,8 +178,10 @@ def test_changed_arguments_of_the_encoder_are_said_in_a_line(
     [
         ("config.json", None, "holds no config.json"),
         ("config.json", "{", "cannot be used"),
-        ("config.json", '{"encoder": {"class": "torch.nn.Linear", "arguments": {}}}', "no Encoder"),
-        ("config.json", '{"encoder": {"class": "nowhere.Net", "arguments": {}}}', "nowhere"),
+        ("config.json", '{"format": 2, "encoder": {"class": "torch.nn.Linear"}}', "names the encoder torch.nn.Linear"),
+        ("config.json", '{"format": 2, "encoder": {"class": "nowhere.Net"}}', "trust it, load it by .*trust="),
+        ("config.json", '{"format": 3, "encoder": {"class": "nowhere.Net"}}', "format 3, of a newer ssl_ecg: update"),
+        ("config.json", "{}", "has checkpoint format None, and not 1 to 2"),
         ("model.safetensors", None, "cannot be loaded"),
         ("model.safetensors", "garbage", "not the file that was saved"),
         ("golden.safetensors", None, "cannot be loaded"),
@@ -189,6 +194,80 @@ def test_damage_is_named(checkpoint: Path, file: str, content: str | None, says:
         (checkpoint / file).write_text(content)
     with pytest.raises(CheckpointError, match=says):
         load_encoder(checkpoint)
+
+
+MINE = """
+from pathlib import Path
+from ssl_ecg.encoders import ResNet1d
+Path(__file__).with_name("imported").touch()
+class Mine(ResNet1d):
+    def __init__(self, in_channels, **settings):
+        super().__init__(in_channels, **settings)
+other = len
+"""
+
+
+def test_a_foreign_class_is_imported_only_for_who_trusts_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine_of_checkpoint.py").write_text(MINE)
+    monkeypatch.syspath_prepend(tmp_path)
+    module = importlib.import_module("mine_of_checkpoint")
+    encoder = module.Mine(2, width=4, stages=2)
+    golden = np.random.default_rng(0).normal(size=(2, 300)).astype(np.float32)
+    folder = save_encoder(tmp_path / "checkpoint", encoder, P, {}, golden, "")
+    sys.modules.pop("mine_of_checkpoint")
+    (tmp_path / "imported").unlink()
+    for little in (False, ["mine_of_checkpoint.Other"], "mine_of_checkpoint"):
+        with pytest.raises(CheckpointError, match=r"trust=\['mine_of_checkpoint.Mine'\].* --trust true"):
+            load_encoder(folder, trust=little)
+    assert not (tmp_path / "imported").exists()
+    for enough in (True, ["mine_of_checkpoint.Mine"]):
+        assert load_encoder(folder, trust=enough).encoder.arguments == {"in_channels": 2, "width": 4, "stages": 2}
+    config = json.loads((folder / "config.json").read_text())
+    config["encoder"]["class"] = "mine_of_checkpoint.other"
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CheckpointError, match="no Encoder"):
+        load_encoder(folder, trust=True)
+    sys.modules.pop("mine_of_checkpoint")
+
+
+def test_a_checkpoint_of_format_1_is_read(checkpoint: Path) -> None:
+    old = Path(__file__).with_name("format-1")
+    config = json.loads((old / "config.json").read_text())
+    assert (config["format"], config["encoder"]["class"]) == (1, "ssl_ecg.encoders.resnet.ResNet1d")
+    encoder, golden = load_encoder(old), load_file(old / "golden.safetensors")
+    torch.testing.assert_close(encoder(golden["signal"], 100, ["I", "II"]), golden["embedding"], atol=1e-5, rtol=1e-5)
+    assert encoder.saw("Toy", ["p0", "p1"]) == ["p1"]
+    new = json.loads((checkpoint / "config.json").read_text())
+    assert (new["format"], new["encoder"]["class"]) == (2, "ssl_ecg.encoders.ResNet1d")
+
+
+def test_others_may_read_what_the_umask_lets_them(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        folder = save_encoder(tmp_path / "c", ResNet1d(2, width=4), P, {}, np.ones((2, 300), np.float32), "")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o644}
+    assert folder.stat().st_mode & 0o777 == 0o755
+
+
+@pytest.mark.parametrize("failing", [1, 2])
+def test_the_old_checkpoint_stays_until_the_new_one_is_in_place(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch, failing: int
+) -> None:
+    before, calls, replace = (checkpoint / "config.json").read_text(), [], os.replace
+
+    def broken(a: Path, b: Path) -> None:
+        calls.append(a)
+        if len(calls) == failing:
+            raise OSError("the disk is gone")
+        replace(a, b)
+
+    monkeypatch.setattr(os, "replace", broken)
+    with pytest.raises(OSError, match="the disk is gone"):
+        save_encoder(checkpoint, ResNet1d(2, width=4), P, {}, np.ones((2, 300), np.float32), "")
+    assert (checkpoint / "config.json").read_text() == before
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["checkpoint"]
 
 
 def test_an_unfinished_run_says_so(tmp_path: Path) -> None:
