@@ -172,6 +172,29 @@ class Preprocessing:
         sd = x.norm(dim=-1, keepdim=True) / math.sqrt(x.shape[-1])
         return x.div_(sd.clamp_min(_FLAT))
 
+    def normalise_record(self, x: Tensor) -> Tensor:
+        """Normalise a whole recording for tokens: as `normalise_windows`, but each sample by the window around it.
+
+        Args:
+            x: shape (..., T), float, as `condition` gives it.
+
+        Returns:
+            Shape (..., T). For "window", mean and variance are those of the window's length around each sample, which
+            near the ends is the first or the last window.
+        """
+        if self.normalise != "window" or x.shape[-1] <= self.samples:
+            return self.normalise_windows(x)
+        import torch
+
+        first = (torch.arange(x.shape[-1]) - self.samples // 2).clamp(0, x.shape[-1] - self.samples)
+        wide = x.double() - x.double().mean(-1, keepdim=True)
+        total, squares = (torch.nn.functional.pad(each.cumsum(-1), (1, 0)) for each in (wide, wide.square()))
+        mean, square = (
+            (each[..., first + self.samples] - each[..., first]) / self.samples for each in (total, squares)
+        )
+        sd = (square - mean.square()).clamp_min(0).sqrt().clamp_min(_FLAT)
+        return ((wide - mean) / sd).to(x.dtype)
+
     def to_dict(self) -> dict[str, object]:
         """Plain values, as stored in checkpoints and stores."""
         return {**asdict(self), "leads": list(self.leads)}

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from ssl_ecg.checkpoint.long import embed_at, interpolated, stages
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
+
+Signal = NDArray[np.floating] | Tensor
+Unit = Literal["mV", "uV", "V"]
+_MILLIVOLTS = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
 
 
 def patient_hash(source: str, patient: str) -> str:
@@ -23,6 +28,9 @@ def patient_hash(source: str, patient: str) -> str:
 
 class PretrainedEncoder(nn.Module):
     """A frozen encoder that takes raw recordings.
+
+    Amplitudes are in mV unless `unit` says otherwise. Where the preprocessing normalises by "window" or "record", the
+    unit cancels out, but for leads flatter than 0.1 µV; encoders normalised by "none" need it right.
 
     Args:
         encoder: maps windows to embeddings.
@@ -34,6 +42,8 @@ class PretrainedEncoder(nn.Module):
         >>> encoder = load_encoder("runs/simclr-mitbih")        # doctest: +SKIP
         >>> encoder(signal, fs=500, leads=["I", "II"]).shape    # doctest: +SKIP
         (256,)
+        >>> tokens, times = encoder.tokens(signal, 500, ["I", "II"])    # doctest: +SKIP
+        >>> beats = encoder.at(signal, r_peaks, 500, ["I", "II"])       # doctest: +SKIP
     """
 
     def __init__(
@@ -75,10 +85,11 @@ class PretrainedEncoder(nn.Module):
     @torch.inference_mode()
     def forward(
         self,
-        signal: NDArray[np.floating] | Tensor,
+        signal: Signal,
         fs: float,
-        leads: list[str] | tuple[str, ...],
+        leads: Sequence[str],
         whole: bool = False,
+        unit: Unit = "mV",
     ) -> NDArray[np.float32] | Tensor:
         """Embed one recording or a batch of them.
 
@@ -86,27 +97,27 @@ class PretrainedEncoder(nn.Module):
         window is cut into windows that overlap by half, and their embeddings are averaged.
 
         Args:
-            signal: shape (C, T) or (B, C, T), in mV, NumPy or torch.
+            signal: shape (C, T) or (B, C, T), NumPy or torch.
             fs: its sampling rate, Hz.
             leads: name of each channel, length C; any order, any spelling, more than needed is fine.
             whole: embed the signal in one piece, however long or short.
+            unit: of the signal: "mV", "uV" or "V".
 
         Returns:
             Shape (D,) or (B, D), of the kind that was given (torch: on the encoder's device).
 
         Raises:
-            DataError: for wrong leads, NaN or complex samples, a rate too low for what the encoder sees, or a signal
-                shorter than the training window.
+            DataError: for wrong leads, an unknown unit, NaN or complex samples, a rate too low for what the encoder
+                sees, or a signal shorter than the training window.
         """
-        array = _as_array(signal) if isinstance(signal, Tensor) else np.asarray(signal)
-        x = torch.from_numpy(self.preprocessing.condition(array, fs, tuple(leads)))
+        x = self._conditioned(signal, fs, leads, unit)
         single = x.ndim == 2
         x = x[None] if single else x
         samples = self.preprocessing.samples
         if not whole:
             if x.shape[-1] < samples - 1:  # one sample of grace: 2.999 s rounds either way
                 raise DataError(
-                    f"the signal lasts {array.shape[-1] / fs:g} s, but the encoder was trained on windows of "
+                    f"the signal lasts {np.shape(signal)[-1] / fs:g} s, but the encoder was trained on windows of "
                     f"{self.preprocessing.window:g} s: give more, or pass whole=True to embed it as it is"
                 )
             samples = min(samples, x.shape[-1])
@@ -120,11 +131,123 @@ class PretrainedEncoder(nn.Module):
             [self.encoder(self.preprocessing.normalise_windows(part.to(device))) for part in x.split(1024)]
         )
         z = z.unflatten(0, (-1, hops)).mean(1)
-        z = z[0] if single else z
-        if isinstance(signal, Tensor):
-            return z
-        out: NDArray[np.float32] = z.cpu().numpy()
-        return out
+        return _given_back(z[0] if single else z, signal)
+
+    def tokens(
+        self, signal: Signal, fs: float, leads: Sequence[str], unit: Unit = "mV"
+    ) -> tuple[NDArray[np.float32] | Tensor, NDArray[np.float64]]:
+        """Compute the tokens of a recording of any length: an embedding every `encoder.stride` samples.
+
+        A recording normalised by "window" is normalised by the window around each sample.
+
+        Args:
+            signal: shape (C, T), NumPy or torch.
+            fs: its sampling rate, Hz.
+            leads: name of each channel, length C.
+            unit: of the signal: "mV", "uV" or "V".
+
+        Returns:
+            Tokens, shape (F, T'), of the kind that was given, and the time each is about, in s, shape (T',).
+
+        Raises:
+            DataError: as calling it; a short signal is fine.
+            UserError: if the encoder has no tokens.
+        """
+        maps, grid = stages(self.encoder, self._record(signal, fs, leads, unit)), self.encoder.grids[-1]
+        times: NDArray[np.float64] = (np.arange(maps[-1].shape[-1]) * grid.stride + grid.centre) / self.preprocessing.fs
+        return _given_back(maps[-1], signal), times
+
+    def features(
+        self, signal: Signal, fs: float, leads: Sequence[str], rate: float | None = None, unit: Unit = "mV"
+    ) -> tuple[NDArray[np.float32] | Tensor, NDArray[np.float64]]:
+        """Compute all stages of a recording of any length side by side on one time grid, linearly interpolated.
+
+        Args:
+            signal: shape (C, T), NumPy or torch.
+            fs: its sampling rate, Hz.
+            leads: name of each channel, length C.
+            rate: of the time grid, Hz; that of the stage with most tokens by default.
+            unit: of the signal: "mV", "uV" or "V".
+
+        Returns:
+            Shape (F_1 + F_2 + ..., n), of the kind that was given, and the times from 0 on, in s, shape (n,).
+
+        Raises:
+            DataError: as `tokens`, and for a rate that is not positive.
+            UserError: if the encoder has no tokens.
+        """
+        own, grids = self.preprocessing.fs, self.encoder.grids
+        rate = own / min(grid.stride for grid in grids) if rate is None else rate
+        if not 0 < rate < np.inf:
+            raise DataError(f"the rate of features must be a positive number of Hz, not {rate}")
+        x = self._record(signal, fs, leads, unit)
+        times = np.arange(int(np.ceil(x.shape[-1] / own * rate))) / rate
+        at = torch.from_numpy(times * own)
+        maps = zip(stages(self.encoder, x), grids, strict=True)
+        side_by_side = torch.cat([interpolated(each, (at - grid.centre) / grid.stride) for each, grid in maps])
+        return _given_back(side_by_side, signal), times
+
+    def at(
+        self,
+        signal: Signal,
+        samples: NDArray[np.integer] | Sequence[int],
+        fs: float,
+        leads: Sequence[str],
+        span: float = 1.0,
+        unit: Unit = "mV",
+    ) -> NDArray[np.float32] | Tensor:
+        """Embed positions of a recording, such as its beats, each in its context; the recording is encoded once.
+
+        An embedding is pooled, as that of a window is, from the tokens around its position. It equals pooling the
+        same tokens of a window cut around the position where both see the same normalisation ("none" or "record"), the
+        position falls on the token grid (a multiple of `encoder.stride`), and half the span and half the receptive
+        field lie inside the window. Normalised by "window", each sample is normalised by the window around it.
+
+        Args:
+            signal: shape (C, T), NumPy or torch.
+            samples: positions in the signal, shape (n,).
+            fs: its sampling rate, Hz.
+            leads: name of each channel, length C.
+            span: how much of the signal the pooled tokens stand for, s.
+            unit: of the signal: "mV", "uV" or "V".
+
+        Returns:
+            Shape (n, D), of the kind that was given.
+
+        Raises:
+            DataError: as `tokens`, and for positions outside the signal.
+            UserError: if the encoder has no tokens.
+        """
+        where = np.asarray(samples)
+        if where.ndim != 1 or (len(where) and not (where.min() >= 0 and where.max() < np.shape(signal)[-1])):
+            raise DataError(f"positions must have shape (n,) and lie in the signal of {np.shape(signal)[-1]} samples")
+        if not 0 <= span < np.inf:
+            raise DataError(f"the span must be a number of seconds, not {span}")
+        own, x = self.preprocessing.fs, self._record(signal, fs, leads, unit)
+        return _given_back(embed_at(self.encoder, x, torch.from_numpy(where * (own / fs)), span * own), signal)
+
+    def _conditioned(self, signal: Signal, fs: float, leads: Sequence[str], unit: Unit) -> Tensor:
+        """Picked, filtered and resampled, in mV or, normalised by record, in standard deviations."""
+        if unit not in _MILLIVOLTS:
+            raise DataError(f"the unit of a signal is one of {', '.join(_MILLIVOLTS)}, not {unit!r}")
+        array = _as_array(signal) if isinstance(signal, Tensor) else np.asarray(signal)
+        if unit != "mV":
+            array = array * _MILLIVOLTS[unit]
+        return torch.from_numpy(self.preprocessing.condition(array, fs, tuple(leads)))
+
+    def _record(self, signal: Signal, fs: float, leads: Sequence[str], unit: Unit) -> Tensor:
+        """One whole recording as its tokens are computed from, shape (C, T)."""
+        if np.ndim(signal) != 2:
+            raise DataError(f"tokens are those of one recording, shape (leads, time), not {np.shape(signal)}")
+        return self.preprocessing.normalise_record(self._conditioned(signal, fs, leads, unit))
+
+
+def _given_back(z: Tensor, signal: Signal) -> NDArray[np.float32] | Tensor:
+    """As a tensor where one was given, else as an array."""
+    if isinstance(signal, Tensor):
+        return z
+    array: NDArray[np.float32] = z.cpu().numpy()
+    return array
 
 
 def _as_array(signal: Tensor) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +212,9 @@ def show(run: Run) -> None:
         print_table(results["scores"], title=title)
     else:
         print("Too few labelled patients were held out to probe the embeddings.")
-    again = command_line("probe", str(run.folder), **chosen("data", Source, run.config()["data"]))
+    own = not json.loads((run.checkpoint / "config.json").read_text())["encoder"]["class"].startswith("ssl_ecg.")
+    options = chosen("data", Source, run.config()["data"]) | ({"trust": True} if own else {})
+    again = command_line("probe", str(run.folder), **options)
     print(f"run         {run.folder}\ncheckpoint  {run.checkpoint}")
     print(f"figure      {run.folder / 'training.png'}\nnext        {again}")
 

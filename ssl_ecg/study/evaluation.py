@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # What moves no number: two results that differ in these alone are the same result.
-_FREE = ("checkpoint", "data", "device", "cache", "out", "wandb", "config")
+_FREE = ("checkpoint", "data", "device", "cache", "trust", "out", "wandb", "config")
 _WHERE = ("root", "download", "path")  # settings of a source that say where it lies, not what it is
 
 
@@ -45,6 +45,7 @@ class Shared:
         seed: of the untrained encoder's weights and of the bootstrap.
         device: where to compute, such as cpu or cuda; auto takes a GPU if there is one.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
+        trust: whether the checkpoint may import an encoder of your own, from outside ssl_ecg.
         out: folder of the results; beside the checkpoint by default, named by question, data and settings.
         wandb: log rows and figures to Weights & Biases too; "offline" needs no account and can be synced later.
         config: all settings as plain values, kept with the results; the command line gives it.
@@ -59,6 +60,7 @@ class Shared:
     seed: int = 0
     device: str = "auto"
     cache: str | None = None
+    trust: bool = False
     out: str | None = None
     wandb: Mode = "off"
     config: dict[str, Any] | None = None
@@ -149,7 +151,7 @@ class Evaluation(Shared):
 
     def open_study(self) -> Study:
         """Encoder and data, parted into train and test; a question that parts them differently overrides this."""
-        return open_study(self.checkpoint, self.data, self.cache)
+        return open_study(self.checkpoint, self.data, self.cache, self.trust)
 
 
 def task_of(data: Source) -> dict[str, Any]:

@@ -77,30 +77,32 @@ class Study:
         return Labels(side.targets if self.data.multilabel else side.label, side.patient, side.record)
 
 
-def open_study(checkpoint: str | Path, data: Source, cache: str | None = None) -> Study:
+def open_study(checkpoint: str | Path, data: Source, cache: str | None = None, trust: bool = False) -> Study:
     """Load an encoder, prepare a data set with its preprocessing, and split train from test.
 
     Args:
         checkpoint: a run's folder or a checkpoint's.
         data: the labelled data set.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
+        trust: whether the checkpoint may import an encoder of your own, from outside ssl_ecg.
 
     Raises:
         CheckpointError: for a checkpoint that cannot be used.
         DataError: if the data cannot be read, a side is empty, a patient is on both, or the encoder was fine-tuned on
             the labels of a test patient.
     """
-    encoder, store = _opened(checkpoint, data, cache)
+    encoder, store = _opened(checkpoint, data, cache, trust)
     return Study(encoder, data, store, *guard.labelled_sides(store, data, encoder))
 
 
-def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None) -> Study:
+def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None, trust: bool = False) -> Study:
     """Load an encoder and prepare a data set without its split, for what splits the patients itself or not at all.
 
     Args:
         checkpoint: a run's folder or a checkpoint's.
         data: the labelled data set.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
+        trust: whether the checkpoint may import an encoder of your own, from outside ssl_ecg.
 
     Returns:
         A study that has all labelled windows as `train` and as `test`.
@@ -109,7 +111,7 @@ def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None) -
         CheckpointError: for a checkpoint that cannot be used.
         DataError: if the data cannot be read, nothing is labelled, or the encoder was fine-tuned on somebody's labels.
     """
-    encoder, store = _opened(checkpoint, data, cache)
+    encoder, store = _opened(checkpoint, data, cache, trust)
     everything = guard.labelled_whole(store, data, encoder)
     return Study(encoder, data, store, everything, everything)
 
@@ -127,8 +129,8 @@ def check_few_labels(study: Study) -> None:
         )
 
 
-def _opened(checkpoint: str | Path, data: Source, cache: str | None) -> tuple[PretrainedEncoder, Store]:
-    encoder = load_encoder(checkpoint)
+def _opened(checkpoint: str | Path, data: Source, cache: str | None, trust: bool) -> tuple[PretrainedEncoder, Store]:
+    encoder = load_encoder(checkpoint, trust)
     store = build(data, encoder.preprocessing, cache, workers=0, progress=f"preparing {type(data).__name__}")
     report_left_out(store, encoder.preprocessing.samples)
     return encoder, store

@@ -1,0 +1,103 @@
+"""Signals of any length: encoded piece by piece, and pooled around positions or put on a time grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from ssl_ecg.encoders import Encoder
+
+_PIECE = 2**15  # samples encoded at once: memory does not grow with the signal
+_ROWS = 4096  # positions pooled at once
+
+
+class Piece(NamedTuple):
+    """A stretch of a signal and the feature maps around it.
+
+    Attributes:
+        start: its first sample.
+        stop: the sample after its last.
+        origin: the sample that token 0 of each map stands at.
+        maps: of every stage, each lead alone where they are embedded apart, shapes (1 or C, F_i, T_i).
+    """
+
+    start: int
+    stop: int
+    origin: int
+    maps: list[Tensor]
+
+
+@torch.inference_mode()
+def pieces(encoder: Encoder, x: Tensor, around: float = 0) -> Iterator[Piece]:
+    """Encode a normalised signal (C, T) of any length, with as much overlap as the tokens see and `around` samples.
+
+    Every token is what it is in the signal as a whole. An encoder whose tokens see everything encodes it in one.
+    """
+    device = next(encoder.parameters()).device
+    length, step = x.shape[-1], math.lcm(*(grid.stride for grid in encoder.grids))
+    reach = max(max(grid.left, grid.right) for grid in encoder.grids)
+    size = length if math.isinf(reach) else max(1, _PIECE // step) * step
+    overlap = 0 if math.isinf(reach) else math.ceil((reach + around) / step + 1) * step
+    for start in range(0, length, size):
+        stop, origin = min(start + size, length), max(0, start - overlap)
+        part = x[None, :, origin : stop + overlap].to(device)
+        yield Piece(start, stop, origin, list(encoder.features(encoder.split_leads(part))))
+
+
+@torch.inference_mode()
+def embed_at(encoder: Encoder, x: Tensor, positions: Tensor, span: float) -> Tensor:
+    """Pool the tokens around positions of a signal, which is encoded once.
+
+    Args:
+        encoder: in evaluation mode; it needs tokens.
+        x: a normalised signal, shape (C, T).
+        positions: in samples, shape (n,).
+        span: how much of the signal the pooled tokens stand for, in samples: of each pooled stage the token nearest to
+            a position and those up to half the span from it; at the ends of the signal, the nearest that there are.
+
+    Returns:
+        Shape (n, D), float32, on the CPU.
+    """
+    z = torch.empty(len(positions), encoder.dim)
+    used = slice(None) if encoder.pooling == "stages" else slice(-1, None)
+    for piece in pieces(encoder, x, around=span):
+        first = piece.start if piece.start else -math.inf
+        end = piece.stop if piece.stop < x.shape[-1] else math.inf
+        for rows in ((positions >= first) & (positions < end)).nonzero().flatten().split(_ROWS):
+            cut = [
+                _around(each, (positions[rows] - piece.origin - grid.centre) / grid.stride, span / grid.stride)
+                for each, grid in zip(piece.maps[used], encoder.grids[used], strict=True)
+            ]
+            z[rows] = encoder.join_leads(encoder.pool(cut), len(rows)).float().cpu()
+    return z
+
+
+def _around(tokens: Tensor, where: Tensor, span: float) -> Tensor:
+    """The tokens (C, F, T') nearest to n places and up to half a span from there, in tokens: shape (n C, F, count)."""
+    count = min(2 * int(span / 2) + 1, tokens.shape[-1])
+    first = (where.round().long() - int(span / 2)).clamp(0, tokens.shape[-1] - count).to(tokens.device)
+    return tokens.unfold(-1, count, 1)[:, :, first].permute(2, 0, 1, 3).flatten(0, 1)
+
+
+def stages(encoder: Encoder, x: Tensor) -> list[Tensor]:
+    """Compute all feature maps of a normalised signal (C, T), leads averaged: shapes (F_i, T_i), on the CPU."""
+    found: list[list[Tensor]] = [[] for _ in encoder.grids]
+    for piece in pieces(encoder, x):
+        for parts, each, grid in zip(found, piece.maps, encoder.grids, strict=True):
+            first = (piece.start - piece.origin) // grid.stride
+            end = None if piece.stop == x.shape[-1] else (piece.stop - piece.origin) // grid.stride
+            parts.append(encoder.join_leads(each, 1)[0, :, first:end].float().cpu())
+    return [torch.cat(parts, dim=1) for parts in found]
+
+
+def interpolated(tokens: Tensor, where: Tensor) -> Tensor:
+    """Linearly interpolate tokens (F, T') at places counted in tokens, shape (n,): shape (F, n)."""
+    where = where.clamp(0, tokens.shape[-1] - 1)
+    left = where.floor().long()
+    share = (where - left).to(tokens.dtype)
+    right = (left + 1).clamp_max(tokens.shape[-1] - 1)
+    return tokens[:, left] * (1 - share) + tokens[:, right] * share
