@@ -79,7 +79,7 @@ def embed_at(encoder: Encoder, x: Tensor, positions: Tensor, span: float) -> Ten
 def _around(tokens: Tensor, where: Tensor, span: float) -> Tensor:
     """The tokens (C, F, T') nearest to n places and up to half a span from there, in tokens: shape (n C, F, count)."""
     count = min(2 * int(span / 2) + 1, tokens.shape[-1])
-    first = (where.round().long() - int(span / 2)).clamp(0, tokens.shape[-1] - count).to(tokens.device)
+    first = ((where + 0.5).floor().long() - int(span / 2)).clamp(0, tokens.shape[-1] - count).to(tokens.device)
     return tokens.unfold(-1, count, 1)[:, :, first].permute(2, 0, 1, 3).flatten(0, 1)
 
 

@@ -154,7 +154,8 @@ class PretrainedEncoder(nn.Module):
             UserError: if the encoder has no tokens.
         """
         maps, grid = stages(self.encoder, self._record(signal, fs, leads, unit)), self.encoder.grids[-1]
-        times: NDArray[np.float64] = (np.arange(maps[-1].shape[-1]) * grid.stride + grid.centre) / self.preprocessing.fs
+        times: NDArray[np.float64] = np.arange(maps[-1].shape[-1], dtype=np.float64) * grid.stride + grid.centre
+        times /= self.preprocessing.fs
         return _given_back(maps[-1], signal), times
 
     def features(

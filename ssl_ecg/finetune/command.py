@@ -88,6 +88,7 @@ class Finetune:
         name: of the run; CHECKPOINT-finetuned-DATA by default, such as simclr-ptbxl-finetuned-ptbxl.
         out: folder of all runs.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
+        trust: whether the checkpoint may import an encoder of your own, from outside ssl_ecg.
         wandb: log to Weights & Biases too, a run for each training; "offline" needs no account and can be synced later.
         config: all settings as plain values, kept in the run's folder and compared on resume; the command line gives
             it, and
@@ -113,6 +114,7 @@ class Finetune:
     name: str | None = None
     out: str = "runs"
     cache: str | None = None
+    trust: bool = False
     wandb: Literal["off", "offline", "online"] = "off"
     config: dict[str, Any] | None = None
     defaults: dict[str, Any] | None = None
@@ -131,7 +133,7 @@ class Finetune:
         stem = place.parent.name if place.name == "checkpoint" else place.name
         ensure_writable(Path(self.out))
         folder = run_folder(self.out, self.name or f"{stem}-finetuned-{type(data).__name__}".lower())
-        study = open_study(self.checkpoint, data, self.cache)
+        study = open_study(self.checkpoint, data, self.cache, self.trust)
         self._check_views(study.encoder.preprocessing.fs)
         if self.fraction < 1:
             check_few_labels(study)
