@@ -16,30 +16,24 @@ from pathlib import Path
 import torch
 
 from ssl_ecg import cli, load_encoder
-from ssl_ecg.data.build import build
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import labelled
-from ssl_ecg.embed import embed
+from ssl_ecg.embed import Embed, write_embeddings
 from ssl_ecg.embed.blocks import embed_windows, forget
-from ssl_ecg.embed.embeddings import write_embeddings
 
 ROUNDS, SECONDS = 7, 4.0  # a round, by going through a small data set several times
 
 
 def main() -> None:
-    given = cli.parse(embed).instantiate()
-    encoder = load_encoder(given["checkpoint"])
-    size = given["batch_size"]
-    store = build(given["data"], encoder.preprocessing, given["cache"])
-    index = (given["windows"] or labelled(store)).index(store, encoder.preprocessing.samples)
-    everything = WindowSet(store, encoder.preprocessing, index)
-    batch = everything.load(torch.arange(size) % len(index))
+    command = Embed(**cli.parse(Embed).instantiate())
+    encoder = load_encoder(command.checkpoint)
+    size = command.batch_size
+    everything = command.cut_windows(encoder)
+    batch = everything.load(torch.arange(size) % len(everything))
     start = time.perf_counter()
     with torch.inference_mode():
         encoder.encoder(batch), encoder.encoder(batch)
     batches = max(1, round(2 * SECONDS / (time.perf_counter() - start)))
-    windows = everything[torch.arange(batches * size) % len(index)]
-    about = {"classes": list(store.classes)}
+    windows = everything[torch.arange(batches * size) % len(everything)]
+    about = {"classes": list(everything.store.classes)}
 
     def forward() -> float:
         start = time.perf_counter()

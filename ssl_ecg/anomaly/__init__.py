@@ -1,5 +1,5 @@
 """Find what is unlike normal ECG."""
 
-from ssl_ecg.anomaly.command import anomaly, main
+from ssl_ecg.anomaly.command import Anomaly, main
 
-__all__ = ["anomaly", "main"]
+__all__ = ["Anomaly", "main"]

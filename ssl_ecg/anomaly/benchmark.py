@@ -1,4 +1,4 @@
-"""The anomaly protocol: fitted on normal train samples, scored once on the test patients, compared in pairs."""
+"""The anomaly protocol: fit on normal train samples, score the test patients once, compare systems in pairs."""
 
 from __future__ import annotations
 
@@ -19,23 +19,23 @@ from ssl_ecg.metrics.scores import Array, mean_defined
 from ssl_ecg.study.benchmark import Labels
 
 SPECIFICITY = 0.95
-"""Of every sensitivity that is reported."""
+"""At which sensitivities are reported, and which thresholds are set for."""
 
 
 @dataclass(frozen=True)
 class Detection:
-    """What one detector achieved on one system's features.
+    """Scores of one detector on one system's features.
 
     Attributes:
         system: whose features.
-        detector: what scored them.
+        detector: its name.
         scores: of the test samples, shape (n,), more means more anomalous.
-        held_out: of normal train samples, by detectors that were fitted on other patients, shape (m,).
-        judged: which of those the threshold is set by, shape (m,).
-        threshold: above which a sample is called abnormal: 95 % of those are not.
+        held_out: scores of normal train samples by detectors fitted on other patients, shape (m,).
+        judged: normal train samples the threshold is set by, shape (m,).
+        threshold: above which a sample is called abnormal: 95 % of the judged ones are below.
         intervals: scores by name, as `AnomalyBootstrap` names them.
         versus: paired differences to other systems with the same detector, by system and score.
-        excluded: the scores without the recordings that the protocol shares.
+        subsets: the scores on parts of the test set, by name.
     """
 
     system: str
@@ -46,30 +46,21 @@ class Detection:
     threshold: float
     intervals: dict[str, Interval]
     versus: dict[str, dict[str, Difference]] = field(default_factory=dict)
-    excluded: dict[str, Interval] = field(default_factory=dict)
+    subsets: dict[str, dict[str, Interval]] = field(default_factory=dict)
 
 
 def check_normal(normal: Sequence[str], classes: Sequence[str]) -> None:
-    """Refuse normal classes that are not among the classes.
-
-    Raises:
-        UserError: naming them.
-    """
+    """Refuse, by a UserError, normal classes that are not among the classes."""
     unknown = [name for name in normal if name not in classes]
     if unknown or not normal:
         raise UserError(f"the normal classes {unknown} are not among the classes {list(classes)}")
 
 
 def normal_samples(targets: NDArray[np.bool_], classes: Sequence[str], normal: Sequence[str]) -> NDArray[np.bool_]:
-    """Which samples are normal: those that belong to a normal class and to no other, shape (n,).
-
-    Args:
-        targets: which classes each sample belongs to, shape (n, K).
-        classes: the K class names.
-        normal: names of the normal classes.
+    """Find the samples of targets (n, K) that belong to a normal class and to no other, shape (n,).
 
     Raises:
-        UserError: for a name that is none of the classes.
+        UserError: for an unknown class.
     """
     t = check_targets(targets, len(targets), len(classes))
     check_normal(normal, classes)
@@ -81,23 +72,23 @@ class AnomalyBootstrap(Bootstrap):
     """Resamples of a test set of normal and abnormal samples.
 
     The scores are `auroc`, `auprc` (average precision; by chance it is `prevalence`), `sensitivity_95` (at 95 %
-    specificity among the test's own normal samples, a point of the ROC curve) and, at the threshold that was set
-    on train patients, `sensitivity` and the `specificity` that it really has. Then each of the first four and
-    `sensitivity` for every abnormal class against all normal samples (`auroc_V`, ...), and their means over the
-    classes (`macro_auroc`, ...). A class that fewer than five patients have has none of these.
+    specificity among the test's own normal samples, a point of the ROC curve) and, at the threshold set on train
+    patients, `sensitivity` and `specificity`. Then all but the last for every abnormal class against all normal samples
+    (`auroc_V`, ...), and their means over the classes (`macro_auroc`, ...). A class that fewer than five patients have
+    has none of these.
 
     Args:
         targets: which classes each sample belongs to, shape (n, K).
         patients: whose each sample is, shape (n,).
         classes: the K class names.
-        normal: which of them are normal.
+        normal: the normal ones.
         n_resamples: B.
         seed: of the draws.
 
     Attributes:
         normal: which samples are normal, shape (n,).
-        abnormal: by the name of every abnormal class that is scored, which samples have it, shape (n,).
-        too_few: abnormal classes that the test set has, but too few of its patients.
+        abnormal: samples of every abnormal class that is scored, by its name, shape (n,).
+        too_few: abnormal classes that are not scored, because fewer than five test patients have them.
 
     Raises:
         UserError: for labels or patients that do not fit, fewer than two patients, or a side that is empty.
@@ -168,7 +159,7 @@ class AnomalyBootstrap(Bootstrap):
         }
 
     def _share(self, which: NDArray[np.bool_], of: NDArray[np.bool_]) -> Array:
-        """What share of some samples are of a kind, in every resample, shape (1 + B,)."""
+        """Share of samples `of` a kind that are `which`, in every resample, shape (1 + B,)."""
         part, whole = (
             self._all_draws @ np.bincount(self.patient[mine], minlength=self.n_patients) for mine in (which & of, of)
         )
@@ -176,15 +167,14 @@ class AnomalyBootstrap(Bootstrap):
 
 
 class AnomalyBenchmark:
-    """One data set's protocol.
+    """Fits detectors on normal train samples and scores the test samples of one data set.
 
     Args:
-        normal: labels of the normal train samples, which alone are fitted on.
+        normal: labels of the normal train samples.
         test: labels of the test samples; one class or several each.
         classes: the K class names.
-        normal_classes: which of them are normal.
-        exclude: test recordings to leave out in a second scoring, because the protocol has their patients on
-            both sides.
+        normal_classes: the normal ones.
+        subsets: test recordings to leave out in a second scoring, by its name, such as "without 232".
         resamples: of the bootstrap over test patients.
         seed: of the bootstrap.
 
@@ -199,20 +189,19 @@ class AnomalyBenchmark:
         classes: Sequence[str],
         normal_classes: Sequence[str],
         *,
-        exclude: Sequence[str] = (),
+        subsets: Mapping[str, Sequence[str]] | None = None,
         resamples: int = 1000,
         seed: int = 0,
     ) -> None:
         self.normal, self.test, self.classes = normal, test, tuple(classes)
-        self.exclude = tuple(record for record in exclude if (test.records == record).any())
 
         def bootstrap(labels: Labels) -> AnomalyBootstrap:
             targets = labels.y if labels.y.ndim == 2 else labels.y[:, None] == np.arange(len(classes))
             return AnomalyBootstrap(targets, labels.patients, classes, normal_classes, n_resamples=resamples, seed=seed)
 
         self.bootstrap = bootstrap(test)
-        rest, self._keep = test.without(self.exclude)
-        self._rest = bootstrap(rest) if self.exclude else None
+        rest = {name: test.without(some) for name, some in (subsets or {}).items() if np.isin(test.records, some).any()}
+        self._rest = {name: (keep, bootstrap(labels)) for name, (labels, keep) in rest.items()}
         self._resampled: dict[tuple[str, str], Resampled] = {}
 
     def run(
@@ -230,8 +219,8 @@ class AnomalyBenchmark:
             system: its name.
             features: of the normal train samples, shape (m, D), and of the test samples, shape (n, D).
             detectors: makes a detector, by its name.
-            judged: which normal train samples the threshold is set by, shape (m,); all by default.
-            versus: names of systems that were run before to compare with.
+            judged: normal train samples to set the threshold by, shape (m,); all by default.
+            versus: systems to compare with, run before.
         """
         train, test = (check_features(x, system) for x in features)
         patients = self.normal.patients
@@ -244,17 +233,11 @@ class AnomalyBenchmark:
         return found
 
     def combine(self, system: str, first: Detection, second: Detection, versus: Sequence[str] = ()) -> Detection:
-        """Two detections as one: how surprising both together are, by Fisher's method.
+        """Combine two detections by Fisher's method, with the arguments of `run`.
 
         Each score becomes the share of held-out normal train samples that score as high, a conformal p-value (Bates et
         al., "Testing for outliers with conformal p-values", Annals of Statistics 2023), and the logarithms are
         added. So neither counts for more because it has more features or another unit.
-
-        Args:
-            system: what the two are called together.
-            first: one.
-            second: the other.
-            versus: names of systems that were combined before to compare with.
         """
         judged = first.judged & second.judged
         normal = first.held_out[judged], second.held_out[judged]
@@ -274,17 +257,10 @@ class AnomalyBenchmark:
         threshold = np.quantile(held_out[judged], [SPECIFICITY], method="higher")
         mine = self.bootstrap.resample(scores, threshold)
         self._resampled[system, detector] = mine
-        return Detection(
-            system,
-            detector,
-            scores,
-            held_out,
-            judged,
-            float(threshold[0]),
-            mine.intervals(),
-            {other: difference(mine, self._resampled[other, detector]) for other in versus},
-            {} if self._rest is None else self._rest.resample(scores[self._keep], threshold).intervals(),
-        )
+        compared = {other: difference(mine, self._resampled[other, detector]) for other in versus}
+        parts = {name: rest.resample(scores[keep], threshold).intervals() for name, (keep, rest) in self._rest.items()}
+        at = float(threshold[0])
+        return Detection(system, detector, scores, held_out, judged, at, mine.intervals(), compared, parts)
 
 
 def _surprise(scores: Array, normal: Array) -> Array:

@@ -1,10 +1,10 @@
-"""Anomaly detectors: fitted on normal samples alone, they say how unlike those another sample is.
+"""Anomaly detectors: fitted on normal samples alone, they score how unlike those others are.
 
     detector = KNNDistance().fit(normal, patients)    # (m, D) embeddings of normal samples, and whose they are
     scores = detector.score(others)                   # (n,), more means more anomalous
 
 All standardise each feature by the normal samples first, so that no feature counts for more because of its unit.
-What is abnormal is never seen: neither in fitting nor in choosing anything.
+Abnormal samples are used neither in fitting nor in choosing anything.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
+from ssl_ecg.estimators.sampling import evenly_over_patients, evenly_spaced
 from ssl_ecg.metrics.checks import check_features, check_patients
 from ssl_ecg.metrics.folds import patient_folds
 from ssl_ecg.metrics.scores import Array
@@ -28,24 +29,29 @@ Standardised = NDArray[np.float32]
 
 _WIDE, _NARROWED = 1024, 512
 _MOST_COMPONENTS = 256
-_COMPONENTS_OF = 20_000  # samples that components are found on: more do not move them
+_COMPONENTS_OF = 20_000  # samples to fit components on: more do not move them
 
 
 class Detector(ABC):
-    """Something that is fitted on normal samples and scores how unlike them others are.
-
-    Of more than 1,024 features, it sees 512 principal components of the normal samples.
+    """Base: standardises features and reduces more than 1,024 of them to 512 principal components.
 
     Attributes:
-        name: what it is called in tables.
-        wide: whether it does without that.
+        name: in tables.
+        wide: whether it takes any number of features.
+        device: to score on, where torch scores.
     """
 
     name: ClassVar[str]
     wide: ClassVar[bool] = False
+    device = torch.device("cpu")
+
+    def on(self, device: torch.device) -> Self:
+        """Score on a device."""
+        self.device = device
+        return self
 
     def fit(self, features: Features, patients: NDArray[Any]) -> Self:
-        """Learn what is normal.
+        """Fit to normal samples.
 
         Args:
             features: of normal samples, shape (m, D).
@@ -64,13 +70,14 @@ class Detector(ABC):
         self._mean = x.mean(axis=0, dtype=np.float64).astype(np.float32)
         spread = x.std(axis=0, dtype=np.float64).astype(np.float32)
         self._spread = np.where(spread > 0, spread, 1)
-        z = self._standardised(x)
-        self._pca = None if self.wide or z.shape[1] <= _WIDE else _components(z, _NARROWED)
-        self._fit(self._narrowed(z), np.asarray(patients))
+        self._pca: PrincipalComponents | None = None
+        if not self.wide and x.shape[1] > _WIDE:
+            self._pca = _components(self._prepared(x), _NARROWED)
+        self._fit(self._prepared(x), np.asarray(patients))
         return self
 
     def score(self, features: Features) -> Array:
-        """How anomalous samples are, shape (n,): more means more.
+        """Score samples, shape (n,): more means more anomalous.
 
         Args:
             features: shape (n, D).
@@ -81,12 +88,10 @@ class Detector(ABC):
         x = check_features(features, "scored")
         if x.shape[1] != len(self._mean):
             raise UserError(f"the normal samples have {len(self._mean)} features, those to score {x.shape[1]}")
-        return np.asarray(self._score(self._narrowed(self._standardised(x))), dtype=np.float64)
+        return np.asarray(self._score(self._prepared(x)), dtype=np.float64)
 
-    def _standardised(self, x: NDArray[np.float32]) -> Standardised:
-        return np.asarray((x - self._mean) / self._spread, dtype=np.float32)
-
-    def _narrowed(self, z: Standardised) -> Standardised:
+    def _prepared(self, x: NDArray[np.float32]) -> Standardised:
+        z = np.asarray((x - self._mean) / self._spread, dtype=np.float32)
         return z if self._pca is None else self._pca(z[:, None])
 
     @abstractmethod
@@ -103,8 +108,7 @@ class KNNDistance(Detector):
 
     Args:
         k: neighbours.
-        bank: normal samples to keep, at most. Of more, as many of each patient as there are of the others, as far as
-            there are any, spread evenly over the patient's: a long recording is no more normal than a short one.
+        bank: normal samples to keep, at most, an even share of every patient, spread evenly in time.
         batch_size: samples to score at a time; the memory is batch_size x bank.
     """
 
@@ -116,16 +120,17 @@ class KNNDistance(Detector):
         self.k, self.bank, self.batch_size = k, bank, batch_size
 
     def _fit(self, x: Standardised, patients: NDArray[Any]) -> None:
-        self._bank = torch.from_numpy(x[thinned(patients, self.bank)])
+        self._kept = evenly_over_patients(patients, self.bank)
+        self._bank = torch.from_numpy(x[self._kept])
 
     @torch.no_grad()
     def _score(self, x: Standardised) -> NDArray[Any]:
-        k = min(self.k, len(self._bank))
+        k, bank = min(self.k, len(self._bank)), self._bank.to(self.device)
         found = [
-            torch.cdist(some, self._bank).topk(k, dim=1, largest=False).values.mean(dim=1)
+            torch.cdist(some.to(self.device), bank).topk(k, dim=1, largest=False).values.mean(dim=1)
             for some in torch.from_numpy(x).split(self.batch_size)
         ]
-        return np.asarray(torch.cat(found).numpy())
+        return np.asarray(torch.cat(found).cpu().numpy())
 
 
 class Mahalanobis(Detector):
@@ -170,14 +175,14 @@ class Forest(Detector):
 
 
 class Reconstruction(Detector):
-    """Error of redrawing a sample from the principal components of the normal ones, as a linear autoencoder would.
+    """Error of reconstructing a sample from the principal components of the normal ones, as by a linear autoencoder.
 
     The mean squared residual, called Q in process control: Jackson & Mudholkar, "Control procedures for residuals
     associated with principal component analysis", Technometrics 1979.
 
     Args:
-        variance: share of the normal samples' variance that the components are to explain; fewer than all
-            features, and at most 256, are kept.
+        variance: share of the normal samples' variance that the components explain; at most 256 are kept, and fewer
+            than there are features.
     """
 
     name = "reconstruction"
@@ -196,8 +201,8 @@ class Reconstruction(Detector):
 
     @torch.no_grad()
     def _score(self, x: Standardised) -> NDArray[Any]:
-        z = torch.from_numpy(x)
-        return np.asarray((z - z @ self._axes @ self._axes.T).square().mean(dim=1).numpy())
+        z, axes = torch.from_numpy(x).to(self.device), self._axes.to(self.device)
+        return np.asarray((z - z @ axes @ axes.T).square().mean(dim=1).cpu().numpy())
 
 
 DETECTORS: dict[str, type[Detector]] = {
@@ -206,22 +211,19 @@ DETECTORS: dict[str, type[Detector]] = {
     "forest": Forest,
     "reconstruction": Reconstruction,
 }
-"""All of them, as they are set by default. None of the settings was chosen by how well anomalies are found."""
+"""By their name on the command line. No default was chosen by how well anomalies are found."""
 
 
 def held_out_scores(
     make: Callable[[], Detector], features: Features, patients: NDArray[Any], n_folds: int = 5
 ) -> Array:
-    """Scores of normal samples by detectors that were fitted on other patients: what to set a threshold by.
+    """Score normal samples (m, D) by detectors fitted on other patients, to set a threshold by, shape (m,).
 
     Args:
         make: makes a detector.
         features: of normal samples, shape (m, D).
         patients: whose each is, shape (m,).
         n_folds: groups of patients that are held out in turn; fewer where there are fewer patients.
-
-    Returns:
-        Shape (m,).
 
     Raises:
         UserError: for fewer than two patients.
@@ -234,33 +236,6 @@ def held_out_scores(
     return scores
 
 
-def thinned(patients: NDArray[Any], n: int) -> NDArray[np.int64]:
-    """At most n samples, of each patient as many as of the others as far as there are any, spread over the patient's.
-
-    Args:
-        patients: whose each sample is, shape (m,), in the order of time.
-        n: how many to keep.
-
-    Returns:
-        Their numbers, ascending.
-    """
-    if len(patients) <= n:
-        return np.arange(len(patients))
-    _, patient, counts = np.unique(patients, return_inverse=True, return_counts=True)
-    share = np.zeros(len(counts), dtype=np.int64)
-    left = n
-    for done, who in enumerate(np.argsort(counts, kind="stable")):
-        share[who] = min(counts[who], left // (len(counts) - done))
-        left -= share[who]
-    mine = np.split(np.argsort(patient, kind="stable"), np.cumsum(counts)[:-1])
-    return np.sort(np.concatenate([rows[_evenly(len(rows), s)] for rows, s in zip(mine, share.tolist(), strict=True)]))
-
-
 def _components(z: Standardised, n: int) -> PrincipalComponents:
     """At most n principal components."""
-    return fit_pca(z[_evenly(len(z), _COMPONENTS_OF), None], min(n, *z.shape))
-
-
-def _evenly(n: int, wanted: int) -> NDArray[np.int64]:
-    """At most so many of n places, evenly spaced."""
-    return np.linspace(0, n - 1, min(n, wanted)).round().astype(np.int64)
+    return fit_pca(z[evenly_spaced(len(z), _COMPONENTS_OF), None], min(n, *z.shape))

@@ -1,5 +1,5 @@
 """Cluster embeddings: disease or identity?"""
 
-from ssl_ecg.cluster.command import cluster, main
+from ssl_ecg.cluster.command import Cluster, main
 
-__all__ = ["cluster", "main"]
+__all__ = ["Cluster", "main"]

@@ -4,16 +4,16 @@
     found = kmeans(space)                # k by silhouette and stability: found.candidates has both for every k
     found = kmeans(space, k=16)          # or k as it is told
 
-Each is fitted on `space.fit`. Whatever else there is gets the cluster of the nearest centre or the likeliest component.
-Where clusters have no centre, it is that of the nearest fitted sample (of DBSCAN's core samples), or noise where that
-lies farther away than DBSCAN's radius or, for HDBSCAN, than that sample's own tenth nearest.
+Each is fitted on `space.fit`; other samples get the cluster of the nearest centre or the likeliest component. Where
+clusters have no centre, that of the nearest fitted sample (of DBSCAN's core samples), or noise where it lies farther
+away than DBSCAN's radius or, for HDBSCAN, than that sample's own tenth nearest.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,13 +25,13 @@ COUNTS = (2, 3, 4, 5, 6, 8, 12, 16, 24, 32)
 """Numbers of clusters to choose from."""
 
 SIZES = (0.005, 0.01, 0.02, 0.04, 0.08)
-"""HDBSCAN's smallest clusters to choose from, as shares of the samples."""
+"""Smallest clusters of HDBSCAN to choose from, as shares of the samples."""
 
 STABLE = 0.9
-"""What reaches this share of the best stability counts as stable."""
+"""Share of the best stability from which a number of clusters counts as stable."""
 
 MIN_SAMPLES = 10
-"""Of DBSCAN and HDBSCAN alike: a sample lies as densely as its tenth nearest is near."""
+"""Of DBSCAN and HDBSCAN: the density at a sample is judged by the distance to its tenth nearest."""
 
 _STARTS = 4  # of k-means
 
@@ -46,10 +46,10 @@ class Clustering:
         method: its name.
         labels: cluster of every sample from 0 on, the largest first; -1 for noise; shape (n,).
         parameters: of the method, chosen or fixed.
-        reason: by what they were chosen.
+        reason: criterion they were chosen by.
         candidates: each parameter value that was tried, with its criteria.
-        chosen: the one of them that was chosen.
-        distances: DBSCAN's k-distance curve: the distance of each fitted sample to its tenth nearest, ascending.
+        chosen: the candidate that was chosen.
+        distances: of DBSCAN: the distance of each fitted sample to its tenth nearest, ascending.
     """
 
     method: str
@@ -62,13 +62,18 @@ class Clustering:
 
     @property
     def n_clusters(self) -> int:
-        """How many there are, without the noise."""
+        """Number of clusters without the noise."""
         return int(self.labels.max(initial=-1)) + 1
 
     @property
     def noise(self) -> float:
-        """Share of the samples that are in no cluster."""
+        """Share of the samples in no cluster."""
         return float((self.labels < 0).mean())
+
+    @property
+    def choice(self) -> dict[str, Any]:
+        """The parameters and how they were chosen, as plain values."""
+        return {"chosen": self.parameters, "chosen_by": self.reason, "candidates": list(self.candidates)}
 
 
 def kmeans(space: Space, k: int | None = None) -> Clustering:
@@ -82,7 +87,7 @@ def kmeans(space: Space, k: int | None = None) -> Clustering:
         k: number of clusters; chosen by default.
 
     Raises:
-        UserError: for k below 2 or above the number of fitted samples.
+        UserError: for k below 2 or above the number of different fitted samples.
     """
     if k is not None:
         return Clustering("k-means", _assigned(space, _kmeans(_checked(k, space), space)), {"k": k}, "given")
@@ -91,9 +96,13 @@ def kmeans(space: Space, k: int | None = None) -> Clustering:
         fit = _kmeans(count, space)
         found[count] = _assigned(space, fit)
         rows.append({"k": count, "silhouette": space.silhouette(found[count]), "stability": space.stability(fit)})
-    enough = STABLE * max(row["stability"] for row in rows)
-    best = max(rows, key=lambda row: row["silhouette"] if row["stability"] >= enough else -np.inf)
-    reason = f"largest silhouette of the most stable (stability {best['stability']:.2f})" + _at_the_edge(best, rows)
+    defined = np.nan_to_num([[row["stability"], row["silhouette"]] for row in rows], nan=-np.inf)
+    stability, silhouette = defined.T
+    best = rows[int(np.where(stability >= STABLE * stability.max(), silhouette, -np.inf).argmax())]
+    why = f"of the most stable (stability {best['stability']:.2f})"
+    if np.isinf(stability.max()):
+        why = "(no stability: the samples of half of the patients coincide)"
+    reason = f"largest silhouette {why}" + _at_the_edge(best, rows)
     return Clustering("k-means", found[int(best["k"])], {"k": best["k"]}, reason, rows, best)
 
 
@@ -107,28 +116,24 @@ def gaussian_mixture(space: Space, k: int | None = None) -> Clustering:
         k: number of components; chosen by default.
 
     Raises:
-        UserError: for k below 2 or above the number of fitted samples.
+        UserError: for k below 2 or above the number of different fitted samples.
     """
-    name = "Gaussian mixture"
-    if k is not None:
-        model = _mixture(_checked(k, space), space)
-        return Clustering(name, _assigned(space, lambda _: model.predict), {"k": k}, "given")
     rows, found = [], {}
-    for count in _counts(space):
+    for count in _counts(space) if k is None else [_checked(k, space)]:
         model = _mixture(count, space)
         found[count] = _largest_first(model.predict(space.x))
         bic = float(model.bic(space.x[space.fit]))
         rows.append({"k": count, "BIC": bic, "silhouette": space.silhouette(found[count])})
     best = min(rows, key=lambda row: row["BIC"])
-    reason = "smallest BIC" + _at_the_edge(best, rows)
-    return Clustering(name, found[int(best["k"])], {"k": best["k"]}, reason, rows, best)
+    reason = "smallest BIC" + _at_the_edge(best, rows) if k is None else "given"
+    return Clustering("Gaussian mixture", found[int(best["k"])], {"k": best["k"]}, reason, rows, best)
 
 
 def hdbscan(space: Space) -> Clustering:
-    """HDBSCAN: clusters that persist over densities, as many as there are; what is in none is noise.
+    """HDBSCAN: clusters that persist over densities; the rest is noise.
 
     The smallest cluster, as a share of the samples, with the largest stability is chosen, of those that find two
-    clusters. The silhouette is shown, but would prefer whatever calls most samples noise.
+    clusters. The silhouette is shown only: it prefers parameters that call most samples noise.
 
     Campello, Moulavi & Sander, "Density-based clustering based on hierarchical density estimates", PAKDD 2013.
     """
@@ -137,13 +142,7 @@ def hdbscan(space: Space) -> Clustering:
         fit = _hdbscan(share)
         found[share] = _assigned(space, fit)
         rows.append(
-            {
-                "smallest cluster (share)": share,
-                "stability": space.stability(fit),
-                "silhouette": space.silhouette(found[share]),
-                "clusters": int(found[share].max()) + 1,
-                "noise": float((found[share] < 0).mean()),
-            }
+            {"smallest cluster (share)": share, "stability": space.stability(fit)} | _found(space, found[share])
         )
     best = max(rows, key=lambda row: (row["clusters"] > 1, np.nan_to_num(row["stability"], nan=-1.0)))
     share = best["smallest cluster (share)"]
@@ -154,29 +153,23 @@ def hdbscan(space: Space) -> Clustering:
 
 
 def dbscan(space: Space) -> Clustering:
-    """DBSCAN: clusters that are dense everywhere by one measure; what is in none is noise.
+    """DBSCAN: clusters of at least one density; the rest is noise.
 
-    Its radius is where the curve of the distances to the tenth nearest, sorted, lies farthest below the chord between
-    its ends: the elbow (Ester, Kriegel, Sander & Xu, "A density-based algorithm for discovering clusters", KDD 1996;
-    found as in Satopää et al., "Finding a kneedle in a haystack", ICDCS Workshops 2011). What other radii on
-    the curve would have made of the samples is shown beside it.
+    The radius is the elbow of the sorted distances to the tenth nearest, where they lie farthest below the chord
+    between their ends (Ester, Kriegel, Sander & Xu, "A density-based algorithm for discovering clusters", KDD 1996;
+    Satopää et al., "Finding a kneedle in a haystack", ICDCS Workshops 2011). Other radii on the curve are candidates.
+
+    Raises:
+        UserError: if most fitted samples coincide with ten others, so that the elbow lies at 0.
     """
     distances = np.sort(_core_distances(space.x[space.fit]))
     elbow = float(distances[_elbow(distances)])
+    if elbow <= 0:
+        some = f"only {space.distinct} of {len(space.fit)} fitted samples differ"
+        raise UserError(f"DBSCAN finds no radius: most samples coincide ({some})")
     radii = sorted({*np.quantile(distances, (0.1, 0.3, 0.5, 0.7, 0.9)).tolist(), elbow})
-    rows, found = [], {}
-    for radius in (r for r in radii if r > 0):
-        found[radius] = _assigned(space, _dbscan(radius))
-        rows.append(
-            {
-                "radius": radius,
-                "silhouette": space.silhouette(found[radius]),
-                "clusters": int(found[radius].max()) + 1,
-                "noise": float((found[radius] < 0).mean()),
-            }
-        )
-    if elbow not in found:
-        raise UserError("DBSCAN finds no radius: most samples lie on one another")
+    found = {radius: _assigned(space, _dbscan(radius)) for radius in radii if radius > 0}
+    rows = [{"radius": radius} | _found(space, labels) for radius, labels in found.items()]
     parameters = {"eps": elbow, "min_samples": MIN_SAMPLES}
     best = next(row for row in rows if row["radius"] == elbow)
     return Clustering("DBSCAN", found[elbow], parameters, "elbow of the k-distance curve", rows, best, distances)
@@ -188,24 +181,25 @@ METHODS: Mapping[str, Callable[[Space], Clustering]] = {
     "hdbscan": hdbscan,
     "dbscan": dbscan,
 }
-"""By the name the command knows."""
+"""By their name on the command line."""
+
+
+def _found(space: Space, labels: Clusters) -> dict[str, float]:
+    """Silhouette, number of clusters and share of noise."""
+    found = {"silhouette": space.silhouette(labels), "clusters": int(labels.max()) + 1}
+    return found | {"noise": float((labels < 0).mean())}
 
 
 def _kmeans(k: int, space: Space) -> Callable[[Array], Assign]:
     from sklearn.cluster import KMeans
 
-    def fit(x: Array) -> Assign:
-        model = KMeans(min(k, len(x)), n_init=_STARTS, random_state=space.seed).fit(x)
-        return cast(Assign, model.predict)
-
-    return fit
+    return lambda x: KMeans(min(k, len(x)), n_init=_STARTS, random_state=space.seed).fit(x).predict
 
 
 def _mixture(k: int, space: Space) -> Any:  # noqa: ANN401 - scikit-learn has no types
     from sklearn.mixture import GaussianMixture
 
-    # The points' variances add up to 1: a component narrower than a thousandth of a typical one is a spike.
-    ridge = 1e-3 / space.x.shape[1]
+    ridge = 1e-3 / space.x.shape[1]  # the variances add up to 1: a component narrower than a thousandth is a spike
     mixture = GaussianMixture(k, reg_covar=ridge, max_iter=200, random_state=space.seed)
     return mixture.fit(space.x[space.fit].astype(np.float64))
 
@@ -214,9 +208,9 @@ def _hdbscan(share: float) -> Callable[[Array], Assign]:
     from sklearn.cluster import HDBSCAN
 
     def fit(x: Array) -> Assign:
-        size = _smallest(share, len(x))
-        model = HDBSCAN(min_cluster_size=size, min_samples=min(MIN_SAMPLES, len(x)), copy=False).fit(x)
-        return _as_the_nearest(x, model.labels_, within=_core_distances(x))
+        size, near = _smallest(share, len(x)), min(MIN_SAMPLES, len(x))
+        labels = HDBSCAN(min_cluster_size=size, min_samples=near, copy=False).fit(x).labels_
+        return _as_the_nearest(x, labels, within=_core_distances(x))
 
     return fit
 
@@ -245,7 +239,7 @@ def _core_distances(x: Array) -> NDArray[np.float64]:
 
 
 def _as_the_nearest(x: Array, labels: Clusters, within: NDArray[np.float64]) -> Assign:
-    """Gives points the label of the nearest of x, and -1 where that is farther than it reaches, `within` (n,)."""
+    """Give points the label of the nearest of x (n, d), or -1 where that is farther than its `within` (n,)."""
     from sklearn.neighbors import NearestNeighbors
 
     def assign(points: Array) -> Clusters:
@@ -264,26 +258,24 @@ def _assigned(space: Space, fit: Callable[[Array], Assign]) -> Clusters:
 def _largest_first(labels: Clusters) -> Clusters:
     """The same clusters, numbered by size; those without samples have no number."""
     names, number, count = np.unique(labels, return_inverse=True, return_counts=True)
-    in_order = np.lexsort((-count, names < 0))  # noise last
     place = np.empty(len(names), dtype=np.int64)
-    place[in_order] = np.arange(len(names))
-    place[names < 0] = -1
-    return place[number]
+    place[np.lexsort((-count, names < 0))] = np.arange(len(names))  # noise last
+    return np.where(names < 0, -1, place)[number]
 
 
 def _elbow(ascending: NDArray[np.float64]) -> int:
     """Where an ascending curve lies farthest below the chord between its ends."""
-    chord = np.linspace(ascending[0], ascending[-1], len(ascending))
-    return int((chord - ascending).argmax())
+    return int((np.linspace(ascending[0], ascending[-1], len(ascending)) - ascending).argmax())
 
 
 def _counts(space: Space) -> list[int]:
-    return [count for count in COUNTS if count <= len(space.fit) // 4]
+    return [count for count in COUNTS if count <= min(len(space.fit) // 4, space.distinct)]
 
 
 def _checked(k: int, space: Space) -> int:
-    if not 2 <= k <= len(space.fit):
-        raise UserError(f"the number of clusters must be from 2 to the {len(space.fit)} samples, not {k}")
+    if not 2 <= k <= space.distinct:
+        of = f"{space.distinct} different samples" if space.distinct < len(space.fit) else f"{len(space.fit)} samples"
+        raise UserError(f"the number of clusters must be from 2 to the {of}, not {k}")
     return k
 
 

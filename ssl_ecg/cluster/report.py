@@ -1,14 +1,14 @@
-"""What `python -m ssl_ecg.cluster` shows and leaves behind: tables, JSON, CSV and figures."""
+"""What `python -m ssl_ecg.cluster` prints, and the rows, figures and facts it writes."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ssl_ecg.cluster.contents import composition, draw_beats, draw_strips
 from ssl_ecg.cluster.figures import choice_figure, cluster_map, scores_figure
@@ -16,152 +16,141 @@ from ssl_ecg.cluster.scores import ClusterBenchmark, ClusterResult
 from ssl_ecg.cluster.space import Space
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.report.embedding_map import one_class
-from ssl_ecg.report.style import save
-from ssl_ecg.report.tables import Value, print_table, write_csv, write_json
+from ssl_ecg.report.results import Row, differences, rows_of
+from ssl_ecg.report.tables import Value, origin, print_table
+from ssl_ecg.study.systems import PRETRAINED
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+_COLUMNS = {"nmi": "NMI", "ami": "AMI", "ari": "ARI", "explained": "explained", "within": "within"}
 _WITH_INTERVAL = ("ami", "within")
 
 
-def write_report(
-    folder: Path,
-    results: Sequence[ClusterResult],
-    benchmark: ClusterBenchmark,
-    space: Space,
-    windows: WindowSet,
-    *,
-    setting: str,
-    side: str,
-    projection: str,
-    simulated: bool,
-    checkpoint: str,
-    config: Mapping[str, Any] | None,
-) -> None:
-    """Print the results and write them down.
+@dataclass
+class Report:
+    """Results of all systems and ways of clustering.
 
-    Args:
-        folder: of the files; what has their names there is replaced.
-        results: of all systems, those of the first system first; the figures show that one.
-        benchmark: what they were scored by.
-        space: what the first system's windows were clustered in.
+    Attributes:
         windows: what was clustered.
+        benchmark: what scored it.
+        side: whose windows these are: test, train or all.
         setting: whether the encoder had seen the patients.
-        side: whose windows these are.
-        projection: "tsne" or "pca".
-        simulated: whether no heart was involved.
-        checkpoint: what was clustered.
-        config: all settings of the command.
+        by_way: results by way of clustering and system, the first system on top.
+        left_out: why a system, or one way of clustering it, has no result.
     """
-    kind = "simulated ECG (no heart was involved)" if simulated else "real ECG"
-    ways = list(dict.fromkeys(r.way for r in results[::-1]))
-    by_way = {way: {r.system: r for r in results if r.way == way} for way in ways}
-    for way, found in by_way.items():
-        print_table(
-            {name: _row(result) for name, result in found.items()},
-            title=f"{checkpoint}: {way}, {side} patients, {kind}",
-        )
-    labels = benchmark.labels
-    print(
-        f"{len(windows):,} windows of {len(set(labels.patients.tolist()))} patients, {len(space.fit):,} of them fitted "
-        f"on; 95 % intervals by bootstrap over patients; {setting}."
-    )
-    print(
-        "Explained: share of the entropy of class or patient that the clusters take away, beyond chance; within: "
-        "of the class inside each patient. Noise counts as one cluster. In brackets: random clusters of the same sizes."
-    )
-    if benchmark.bootstrap.too_few:
+
+    windows: WindowSet
+    benchmark: ClusterBenchmark
+    side: str
+    setting: str
+    by_way: dict[str, dict[str, ClusterResult]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+
+    def add(self, result: ClusterResult) -> None:
+        """Take in a result; systems come in reversed order."""
+        self.by_way[result.way] = {result.system: result, **self.by_way.get(result.way, {})}
+
+    @property
+    def first(self) -> dict[str, ClusterResult]:
+        """Results of the pretrained encoder by way: those that figures show."""
+        return {way: found[PRETRAINED] for way, found in self.by_way.items() if PRETRAINED in found}
+
+    def said(self) -> str:
+        """What was left out, and why, in words."""
+        return "; ".join(f"{what}: {why}" for what, why in self.left_out.items())
+
+    def show(self, checkpoint: str, space: Space | None) -> None:
+        """Print a table for each way of clustering, and what is to be known of them."""
+        kind = origin(self.windows.store.simulated)
+        for way, found in self.by_way.items():
+            rows = {name: _shown(result) for name, result in found.items()}
+            print_table(rows, title=f"{checkpoint}: {way}, {self.side} patients, {kind}")
+        patients = len(set(self.windows.patient.tolist()))
+        fitted = f", {len(space.fit):,} of them fitted on" if space else ""
         print(
-            f"Not averaged over, because too few patients have or lack them: {', '.join(benchmark.bootstrap.too_few)}."
+            f"{len(self.windows):,} windows of {patients} patients{fitted}; 95 % intervals by bootstrap over patients; "
+            f"{self.setting}."
         )
-    first = {way: next(iter(found.values())) for way, found in by_way.items()}
-    for way, result in first.items():
-        chosen = ", ".join(f"{name} = {value:.4g}" for name, value in result.clustering.parameters.items())
-        print(f"{result.system}, {way}: {chosen}: {result.clustering.reason}.")
-        for other, scores in result.versus.items():
-            if (d := scores["ami"]).p_value < 0.05:
-                print(f"  AMI of the class - {other}: {d}")
+        print(
+            "Explained: share of the entropy of class or patient that the clusters take away, beyond chance; within: "
+            "of the class inside each patient. Noise counts as one cluster. In brackets: random clusters."
+        )
+        if self.left_out:
+            print(f"Not clustered: {self.said()}.")
+        if few := self.benchmark.too_few:
+            print(f"Not averaged over, because too few patients have or lack them: {', '.join(few)}.")
+        for way, result in self.first.items():
+            chosen = ", ".join(f"{name} = {value:.4g}" for name, value in result.clustering.parameters.items())
+            print(f"{result.system}, {way}: {chosen}: {result.clustering.reason}.")
+            for other, scores in result.versus.items():
+                if (d := scores["ami"]).p_value < 0.05:
+                    print(f"  AMI of the class - {other}: {d}")
 
-    y, classes = one_class(labels.y, benchmark.classes) if labels.y.ndim == 2 else (labels.y, benchmark.classes)
-    document = {
-        "checkpoint": checkpoint,
-        "setting": setting,
-        "side": side,
-        "simulated": simulated,
-        "classes": list(benchmark.classes),
-        "too_few": list(benchmark.bootstrap.too_few),
-        "samples": len(windows),
-        "fitted_on": len(space.fit),
-        "config": config,
-        "ways": {way: {name: _document(r) for name, r in found.items()} for way, found in by_way.items()},
-        "clusters": {
-            way: composition(result.clustering.labels, y, classes, labels.patients) for way, result in first.items()
-        },
-    }
-    write_json(document, folder / "results.json")
-    write_csv([{"way": r.way, "system": r.system, **_flat(r)} for r in results], folder / "results.csv")
-    clusterings = {way: result.clustering for way, result in first.items()}
-    figures = {
-        "map.png": cluster_map(space, clusterings, y, classes, labels.patients, projection=projection),
-        "scores.png": scores_figure(by_way),
-    }
-    if choices := [made for made in clusterings.values() if made.candidates]:
-        figures["choice.png"] = choice_figure(choices)
-    draw = draw_beats if windows.store.task == "beat" else partial(draw_strips, space)
-    for way, made in clusterings.items():
-        title = f"{first[way].system}, {way}: {made.n_clusters} clusters of {len(windows):,} windows, {kind}"
-        name = f"clusters-{re.sub(r'[^a-z0-9]+', '-', way.lower())}.png"
-        figures[name] = draw(made, windows, y, classes, labels.patients, title=title)
-    for name, figure in figures.items():
-        save(figure, folder / name)
-    print(f"Written to {folder}: results.json, results.csv, {', '.join(figures)}")
+    def rows(self, **where: Any) -> list[Row]:  # noqa: ANN401
+        """Every score and difference, with the other columns of each row."""
+        made = []
+        for result in (result for found in self.by_way.values() for result in found.values()):
+            place = {**where, "system": result.system, "predictor": result.way}
+            place |= {"subset": "" if self.side == "test" else f"{self.side} patients"}
+            made += rows_of({**result.scores, **result.plain}, **place) + differences(result.versus, **place)
+        return made
+
+    def about(self) -> dict[str, Any]:
+        """What else is to be known: the data, the chosen parameters and the composition of the clusters."""
+        y, classes = self._one_class()
+        return {
+            "setting": self.setting,
+            "simulated": self.windows.store.simulated,
+            "classes": list(self.benchmark.classes),
+            "too_few": list(self.benchmark.too_few),
+            "samples": len(self.windows),
+            "not_clustered": self.left_out,
+            "parameters": {
+                way: {system: result.clustering.choice for system, result in found.items()}
+                for way, found in self.by_way.items()
+            },
+            "clusters": {
+                way: composition(result.clustering.labels, y, classes, self.windows.patient)
+                for way, result in self.first.items()
+            },
+        }
+
+    def figures(self, space: Space | None, projection: str) -> dict[str, Figure]:
+        """Figures of the scores and of the pretrained encoder's clusters, if its space has any, by file name."""
+        figures = {"scores.png": scores_figure(self.by_way)}
+        clusterings = {way: result.clustering for way, result in self.first.items()}
+        if space is None:
+            return figures
+        y, classes = self._one_class()
+        figures["map.png"] = cluster_map(space, clusterings, y, classes, self.windows.patient, projection=projection)
+        if choices := [made for made in clusterings.values() if made.candidates]:
+            figures["choice.png"] = choice_figure(choices)
+        draw = draw_beats if self.windows.store.task == "beat" else partial(draw_strips, space)
+        for way, made in clusterings.items():
+            what = f"{made.n_clusters} clusters of {len(self.windows):,} windows"
+            title = f"{PRETRAINED}, {way}: {what}, {origin(self.windows.store.simulated)}"
+            name = f"clusters-{re.sub(r'[^a-z0-9]+', '-', way.lower())}.png"
+            figures[name] = draw(made, self.windows, y, classes, title=title)
+        return figures
+
+    def _one_class(self) -> tuple[NDArray[np.integer[Any]], tuple[str, ...]]:
+        y, classes = self.benchmark.labels.y, self.benchmark.classes
+        return one_class(y, classes) if y.ndim == 2 else (y, classes)
 
 
-def _row(result: ClusterResult) -> dict[str, Value]:
-    """What the table shows of one clustering."""
-    found, patient = result.scores, result.patient
+def _shown(result: ClusterResult) -> dict[str, Value]:
+    """A line of the table."""
+    found, plain = result.scores, result.plain
     shown: dict[str, Value] = {"clusters": str(result.clustering.n_clusters)}
     if result.clustering.noise:
         shown["noise"] = f"{100 * result.clustering.noise:.0f} %"
-    shown["silhouette"] = result.silhouette
-    for name, heading in {
-        "nmi": "NMI",
-        "ami": "AMI",
-        "ari": "ARI",
-        "explained": "explained",
-        "within": "within",
-    }.items():
+    shown["silhouette"] = plain["silhouette"]
+    for name, heading in _COLUMNS.items():
         if name != "within" or not np.isnan(found[name].value):
             shown[heading] = found[name] if name in _WITH_INTERVAL else found[name].value
     if "purity" in found:
-        shown["purity"] = f"{found['purity'].value:.2f} ({result.purity_random:.2f})"
-    shown["patient AMI"], shown["patient explained"] = patient["ami"], patient["explained"]
-    shown["patient purity"] = f"{patient['purity']:.2f} ({patient['purity_random']:.2f})"
+        shown["purity"] = f"{found['purity'].value:.2f} ({plain['purity_random']:.2f})"
+    shown["patient AMI"], shown["patient explained"] = (plain["patient_ami"], plain["patient_explained"])
+    shown["patient purity"] = f"{plain['patient_purity']:.2f} ({plain['patient_purity_random']:.2f})"
     return shown
-
-
-def _document(result: ClusterResult) -> dict[str, Any]:
-    """What results.json says of one clustering."""
-    found = result.clustering
-    return {
-        "clusters": found.n_clusters,
-        "noise": found.noise,
-        "parameters": found.parameters,
-        "chosen_by": found.reason,
-        "candidates": list(found.candidates),
-        "silhouette": result.silhouette,
-        "scores": result.scores,
-        "purity_random": result.purity_random,
-        "patient": result.patient,
-        "versus": result.versus,
-    }
-
-
-def _flat(result: ClusterResult) -> dict[str, Any]:
-    """One row of results.csv."""
-    return {
-        "clusters": result.clustering.n_clusters,
-        "noise": result.clustering.noise,
-        "silhouette": result.silhouette,
-        **result.scores,
-        "purity_random": result.purity_random,
-        **{f"patient_{name}": value for name, value in result.patient.items()},
-    }

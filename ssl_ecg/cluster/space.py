@@ -1,14 +1,14 @@
-"""The space embeddings are clustered in: reduced once, alike for every method and system.
+"""The space embeddings are clustered in: reduced once, the same for every method and system.
 
-Density needs few dimensions, and so does speed: distances of 512 dimensions are nearly all alike, and HDBSCAN is twenty
-times slower on them than on 32. So all methods work on the leading principal components, not whitened: a direction
-counts as much as the embedding varies along it.
+All methods work on the leading principal components, not whitened: distances in 512 dimensions are nearly all alike,
+and HDBSCAN is twenty times slower on them than on 32.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import combinations
 from typing import Any
 
@@ -16,28 +16,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.sampling import evenly_over_patients
 from ssl_ecg.metrics.checks import check_features, check_patients
 
 Array = NDArray[np.float32]
 Clusters = NDArray[np.int64]
 Assign = Callable[[Array], Clusters]
-"""What a fitted method is: points (n, d) to the cluster of each (n,), -1 for noise."""
+"""A fitted method: points (n, d) to the cluster of each (n,), -1 for noise."""
 
 LEAST_PATIENTS = 4
 """So many are needed, to cluster halves of them."""
 
 LEAST_SAMPLES = 8
+_COLLAPSED = 1e-6  # spread over size of features, below which float32 holds only rounding
 
 
 @dataclass(frozen=True)
 class Space:
-    """Points to cluster, and which of them what is done with.
+    """Points to cluster, and the rows that are fitted on and judged.
 
     Attributes:
         x: all points, shape (n, d); their root mean square distance to the centre is 1.
         explained: share of the features' variance that the d dimensions hold.
         fit: rows that methods are fitted on; all others are assigned afterwards, shape (m,).
-        halves: rows of `fit` that belong to halves of the patients, drawn at random, to see what is stable.
+        halves: rows of `fit` that belong to random halves of the patients, for the stability.
         judged: rows of `fit` that the silhouette is taken over, shape (s,).
         seed: of these choices and of every fit.
     """
@@ -48,6 +50,11 @@ class Space:
     halves: tuple[NDArray[np.int64], ...]
     judged: NDArray[np.int64]
     seed: int
+
+    @cached_property
+    def distinct(self) -> int:
+        """How many different points are fitted on: fewer than `fit` where samples coincide."""
+        return len(np.unique(self.x[self.fit], axis=0))
 
     def silhouette(self, labels: Clusters) -> float:
         """Mean silhouette of the judged points that are in a cluster, from -1 to 1; NaN for fewer than two clusters.
@@ -67,13 +74,13 @@ class Space:
         return float(silhouette_score(self.x[self.judged[inside]], mine[inside]))
 
     def stability(self, fit: Callable[[Array], Assign]) -> float:
-        """How alike a method clusters everybody, fitted on one half of the patients or on another.
+        """How alike the clusters of all samples are when the method is fitted on different halves of the patients.
 
-        The mean adjusted Rand index between the clusterings that fits on halves give to all of `fit`, but for what is
-        noise in both: 1 for the same clusters, 0 for no more than chance, NaN if no two halves part anything: to agree
-        that there is nothing is not stable. Halves of patients, not of samples: a cluster that is there because of
-        one person goes with that person. After Ben-Hur, Elisseeff & Guyon, "A stability based method for discovering
-        structure in clustered data", Pacific Symposium on Biocomputing 2002.
+        The mean adjusted Rand index between the clusterings of all of `fit`, without what is noise in both: 1 for the
+        same clusters, 0 for no more than chance, NaN if no half finds two clusters: agreeing that there is nothing is
+        not stable. Halves of patients, not of samples: a cluster that is there because of one person goes with that
+        person. After Ben-Hur, Elisseeff & Guyon, "A stability based method for discovering structure in clustered
+        data", Pacific Symposium on Biocomputing 2002.
 
         Args:
             fit: fits the method on points (h, d).
@@ -94,7 +101,7 @@ def make_space(
     halves: int = 4,
     seed: int = 0,
 ) -> Space:
-    """Reduce features to their leading principal components and choose what is fitted on.
+    """Reduce features to their leading principal components and choose the rows to fit on.
 
     Args:
         features: of the samples, shape (n, D).
@@ -102,35 +109,36 @@ def make_space(
         dims: of the space; features that have no more are only centred.
         standardise: divide each feature by its standard deviation first, for features with units of their own. An
             embedding's dimensions share one, and dividing would blow up those that hold little.
-        fit_on: at most so many samples are fitted on, from every patient as many as there are, up to an equal share.
-        judge: at most so many of them have their silhouette taken.
+        fit_on: samples to fit on, at most, an even share of every patient.
+        judge: samples of these for the silhouette, at most.
         halves: random halves of the patients.
         seed: of these choices.
 
     Raises:
-        UserError: for features or patients that do not fit each other, or too few of either.
+        UserError: for features or patients that do not fit each other, too few of either, or samples that coincide.
     """
     from sklearn.decomposition import PCA
 
     x = check_features(features, "the clustered")
     names, patient = check_patients(patients, len(x))
     if len(names) < LEAST_PATIENTS:
-        raise UserError(
-            f"what is stable is judged by halves of the patients: clustering needs {LEAST_PATIENTS}, got {len(names)}"
-        )
+        raise UserError(f"clustering needs {LEAST_PATIENTS} patients, to judge stability by halves, got {len(names)}")
     if min(len(x), fit_on) < LEAST_SAMPLES or min(dims, judge, halves) < 2:
         given = f"{len(x)} samples, {fit_on} to fit on, {judge} to judge, {dims} dimensions and {halves} halves"
         raise UserError(f"clustering needs {LEAST_SAMPLES} samples and two of all else, got {given}")
     rng = np.random.default_rng(seed)
-    fit = _evenly_of(patient, fit_on, rng)
+    fit = evenly_over_patients(patient, fit_on, rng)
+    size = _rms(x[fit])
     x = x - x[fit].mean(axis=0)
+    if _rms(x[fit]) <= _COLLAPSED * size:
+        raise UserError(f"all {len(fit)} samples coincide (the features differ by rounding alone: they have collapsed)")
     if standardise:
         x = x / np.maximum(x[fit].std(axis=0), 1e-6)
     explained = 1.0
     if x.shape[1] > dims:
         reduce = PCA(min(dims, len(fit)), svd_solver="randomized", random_state=seed).fit(x[fit])
-        x, explained = reduce.transform(x), float(reduce.explained_variance_ratio_.sum())
-    x = x / max(float(np.sqrt(np.square(x[fit]).sum(axis=1).mean())), 1e-12)
+        x, explained = (reduce.transform(x), float(reduce.explained_variance_ratio_.sum()))
+    x = x / max(_rms(x[fit]), 1e-12)
     drawn = [rng.permutation(len(names))[: len(names) // 2] for _ in range(halves)]
     return Space(
         np.ascontiguousarray(x, dtype=np.float32),
@@ -142,6 +150,11 @@ def make_space(
     )
 
 
+def _rms(x: Array) -> float:
+    """Root mean square length of points (n, d)."""
+    return float(np.sqrt(np.square(x).sum(axis=1).mean()))
+
+
 def _agreement(one: Clusters, two: Clusters) -> float:
     """Adjusted Rand index over what is in a cluster in either; NaN where neither parts it."""
     from sklearn.metrics import adjusted_rand_score
@@ -150,13 +163,3 @@ def _agreement(one: Clusters, two: Clusters) -> float:
     if max(len(np.unique(labels[inside])) for labels in (one, two)) < 2:
         return float("nan")
     return float(adjusted_rand_score(one[inside], two[inside]))
-
-
-def _evenly_of(patient: NDArray[np.int64], most: int, rng: np.random.Generator) -> NDArray[np.int64]:
-    """At most `most` rows, sorted: of every patient an equal share, and all of those who have less."""
-    order = rng.permutation(len(patient))
-    grouped = order[np.argsort(patient[order], kind="stable")]
-    counts = np.bincount(patient)
-    nth = np.empty(len(patient), dtype=np.int64)  # of its patient's samples
-    nth[grouped] = np.arange(len(patient)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.sort(order[np.argsort(nth[order], kind="stable")][:most])

@@ -1,5 +1,6 @@
 """Embed a whole data set into one file."""
 
-from ssl_ecg.embed.command import embed, main
+from ssl_ecg.embed.command import Embed, main
+from ssl_ecg.embed.embeddings import Embeddings, read_embeddings, write_embeddings
 
-__all__ = ["embed", "main"]
+__all__ = ["Embed", "Embeddings", "main", "read_embeddings", "write_embeddings"]

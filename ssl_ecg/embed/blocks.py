@@ -6,6 +6,7 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +48,7 @@ def embed_windows(
         batch_size: windows at a time.
 
     Raises:
-        UserError: if the folder cannot be written.
+        UserError: if the folder cannot be written, or embeddings are not finite.
     """
     ensure_writable(parts)
     plan = _plan(windows, about, crops)
@@ -56,9 +57,8 @@ def embed_windows(
         ensure_writable(parts)
         write_text(parts / "plan.json", plan)
     n = len(windows)
-    blocks = [torch.arange(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
-    files = [parts / f"{i:06d}.npy" for i in range(len(blocks))]
-    done = sum(len(rows) for rows, file in zip(blocks, files, strict=True) if file.exists())
+    blocks = {parts / f"{i:06d}.npy": rows for i, rows in enumerate(torch.arange(n).split(_BLOCK))}
+    done = sum(len(rows) for file, rows in blocks.items() if file.exists())
     with bar("embedding", n, done) as advance:
 
         def batches(rows: Tensor) -> Iterator[Tensor]:
@@ -66,15 +66,24 @@ def embed_windows(
                 yield windows.load(some)
                 advance(len(some))
 
-        for rows, file in zip(blocks, files, strict=True):
+        for file, rows in blocks.items():
             if not file.exists():
                 made = embed(encoder.encoder, batches(rows), crops).numpy()
                 with replacing(file) as temporary, open(temporary, "wb") as handle:
                     np.save(handle, made)
-    z = np.concatenate([np.load(file) for file in files])
-    if not np.isfinite(z).all():
-        raise UserError(f"{int((~np.isfinite(z).all(axis=1)).sum())} of {n} embeddings are not finite: do not use them")
-    return described(encoder, windows, z, about)
+    z = np.concatenate([np.load(file) for file in blocks])
+    if bad := int((~np.isfinite(z).all(axis=1)).sum()):
+        raise UserError(f"{bad} of {n} embeddings are not finite: do not use them")
+    return Embeddings(
+        embedding=z,
+        record=windows.record,
+        patient=windows.patient,
+        sample=windows.index.start.numpy(),
+        split=windows.split,
+        labels=_joined(windows.targets, windows.store.classes),
+        pretrained_on=np.isin(windows.patient, seen_by(encoder, windows)),
+        about=about,
+    )
 
 
 def forget(parts: Path) -> None:
@@ -82,43 +91,17 @@ def forget(parts: Path) -> None:
     shutil.rmtree(parts, ignore_errors=True)
 
 
-def described(
-    encoder: PretrainedEncoder, windows: WindowSet, z: NDArray[np.float32], about: dict[str, Any]
-) -> Embeddings:
-    """Embeddings of windows with all that is known of these."""
-    store = windows.store
-    seen = seen_by(encoder, windows)
-    return Embeddings(
-        embedding=z,
-        record=windows.record,
-        patient=windows.patient,
-        sample=windows.index.start.numpy(),
-        split=windows.split,
-        labels=_joined(windows.targets, store.classes),
-        pretrained_on=np.isin(windows.patient, seen),
-        about=about,
-    )
-
-
 def averaged(embeddings: Embeddings) -> Embeddings:
     """One row a recording: the mean over its windows, and every class that one of them has."""
     _, first, row = np.unique(embeddings.record, return_index=True, return_inverse=True)
-    order = np.argsort(np.argsort(first))  # recordings stay in the order they came in
-    row, first = order[row], np.sort(first)
+    row, first = (np.argsort(np.argsort(first))[row], np.sort(first))  # recordings stay in the order they came in
     total = np.zeros((len(first), embeddings.embedding.shape[1]))
     np.add.at(total, row, embeddings.embedding)
     any_of = np.zeros((len(first), len(embeddings.classes)), dtype=np.bool_)
     np.logical_or.at(any_of, row, embeddings.targets)
-    return Embeddings(
-        embedding=(total / np.bincount(row)[:, None]).astype(np.float32),
-        record=embeddings.record[first],
-        patient=embeddings.patient[first],
-        sample=embeddings.sample[first],
-        split=embeddings.split[first],
-        labels=_joined(any_of, embeddings.classes),
-        pretrained_on=embeddings.pretrained_on[first],
-        about=embeddings.about,
-    )
+    of_first = {f.name: getattr(embeddings, f.name)[first] for f in fields(embeddings) if f.name != "about"}
+    mean = (total / np.bincount(row)[:, None]).astype(np.float32)
+    return replace(embeddings, **of_first | {"embedding": mean, "labels": _joined(any_of, embeddings.classes)})
 
 
 def _joined(targets: NDArray[np.bool_], classes: tuple[str, ...]) -> NDArray[np.str_]:

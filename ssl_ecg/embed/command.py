@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -21,30 +22,18 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.report.embedding_map import embedding_map, one_class
 from ssl_ecg.report.style import save
-from ssl_ecg.report.tables import print_table
+from ssl_ecg.report.tables import origin, print_table
 from ssl_ecg.training.device import pick_device
 from ssl_ecg.training.embedding import Crops
 
 
-def embed(
-    checkpoint: str,
-    data: Source,
-    *,
-    windows: Windows | None = None,
-    crop: float | None = None,
-    crops: int = 1,
-    average: bool = False,
-    device: str = "auto",
-    batch_size: int = 256,
-    cache: str | None = None,
-    out: str | None = None,
-    config: dict[str, Any] | None = None,
-) -> Embeddings:
+@dataclass
+class Embed:
     """Embed every window of a data set with a frozen encoder, with or without labels.
 
     Writes one file with a row a window: record, patient, sample, split, labels, whether the patient was in
-    pretraining, and the embedding. `ssl_ecg.embed.embeddings.read_embeddings` reads it, and so do pandas and
-    polars. A stopped run goes on with the same command. Ends with a table and, where there are classes, a map.
+    pretraining, and the embedding. `ssl_ecg.embed.read_embeddings` reads it, and so do pandas and polars. A stopped run
+    goes on with the same command. Ends with a table and, where there are classes, a map.
 
     Examples:
         python -m ssl_ecg.embed runs/simclr-mitbih --data MITBIH --data.root data/mitdb --out mitbih.parquet
@@ -59,71 +48,92 @@ def embed(
         crop: average over crops of each window that last so long, s; such as those the encoder was pretrained on.
         crops: how many, evenly spaced from the window's start to its end.
         average: one row a recording: the mean over its windows.
-        device: such as cpu or cuda; auto takes a GPU if there is one.
+        device: where to compute, such as cpu or cuda; auto takes a GPU if there is one.
         batch_size: windows at a time.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         out: the file, .parquet or .npz; embed-DATA.parquet beside the checkpoint by default.
         config: all settings as plain values, kept with the embeddings; the command line gives it.
-
-    Returns:
-        The embeddings.
-
-    Raises:
-        UserError: for a checkpoint, data, settings or a file that cannot be used.
     """
-    name = type(data).__name__
-    path = Path(out) if out else Path(checkpoint) / f"embed-{name.lower()}.parquet"
-    check_format(path)
-    encoder = load_encoder(checkpoint)
-    cut = _crops(encoder, crop, crops)
-    if batch_size < 1:
-        raise UserError(f"batch_size must be at least 1, not {batch_size}")
-    encoder.to(pick_device(device))
-    ensure_writable(path.parent)
-    store = build(data, encoder.preprocessing, cache, workers=0, progress=f"preparing {name}")
-    report_left_out(store, encoder.preprocessing.samples)
-    index = (windows or labelled(store)).index(store, encoder.preprocessing.samples)
-    everything = WindowSet(store, encoder.preprocessing, index)
-    about = {
-        "checkpoint": str(checkpoint),
-        "weights": encoder.weights,
-        "source": name,
-        "fingerprint": store.meta["fingerprint"],
-        "simulated": store.simulated,
-        "cohort": store.cohort,
-        "classes": list(store.classes),
-        "multilabel": store.multilabel,
-        "preprocessing": encoder.preprocessing.to_dict(),
-        "crop": crop,
-        "crops": crops,
-        "average": average,
-        "settings": config,
-    }
-    start = time.perf_counter()
-    parts = path.with_name(f".{path.name}.parts")
-    found = embed_windows(encoder, everything, parts, about, crops=cut, batch_size=batch_size)
-    seconds = time.perf_counter() - start
-    if average:
-        found = averaged(found)
-    write_embeddings(found, path)
-    forget(parts)
-    _show(found, path, len(everything) / seconds)
-    return found
+
+    question: ClassVar[str] = "embed"
+
+    checkpoint: str
+    data: Source
+    _: KW_ONLY
+    windows: Windows | None = None
+    crop: float | None = None
+    crops: int = 1
+    average: bool = False
+    device: str = "auto"
+    batch_size: int = 256
+    cache: str | None = None
+    out: str | None = None
+    config: dict[str, Any] | None = None
+
+    def run(self) -> Embeddings:
+        """Embed, write and show.
+
+        Raises:
+            UserError: for a checkpoint, data, settings or a file that cannot be used.
+        """
+        name = type(self.data).__name__
+        path = Path(self.out) if self.out else Path(self.checkpoint) / f"embed-{name.lower()}.parquet"
+        check_format(path)
+        encoder = load_encoder(self.checkpoint)
+        cut = self._cut(encoder)
+        if self.batch_size < 1:
+            raise UserError(f"batch_size must be at least 1, not {self.batch_size}")
+        encoder.to(pick_device(self.device))
+        ensure_writable(path.parent)
+        windows = self.cut_windows(encoder)
+        store = windows.store
+        about = {
+            "checkpoint": str(self.checkpoint),
+            "weights": encoder.weights,
+            "source": name,
+            "fingerprint": store.meta["fingerprint"],
+            "simulated": store.simulated,
+            "cohort": store.cohort,
+            "classes": list(store.classes),
+            "multilabel": store.multilabel,
+            "preprocessing": encoder.preprocessing.to_dict(),
+            "crop": self.crop,
+            "crops": self.crops,
+            "average": self.average,
+            "settings": self.config,
+        }
+        start = time.perf_counter()
+        parts = path.with_name(f".{path.name}.parts")
+        found = embed_windows(encoder, windows, parts, about, crops=cut, batch_size=self.batch_size)
+        print(f"{len(windows) / (time.perf_counter() - start):,.0f} windows/s", file=sys.stderr)
+        if self.average:
+            found = averaged(found)
+        write_embeddings(found, path)
+        forget(parts)
+        _show(found, path)
+        return found
+
+    def cut_windows(self, encoder: PretrainedEncoder) -> WindowSet:
+        """Prepare the data set as the encoder wants it, and cut its recordings."""
+        preprocessing = encoder.preprocessing
+        store = build(self.data, preprocessing, self.cache, workers=0, progress=f"preparing {type(self.data).__name__}")
+        report_left_out(store, preprocessing.samples)
+        return WindowSet(store, preprocessing, (self.windows or labelled(store)).index(store, preprocessing.samples))
+
+    def _cut(self, encoder: PretrainedEncoder) -> Crops | None:
+        """The crops to average over."""
+        window = encoder.preprocessing.window
+        if self.crop is None:
+            if self.crops != 1:
+                raise UserError(f"crops of the whole window are all the same: set --crop to less than {window:g} s")
+            return None
+        if not 0 < self.crop <= window:
+            raise UserError(f"--crop must be above 0 and at most the window of {window:g} s, not {self.crop:g} s")
+        return Crops(self.crops, round(self.crop * encoder.preprocessing.fs))
 
 
-def _crops(encoder: PretrainedEncoder, crop: float | None, crops: int) -> Crops | None:
-    window = encoder.preprocessing.window
-    if crop is None:
-        if crops != 1:
-            raise UserError(f"crops of the whole window are all the same: set --crop to less than {window:g} s")
-        return None
-    if not 0 < crop <= window:
-        raise UserError(f"--crop must be above 0 and at most the window of {window:g} s, not {crop:g} s")
-    return Crops(crops, round(crop * encoder.preprocessing.fs))
-
-
-def _show(found: Embeddings, path: Path, speed: float) -> None:
-    """The table, and the map where there are classes."""
+def _show(found: Embeddings, path: Path) -> None:
+    """Print the table; draw the map where there are classes."""
     rows = {}
     for split in ("train", "val", "test"):
         mine = found.split == split
@@ -135,24 +145,19 @@ def _show(found: Embeddings, path: Path, speed: float) -> None:
                 "pretrained on": len(np.unique(found.patient[mine & found.pretrained_on])),
                 **{name: int(n) for name, n in zip(found.classes, found.targets[mine].sum(axis=0), strict=True)},
             }
-    kind = "simulated ECG (no heart was involved)" if found.about["simulated"] else "real ECG"
-    title = f"{found.about['checkpoint']}: {len(found):,} embeddings of {found.embedding.shape[1]} numbers, {kind}"
+    what = f"{len(found):,} embeddings of {found.embedding.shape[1]} numbers, {origin(found.about['simulated'])}"
+    title = f"{found.about['checkpoint']}: {what}"
     print_table(rows, title=title)
-    print(f"{speed:,.0f} windows/s", file=sys.stderr)
     print(f"Written to {path}")
-    if found.targets.any():
+    has = found.targets.any(axis=1)
+    if has.any():
         y, names = one_class(found.targets, found.classes)
-        labelled_rows = found.targets.any(axis=1)
         picture = path.with_suffix(".png")
-        figure = embedding_map(
-            found.embedding[labelled_rows], y[labelled_rows], names, found.patient[labelled_rows], grey=names[-1:]
-        )
+        figure = embedding_map(found.embedding[has], y[has], names, found.patient[has], grey=names[-1:])
         save(figure, picture)
         print(f"Its map: {picture}")
 
 
 def main(argv: list[str] | None = None) -> None:
     """The command line."""
-    with cli.reporting_errors():
-        parsed = cli.parse(embed, argv)
-        embed(**parsed.instantiate())
+    cli.run(Embed, argv)

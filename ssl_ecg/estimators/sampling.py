@@ -32,10 +32,24 @@ def evenly_over_patients(
         taken = even_shares(counts, most).tolist()
         return np.sort(np.concatenate([rows[evenly_spaced(len(rows), n)] for rows, n in zip(mine, taken, strict=True)]))
     order = rng.permutation(len(patient))
-    grouped = order[np.argsort(patient[order], kind="stable")]
+    return np.sort(order[taken_in_turn(patient[order], most)])
+
+
+def taken_in_turn(patients: NDArray[Any], most: int) -> NDArray[np.int64]:
+    """Choose the first samples of every patient: everybody's first before anybody's second.
+
+    Args:
+        patients: whose each sample is, in the order of preference, shape (n,).
+        most: samples.
+
+    Returns:
+        Their numbers, shape (min(n, most),).
+    """
+    _, patient = check_patients(patients, len(patients))
+    counts = np.bincount(patient)
     nth = np.empty(len(patient), dtype=np.int64)  # of its patient's samples
-    nth[grouped] = np.arange(len(patient)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return np.sort(order[np.argsort(nth[order], kind="stable")][:most])
+    nth[np.argsort(patient, kind="stable")] = np.arange(len(patient)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return np.argsort(nth, kind="stable")[:most]
 
 
 def even_shares(counts: NDArray[np.int64], most: int) -> NDArray[np.int64]:

@@ -48,7 +48,7 @@ def embedding_map(
             f"expected embeddings (n, D), labels (n,) and patients (n,), got {embeddings.shape}, {y.shape}, "
             f"{patients.shape}"
         )
-    points, explained = _two_components(embeddings)
+    points, explained = two_components(embeddings)
     shown = _evenly(y, max_points, np.random.default_rng(seed))
     figure = new_figure(11, 5.2)
     by_class, by_patient = figure.subplots(1, 2, sharex=True, sharey=True)
@@ -86,7 +86,7 @@ def embedding_map(
     return figure
 
 
-def _two_components(x: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def two_components(x: NDArray[np.floating[Any]]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Projections on the two leading principal axes (n, 2), and the share of variance of each (2,)."""
     centred = np.asarray(x, dtype=np.float64) - x.mean(axis=0, dtype=np.float64)
     centred = np.pad(centred, ((0, 0), (0, max(0, 2 - centred.shape[1]))))

@@ -135,6 +135,11 @@ class Evaluation(Shared):
         question, *changed = super().identity.items()
         return dict([question, ("data", task_of(self.data)), ("weights", _weights(self.checkpoint)), *changed])
 
+    @property
+    def where(self) -> dict[str, str]:
+        """Data set and task, as columns of the rows of results."""
+        return {"data": type(self.data).__name__, "task": str(task_of(self.data).get("labels") or "")}
+
     def open(self, name: str = "results") -> tuple[Path, Study]:
         """Check all settings, find the checkpoint, make the folder of the results, and open encoder and data.
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
+import torch
 from checkpoints import fresh_checkpoint
 
 from ssl_ecg import anomaly
+from ssl_ecg.anomaly.command import normal_train
 from ssl_ecg.anomaly.detectors import Detector
 from ssl_ecg.data.sources import Simulated
 from ssl_ecg.errors import UserError
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.report.results import read_results
 from ssl_ecg.study import open_study
 
 P = Preprocessing(leads=("I", "II"), window=5.0)
@@ -38,45 +39,52 @@ def test_systems_and_detectors_are_scored_side_by_side(
     fitted: set[int] = set()
     fit = Detector.fit
     monkeypatch.setattr(Detector, "fit", lambda self, x, who: fitted.add(len(x)) or fit(self, x, who))
-    arguments = [*DATA, "--normal=NORM,SBRAD", "--beside=raw PCA,hand features", "--resamples=50"]
-    anomaly.main([str(checkpoint), *arguments, f"--cache={here}/cache"])
+    devices: list[torch.device] = []
+    on = Detector.on
+    monkeypatch.setattr(Detector, "on", lambda self, device: devices.append(device) or on(self, device))
+    arguments = [*DATA, "--normal=NORM,SBRAD", "--beside=raw PCA,hand features", "--resamples=50", "--device=cpu"]
+    folder = here / "out"
+    anomaly.main([str(checkpoint), *arguments, f"--cache={here}/cache", f"--out={folder}", "--wandb=offline"])
     out = capsys.readouterr().out
-    folder = checkpoint / "anomaly-simulated"
-    results = json.loads((folder / "results.json").read_text())
-    pairs = {(r["system"], r["detector"]) for r in results["results"]}
+    results = read_results(folder)
+    about = results.about
+    pairs = {(row.system, row.predictor) for row in results.rows}
     detectors = ("kNN distance", "Mahalanobis", "isolation forest", "reconstruction")
     systems = ("pretrained", "raw PCA", "hand features")
     assert pairs == {(s, d) for s in systems for d in detectors} | {("raw signal", "reconstruction")}
-    assert max(fitted) == results["normal_train_samples"] <= 320 / 4
-    by_hand = next(r for r in results["results"] if r["system"] == "hand features")["scores"]
-    assert by_hand["auroc"]["low"] <= by_hand["auroc"]["value"] <= by_hand["auroc"]["high"]
-    assert by_hand["auroc"]["value"] > 0.7
-    first = results["results"][0]
-    assert set(first["versus"]) == {"raw PCA", "hand features"}
+    assert max(fitted) == about["normal_train_samples"] <= 320 / 4
+    assert set(devices) == {torch.device("cpu")}
+    by_hand = results.of(system="hand features", predictor="kNN distance", reference="")["auroc"]
+    assert by_hand.low <= by_hand.value <= by_hand.high
+    assert by_hand.value > 0.7
+    assert {row.reference for row in results.rows if row.system == "pretrained"} == {"", "raw PCA", "hand features"}
+    assert {detector: set(of) for detector, of in about["thresholds"].items()} == {
+        d: {*systems, "raw signal"} if d == "reconstruction" else set(systems) for d in detectors
+    }
     assert "pretrained - hand features, kNN distance: AUROC" in out
     assert "inductive: no test patient was in pretraining" in out
-    assert f"Fitted on {results['normal_train_samples']} normal samples (NORM, SBRAD)" in out
-    assert set(pd.read_csv(folder / "results.csv")["system"]) == {*systems, "raw signal"}
+    assert f"Fitted on {about['normal_train_samples']} normal samples (NORM, SBRAD)" in out
+    assert [*(folder / "wandb").glob("offline-run-*")]
     for figure in ("roc.png", "detectors.png", "classes.png", "strips.png"):
         assert (folder / figure).stat().st_size > 5000
 
 
 def test_only_normal_samples_are_fitted_on_and_if_wanted_of_normal_patients(checkpoint: Path, here: Path) -> None:
     study = open_study(checkpoint, Simulated(patients=320, records_per_patient=1), str(here / "cache"))
-    mine = anomaly.normal_train(study, ("NORM", "STACH"), False)
+    mine = normal_train(study, ("NORM", "STACH"), False)
     assert set(np.array(study.data.classes)[mine.targets.argmax(axis=1)]) == {"NORM", "STACH"}
     assert not set(mine.patient) & set(study.test.patient)
     # Every patient is of one class: nobody with a normal record has another.
-    assert len(anomaly.normal_train(study, ("NORM", "STACH"), True)) == len(mine)
+    assert len(normal_train(study, ("NORM", "STACH"), True)) == len(mine)
     one = replace(study, train=study.train.where(study.train.patient == mine.patient[0]))
     with pytest.raises(UserError, match=r"fewer than two train patients without any abnormal sample \(NORM\)"):
-        anomaly.normal_train(one, ("NORM",), True)
+        normal_train(one, ("NORM",), True)
 
 
 def test_what_cannot_be_done_is_said_at_once(
     checkpoint: Path, here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ssl_ecg.anomaly.command.open_study", lambda *_: pytest.fail("long work was begun"))
+    monkeypatch.setattr("ssl_ecg.study.evaluation.open_study", lambda *_: pytest.fail("long work was begun"))
     for arguments, said in (
         ([*DATA, "--normal=N0RM"], "normal classes ['N0RM'] are not among"),
         ([*DATA, "--detectors=knn,knn"], "each of some of knn, mahalanobis, forest, reconstruction once"),
@@ -95,11 +103,14 @@ def test_beats_of_mit_bih_are_scored_with_rr_beside(mitdb: Path, tmp_path: Path)
     checkpoint = fresh_checkpoint(tmp_path, Preprocessing(window=1.28, normalise="record"))
     arguments = ["--data=MITBIH", f"--data.root={mitdb}", "--detectors=knn", "--beside=RR alone", "--resamples=50"]
     anomaly.main([str(checkpoint), *arguments, f"--cache={tmp_path}/cache"])
-    results = json.loads((checkpoint / "anomaly-mitbih" / "results.json").read_text())
-    assert [r["system"] for r in results["results"]] == ["pretrained + RR", "pretrained", "RR alone"]
-    assert results["excluded"] == ["202"]
-    assert results["normal_train_patients"] == 22
-    both, alone, rhythm = (r["scores"] for r in results["results"])
-    assert rhythm["auroc"]["value"] == pytest.approx(0.857, abs=0.01)
-    assert both["auroc"]["value"] > alone["auroc"]["value"]
+    (folder,) = checkpoint.glob("anomaly-mitbih*")
+    results = read_results(folder)
+    systems = list(dict.fromkeys(row.system for row in results.rows))
+    assert systems == ["pretrained + RR", "pretrained", "RR alone"]
+    assert {row.subset for row in results.rows} == {"", "without 202", "without 232"}
+    assert results.about["normal_train_patients"] == 22
+    both, alone, rhythm = (results.of(system=system, subset="", reference="") for system in systems)
+    assert rhythm["auroc"].value == pytest.approx(0.857, abs=0.01)
+    assert both["auroc"].value > alone["auroc"].value
+    assert results.of(system="RR alone", subset="without 202")["auroc"].value != rhythm["auroc"].value
     assert {name for name in rhythm if name.startswith("auroc_")} >= {"auroc_S", "auroc_V"}

@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+import torch
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from ssl_ecg.anomaly.benchmark import AnomalyBenchmark, AnomalyBootstrap, normal_samples
@@ -12,7 +11,6 @@ from ssl_ecg.anomaly.detectors import (
     Mahalanobis,
     Reconstruction,
     held_out_scores,
-    thinned,
 )
 from ssl_ecg.errors import UserError
 from ssl_ecg.metrics.bootstrap import difference
@@ -87,16 +85,21 @@ def test_constant_and_single_features_are_no_obstacle(name, rng):
         assert np.isfinite(DETECTORS[name]().fit(normal, np.zeros(50)).score(normal + 1)).all()
 
 
-@given(st.lists(st.integers(1, 60), min_size=1, max_size=8), st.integers(1, 150))
-def test_a_bank_is_thinned_evenly_over_patients(counts, n):
-    patients = np.repeat(np.arange(len(counts)), counts)
-    kept = thinned(patients, n)
-    assert len(kept) == min(n, len(patients)) and len(set(kept.tolist())) == len(kept)
-    mine = np.bincount(patients[kept], minlength=len(counts))
-    whole = mine == counts
-    if not whole.all():
-        assert mine[~whole].max() - mine[~whole].min() <= 1
-        assert not whole.any() or mine[whole].max() <= mine[~whole].max()
+def test_the_bank_is_an_even_share_of_every_patient(rng):
+    patients = np.repeat(np.arange(3), [100, 100, 5])
+    detector = KNNDistance(k=1, bank=15).fit(rng.normal(size=(205, 2)), patients)
+    assert np.bincount(patients[detector._kept]).tolist() == [5, 5, 5]
+
+
+def test_scores_are_computed_on_the_device_that_was_asked_for(rng, monkeypatch):
+    asked = []
+    move = torch.Tensor.to
+    monkeypatch.setattr(torch.Tensor, "to", lambda x, *a, **k: asked.append(a[0]) or move(x, *a, **k))
+    x, device = rng.normal(size=(40, 3)), torch.device("cpu", 0)
+    for cls in (KNNDistance, Reconstruction):
+        asked.clear()
+        cls().on(device).fit(x, np.arange(40)).score(x)
+        assert asked and set(asked) == {device}
 
 
 def test_held_out_scores_are_of_detectors_that_had_not_seen_the_patient(rng):
@@ -194,15 +197,17 @@ def study(rng, n=1200, n_patients=24):
 
 def test_the_protocol_scores_detectors_pairs_and_both_together(rng):
     normal, train, test, x = study(rng)
-    benchmark = AnomalyBenchmark(normal, test, CLASSES, ["N"], exclude=["p03", "absent"], resamples=50)
-    assert benchmark.exclude == ("p03",)
+    benchmark = AnomalyBenchmark(
+        normal, test, CLASSES, ["N"], subsets={"without p03": ["p03", "absent"], "none": ["no"]}, resamples=50
+    )
     knn = {"kNN distance": KNNDistance}
     (useless,) = benchmark.run("noise", (rng.normal(size=(900, 2)), rng.normal(size=(1200, 2))), knn)
     (good,) = benchmark.run("good", (train, x), knn, versus=["noise"])
     assert good.intervals["auroc_V"].value > 0.95 > good.intervals["auroc_S"].value > 0.5
     assert good.intervals["specificity"].value == pytest.approx(0.95, abs=0.03)
     assert good.versus["noise"]["auroc"].low > 0
-    assert good.excluded["auroc"].value != good.intervals["auroc"].value
+    assert list(good.subsets) == ["without p03"]
+    assert good.subsets["without p03"]["auroc"].value != good.intervals["auroc"].value
     both = benchmark.combine("both", good, useless, versus=["good"])
     assert useless.intervals["auroc_V"].value < both.intervals["auroc_V"].value
     assert both.intervals["specificity"].value == pytest.approx(0.95, abs=0.03)

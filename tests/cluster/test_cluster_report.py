@@ -67,7 +67,7 @@ def test_the_map_has_a_panel_for_class_patient_and_every_way(space, windows):
 def test_a_cluster_is_drawn_as_the_median_of_its_beats(windows):
     clusters = np.where(windows.label == 1, 0, 1)
     found = Clustering("k-means", clusters, {"k": 2}, "given")
-    made = draw_beats(found, windows, windows.label, CLASSES, windows.patient, title="two clusters")
+    made = draw_beats(found, windows, windows.label, CLASSES, title="two clusters")
     assert [title.split("\n")[0] for title in texts(made)] == [
         f"1: {(clusters == 0).sum()} beats, V 100 %",
         f"2: {(clusters == 1).sum()} beats, N 100 %",
@@ -83,7 +83,7 @@ def test_a_cluster_is_drawn_as_the_median_of_its_beats(windows):
 
 def test_strips_are_the_nearest_to_the_centre_and_two_farther_ones(space, windows):
     found = kmeans(space, 2)
-    made = draw_strips(space, found, windows, windows.label, CLASSES, windows.patient)
+    made = draw_strips(space, found, windows, windows.label, CLASSES)
     mine = np.flatnonzero(found.labels == 0)
     nearest = mine[np.linalg.norm(space.x[mine] - space.x[mine].mean(axis=0), axis=1).argmin()]
     first, *others = panels(made)[0].lines
@@ -98,18 +98,18 @@ def test_amplitudes_have_the_unit_of_the_store(space, tmp_path: Path, monkeypatc
     store = build(Toy(), p, tmp_path)
     windows = WindowSet(store, p, BeatCentred().index(store, p.samples))
     found = kmeans(space, 2)
-    everything = windows, windows.label, CLASSES, windows.patient
+    everything = windows, windows.label, CLASSES
     for made in (draw_beats(found, *everything), draw_strips(space, found, *everything)):
         assert panels(made)[0].get_ylabel().startswith("II (SD)")
 
 
 def test_only_the_largest_clusters_are_drawn_and_that_is_said(windows):
     many = Clustering("k-means", np.arange(len(windows)) % 30, {"k": 30}, "given")
-    made = draw_beats(many, windows, windows.label, CLASSES, windows.patient, title="many")
+    made = draw_beats(many, windows, windows.label, CLASSES, title="many")
     assert len(panels(made)) == 24
     assert "the 24 largest of 30 clusters" in made.get_suptitle()
     noise = Clustering("DBSCAN", np.full(len(windows), -1), {}, "elbow")
-    assert texts(draw_beats(noise, windows, windows.label, CLASSES, windows.patient))[0].startswith("noise: ")
+    assert texts(draw_beats(noise, windows, windows.label, CLASSES))[0].startswith("noise: ")
 
 
 def test_the_choice_is_marked_where_it_fell(space):

@@ -148,7 +148,7 @@ def test_a_choice_at_the_edge_of_what_was_tried_is_said(monkeypatch):
 
 def test_what_cannot_be_clustered_is_refused():
     x, _, patients = blobs(100)
-    with pytest.raises(UserError, match="needs 4, got 3"):
+    with pytest.raises(UserError, match=r"needs 4 patients.* got 3"):
         make_space(x, np.arange(100).astype(str).astype("<U1").astype(int) % 3)
     with pytest.raises(UserError, match="7 to fit on"):
         make_space(x, patients, fit_on=7)
@@ -156,5 +156,33 @@ def test_what_cannot_be_clustered_is_refused():
     for k in (1, 101):
         with pytest.raises(UserError, match=f"not {k}"):
             kmeans(space, k)
-    with pytest.raises(UserError, match="lie on one another"):
-        dbscan(make_space(np.zeros((100, 2)), patients))
+
+
+@pytest.mark.parametrize("size", [0, 1, 1e4])
+def test_samples_that_coincide_are_said_to(size):
+    x, _, patients = blobs(100)
+    rounding = 1 + np.spacing(np.float32(1)) * (x > 0)  # as an encoder gives that has collapsed
+    with pytest.raises(UserError, match="all 100 samples coincide"):
+        make_space(size * rounding, patients)
+    clustering.kmeans(make_space(1 + 1e-4 * x, patients), 2)  # little, but more than rounding
+
+
+def test_where_most_samples_coincide_the_reason_is_said_instead_of_nan():
+    x, _, patients = blobs(200)
+    mostly = np.where(np.char.equal(patients, "p3")[:, None], x, 0.5)  # one patient alone varies
+    space = make_space(mostly, patients, seed=1)
+    inside = [np.isin(np.flatnonzero(patients == "p3"), half).any() for half in space.halves]
+    with pytest.raises(UserError, match="DBSCAN finds no radius: most samples coincide"):
+        dbscan(space)
+    found = kmeans(space)
+    assert "nan" not in found.reason and found.n_clusters > 1
+    assert any(inside) and not all(inside)  # halves without that patient have a stability of none
+    few = np.repeat([[0.0, 0], [1, 0], [0, 1]], [60, 30, 10], axis=0)
+    assert max(row["k"] for row in kmeans(make_space(few, patients[:100])).candidates) == 3
+    alone = np.where(np.arange(200)[:, None] == 7, 1.0, 0.0) * np.ones((1, 2))
+    space = make_space(alone, np.arange(200) // 10, seed=next(s for s in range(99) if halves_lack(alone, s)))
+    assert kmeans(space).reason.startswith("largest silhouette (no stability: the samples of half of the patients")
+
+
+def halves_lack(x, seed):
+    return not any(7 in half for half in make_space(x, np.arange(200) // 10, seed=seed).halves)

@@ -15,7 +15,7 @@ from ssl_ecg import pretrain
 from ssl_ecg.data.build import build
 from ssl_ecg.data.sources import Arrays
 from ssl_ecg.data.windows import report_left_out
-from ssl_ecg.embed import embed
+from ssl_ecg.embed import Embed
 from ssl_ecg.prepare import prepare
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.study import open_study, open_whole
@@ -32,7 +32,7 @@ def whole(here: Path, broken: int) -> None:
 
 
 def embedded(here: Path, broken: int) -> None:
-    embed(str(fresh_checkpoint(here, P)), Toy(broken=broken), cache=str(here / "cache"))
+    Embed(str(fresh_checkpoint(here, P)), Toy(broken=broken), cache=str(here / "cache")).run()
 
 
 def pretrained(here: Path, broken: int) -> None:

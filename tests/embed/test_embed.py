@@ -18,9 +18,9 @@ from ssl_ecg import embed, load_encoder
 from ssl_ecg.data.build import build
 from ssl_ecg.data.sources import MITBIH, Simulated
 from ssl_ecg.data.windows import Sliding
+from ssl_ecg.embed import Embeddings, read_embeddings, write_embeddings
 from ssl_ecg.embed import blocks as embedding
 from ssl_ecg.embed.blocks import averaged
-from ssl_ecg.embed.embeddings import Embeddings, read_embeddings, write_embeddings
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.training.embedding import Crops

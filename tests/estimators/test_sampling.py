@@ -3,7 +3,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ssl_ecg.estimators.sampling import even_shares, evenly_over_patients, evenly_spaced
+from ssl_ecg.estimators.sampling import even_shares, evenly_over_patients, evenly_spaced, taken_in_turn
 
 
 @pytest.mark.parametrize("seed", [None, 0, 1])
@@ -32,3 +32,9 @@ def test_shares_and_places():
     assert even_shares(np.array([1, 10, 10]), 8).tolist() == [1, 3, 4]
     assert even_shares(np.array([5, 2]), 100).tolist() == [5, 2]
     assert evenly_spaced(11, 3).tolist() == [0, 5, 10] and evenly_spaced(2, 5).tolist() == [0, 1]
+
+
+def test_everybodys_first_comes_before_anybodys_second():
+    patients = np.array([*"aabac"])
+    assert patients[taken_in_turn(patients, 4)].tolist() == ["a", "b", "c", "a"]
+    assert taken_in_turn(patients, 9).tolist() == [0, 2, 4, 1, 3]
