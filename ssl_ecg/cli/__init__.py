@@ -1,14 +1,16 @@
 """The layer all commands share: constructors are the configuration, jsonargparse checks and builds it.
 
-A command is a plain function with typed, documented arguments:
+A command is a dataclass of its typed, documented settings with a method `run`, or a function; `cli.run` does it all:
 
-    def pretrain(data: Source, method: Method, *, batch_size: int = 256) -> None: ...
+    @dataclass
+    class Probe:
+        checkpoint: str
+        data: Source
+
+        def run(self) -> None: ...
 
     def main() -> None:
-        with cli.reporting_errors():
-            parsed = cli.parse(pretrain, defaults={"method": "SimCLR", "method.encoder": "ResNet1d"})
-            parsed.set("method.encoder.in_channels", len(parsed.config["preprocessing"]["leads"]))
-            pretrain(**parsed.instantiate())
+        cli.run(Probe)
 
 An argument named `config` is no setting: the command gets the resolved configuration there, and in one named
 `defaults` the same with the classes chosen and every other setting at its default.

@@ -33,13 +33,7 @@ def program(command: Maker) -> str:
 
 
 def help_text(command: Maker, defaults: Mapping[str, Any], filled: Iterable[str] = ()) -> str:
-    """The help of a command.
-
-    Args:
-        command: the function whose arguments are the settings.
-        defaults: what the command starts from where that is not the signature's default, by option.
-        filled: options that the command fills in itself, which are not listed.
-    """
+    """The help of a command, with the `defaults` it starts from and without the options it has `filled` in itself."""
     doc = documented(command)
     free = "".join(f" {name.upper()}" for name in positionals(command))
     lines = [f"usage: {program(command)}{free} [--config FILE] [--OPTION VALUE ...]", ""]
@@ -55,7 +49,7 @@ def help_text(command: Maker, defaults: Mapping[str, Any], filled: Iterable[str]
             lines += [*_group(setting, defaults), ""]
     for base, places in families(command).items():
         if known(base):
-            lines += [*_family(base, places, options(command)[places[0]].many, defaults, frozenset(filled)), ""]
+            lines += [*_family(base, places, options(command)[places[0]].many, defaults, set(filled)), ""]
     return "\n".join(lines).rstrip()
 
 
@@ -86,9 +80,7 @@ def _group(setting: Setting, defaults: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _family(
-    base: type, places: list[str], many: bool, defaults: Mapping[str, Any], filled: frozenset[str]
-) -> list[str]:
+def _family(base: type, places: list[str], many: bool, defaults: Mapping[str, Any], filled: set[str]) -> list[str]:
     """The section of a base class: what all of its classes share, then each with its own settings."""
     first = places[0]
     prefix, value = (f"{first}.N", "NAME,NAME,...; N counts from 0") if many else (first, "NAME")
@@ -135,9 +127,8 @@ def _wrap(text: str, indent: int = 0, hanging: int = 0) -> list[str]:
     """A paragraph of a docstring in lines that fit the terminal."""
     width = max(70, min(_WIDTH, shutil.get_terminal_size((_WIDTH, 24)).columns))
     text = re.sub(r"\s+", " ", text).strip().removesuffix(":")
-    return textwrap.wrap(
-        text, width, initial_indent=" " * indent, subsequent_indent=" " * hanging, break_on_hyphens=False
-    )
+    first, others = " " * indent, " " * hanging
+    return textwrap.wrap(text, width, initial_indent=first, subsequent_indent=others, break_on_hyphens=False)
 
 
 def _summary(made_by: Maker) -> str:

@@ -11,25 +11,13 @@ from ssl_ecg.cli.settings import REQUIRED, find_class, known, settings_of
 
 
 def command_line(command: str, *arguments: str, **options: object) -> str:
-    """A whole line for the shell, such as `python -m ssl_ecg.probe runs/x --data MITBIH`.
-
-    Args:
-        command: name of the module in ssl_ecg.
-        *arguments: those without a name.
-        **options: by name, dotted names too; values as Python has them.
-    """
+    """A whole line for the shell, such as `python -m ssl_ecg.probe runs/x --data MITBIH`; values as Python has them."""
     words = [word for name, value in options.items() for word in (f"--{name}", _written(value))]
     return shlex.join(["python", "-m", f"ssl_ecg.{command}", *arguments, *words])
 
 
 def chosen(option: str, base: type, config: Mapping[str, Any]) -> dict[str, Any]:
-    """The options that choose a class again: its name, and the settings that are not its defaults.
-
-    Args:
-        option: what it is called on the line, such as "data".
-        base: what it is a subclass of.
-        config: its "class_path" and "init_args", as in a resolved configuration.
-    """
+    """The options that choose a subclass of `base` again: its name, and the settings that are not its defaults."""
     found = find_class(config["class_path"], base, option)
     name = next((short for short, one in known(base).items() if one is found), config["class_path"])
     usual = {k: plain(s.default) for k, s in settings_of(found).items() if s.default is not REQUIRED}

@@ -34,12 +34,7 @@ class Parsed:
         self._built: dict[str, Any] = {}
 
     def set(self, option: str, value: object, because: str = "") -> None:
-        """Fill in a setting that follows from others, such as `method.encoder.in_channels`.
-
-        Args:
-            option: its name, as on the command line without the dashes.
-            value: what it must be.
-            because: why, for the error where the user asked for something else.
+        """Fill in a setting that follows from others, such as `method.encoder.in_channels`, and say why.
 
         Raises:
             UsageError: if the chosen class has no such setting, or the user gave another value.
@@ -56,15 +51,10 @@ class Parsed:
         here[name] = value
 
     def instantiate(self, *names: str) -> dict[str, Any]:
-        """Build the objects.
+        """Build the command's keyword arguments of those names, all by default; each once, however often asked for.
 
-        Args:
-            names: the arguments wanted; all, if none is named.
-
-        Returns:
-            The command's keyword arguments of those names. Each is built once, however often asked for.
-            Among all of them are `config`, the resolved configuration, and `defaults`, the same with every setting
-            that is no class at its default, where the command takes them.
+        Among all of them are, where the command takes them, `config`, the resolved configuration, and `defaults`, the
+        same with every setting that is no class at its default.
 
         Raises:
             UserError: if a constructor refuses its settings.
@@ -99,9 +89,6 @@ def parse(
         defaults: settings to start from, such as `{"method": "SimCLR"}`, or a file of them like those for
             `--config`; for arguments that are classes, whose defaults no signature can hold.
         filled: settings that the command fills in with `Parsed.set`, with a stand-in until then.
-
-    Returns:
-        The checked settings.
 
     Raises:
         UsageError: for anything misspelt, missing or of a wrong type.

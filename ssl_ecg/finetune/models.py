@@ -54,11 +54,6 @@ def frozen_probe(study: Study, sides: Sides, device: torch.device) -> tuple[Mode
     Where a window may belong to several classes, the validation patients choose its penalty and thresholds; else it is
     cross-validated.
 
-    Args:
-        study: the encoder and the data set.
-        sides: whose labels are learned from, and who chooses the epoch.
-        device: where to embed and to fit.
-
     Raises:
         UserError: if there are too few patients.
     """
@@ -85,18 +80,11 @@ def frozen_probe(study: Study, sides: Sides, device: torch.device) -> tuple[Mode
 def scored_once(
     study: Study, models: Sequence[Model], exclude: Sequence[str], resamples: int, seed: int
 ) -> tuple[dict[str, Resampled], dict[str, Resampled]]:
-    """Score models on the test patients.
-
-    Args:
-        study: the encoder and the data set.
-        models: each predicts once.
-        exclude: recordings to leave out in a second scoring.
-        resamples: of the bootstrap over the test patients.
-        seed: of the bootstrap.
+    """Score models on the test patients, each once, by a bootstrap over these.
 
     Returns:
-        By system, the scores on all test patients, and those without the excluded recordings; the latter empty where
-        none of these is on the test side.
+        By system, the scores on all test patients, and those without the recordings to `exclude`; the latter empty
+        where none of these is on the test side.
     """
     test, classes = study.labels(study.test), study.data.classes
     left, keep = test.without(exclude)

@@ -1,4 +1,4 @@
-"""Is the representation collapsing? Looked at every epoch, said aloud when it is."""
+"""Watch for a collapse of the representation, every epoch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the embeddings are worth while they are trained, on patients the encoder does not see."""
+"""Score the embeddings while they are trained, on patients outside the pretraining set."""
 
 from __future__ import annotations
 

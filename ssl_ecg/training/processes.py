@@ -1,4 +1,4 @@
-"""Several processes may train one model, one a device: what only the first of them does."""
+"""Several processes that train one model, one a device: only the first scores, writes and prints."""
 
 from __future__ import annotations
 

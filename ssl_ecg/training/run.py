@@ -1,4 +1,4 @@
-"""A run lives in one folder of its own; the same command goes on with it."""
+"""The folder of a run, with which the same command goes on."""
 
 from __future__ import annotations
 

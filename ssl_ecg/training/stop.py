@@ -29,7 +29,7 @@ class Stopped(Exception):  # noqa: N818  (nothing is wrong)
 class Stop:
     """Notes the first signal that asks to stop, from `listen` to the end of the block; a second Ctrl-C stops at once.
 
-    Where somebody else looks after Ctrl-C, or in another thread than the main one, it is left to them.
+    Where Ctrl-C has another handler, or in another thread than the main one, it is left alone.
 
     Attributes:
         by: the signal that has come; None until then.
