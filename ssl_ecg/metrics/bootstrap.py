@@ -203,7 +203,7 @@ class ScoreBootstrap(Bootstrap):
         matrices = [self.totals(np.eye(k * k)[cell]).reshape(-1, k, k) for cell in cells]
         areas = [resampled_auroc(self.y == i, p[:, i], self.patient, self.drawn) for i in range(k)]
         point = score(self.y, p, self.classes, priors=priors, subsets=self._subsets, chosen=self._chosen)
-        return point.values, named_scores(matrices, np.stack(areas, axis=1), self.classes, self._chosen, self._subsets)
+        return point, named_scores(matrices, np.stack(areas, axis=1), self.classes, self._chosen, self._subsets)
 
     def _multilabel(
         self, p: Array, thresholds: NDArray[np.floating[Any]] | None
@@ -215,7 +215,7 @@ class ScoreBootstrap(Bootstrap):
         ranked = [resampled_ranking(yes, of, self.patient, self.drawn) for yes, of in zip(t.T, p.T, strict=True)]
         areas, precisions = np.stack(ranked, axis=-1)
         f1 = f1_of(*(self.totals(which) for which in (t & predicted, t, predicted)))
-        return point.values, named_multilabel_scores(areas, precisions, f1, self.classes, self._chosen)
+        return point, named_multilabel_scores(areas, precisions, f1, self.classes, self._chosen)
 
 
 def difference(first: Resampled, second: Resampled, level: float = 0.95) -> dict[str, Difference]:

@@ -1,4 +1,4 @@
-"""What every evaluation asks of its arrays, checked once and in the user's words."""
+"""Checks of the arrays that metrics and estimators take."""
 
 from __future__ import annotations
 
@@ -9,27 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
-
-
-def encode(labels: NDArray[np.str_] | Sequence[str], classes: Sequence[str]) -> NDArray[np.int64]:
-    """Class names to class indices, the form all of `evaluation` speaks.
-
-    Args:
-        labels: a name per sample, shape (n,).
-        classes: the K names, in the order of the probabilities' columns.
-
-    Returns:
-        Index into `classes` of each label, shape (n,).
-
-    Raises:
-        UserError: for a label that is none of the classes.
-    """
-    index = {name: i for i, name in enumerate(classes)}
-    names, inverse = np.unique(np.asarray(labels, dtype=np.str_), return_inverse=True)
-    unknown = [str(name) for name in names if str(name) not in index]
-    if unknown:
-        raise UserError(f"unknown labels {unknown}; the classes are {list(classes)}")
-    return np.array([index[str(name)] for name in names], dtype=np.int64)[inverse]
 
 
 def check_labels(y: NDArray[np.integer[Any]], n: int, n_classes: int) -> NDArray[np.int64]:

@@ -14,16 +14,7 @@ from ssl_ecg.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Diagnostics:
-    """How a batch of embeddings fills its space.
-
-    Attributes:
-        spread: `spread` of them.
-        effective_rank: `effective_rank` of them.
-        uniformity: `uniformity` of them.
-        alignment: `alignment` with their second views; NaN without.
-        dimensions: D.
-        samples: n.
-    """
+    """How a batch of n embeddings of D dimensions fills its space; `alignment` is NaN without second views."""
 
     spread: float
     effective_rank: float
@@ -64,8 +55,7 @@ def spread(embeddings: Tensor) -> float:
     1 if they point everywhere alike, 0 if all point the same way (complete collapse). Chen & He, "Exploring
     simple Siamese representation learning", CVPR 2021.
 
-    Args:
-        embeddings: shape (n, D).
+    Embeddings have shape (n, D).
     """
     z = normalize(embeddings.float(), dim=1)
     return float(z.std(dim=0, correction=0).mean() * z.shape[1] ** 0.5)
@@ -77,8 +67,7 @@ def effective_rank(embeddings: Tensor) -> float:
     Garrido, Balestriero, Najman & LeCun, "RankMe: assessing the downstream performance of pretrained
     self-supervised representations by their rank", ICML 2023; as there, the mean is not removed.
 
-    Args:
-        embeddings: shape (n, D).
+    Embeddings have shape (n, D).
     """
     if not bool(embeddings.isfinite().all()):
         return math.nan
@@ -93,9 +82,7 @@ def alignment(first: Tensor, second: Tensor) -> float:
     Wang & Isola, "Understanding contrastive representation learning through alignment and uniformity on the
     hypersphere", ICML 2020.
 
-    Args:
-        first: shape (n, D).
-        second: shape (n, D).
+    Both have shape (n, D).
     """
     apart = normalize(first.float(), dim=1) - normalize(second.float(), dim=1)
     return float(apart.square().sum(dim=1).mean())

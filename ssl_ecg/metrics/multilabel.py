@@ -8,7 +8,6 @@ their own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -21,29 +20,14 @@ ENOUGH = 5
 """Patients that must have a class, and that must lack it, for it to be averaged over."""
 
 
-@dataclass(frozen=True, slots=True)
-class MultilabelScores:
-    """What a classifier achieved on one test set.
-
-    Attributes:
-        classes: the K class names.
-        too_few: classes that too few test patients have, or lack: not scored.
-        values: every score by name, as `named_multilabel_scores` builds them.
-    """
-
-    classes: tuple[str, ...]
-    too_few: tuple[str, ...]
-    values: dict[str, float]
-
-
 def score_multilabel(
     targets: NDArray[np.bool_],
     probabilities: NDArray[np.floating[Any]],
     classes: Sequence[str],
     patients: NDArray[Any] | Sequence[str],
     thresholds: NDArray[np.floating[Any]],
-) -> MultilabelScores:
-    """Score probabilities against the truth.
+) -> dict[str, float]:
+    """Score probabilities against the truth; every score by name, as `named_multilabel_scores` builds them.
 
     Args:
         targets: which classes each sample belongs to, shape (n, K).
@@ -57,20 +41,15 @@ def score_multilabel(
     """
     t = check_targets(targets, len(targets), len(classes))
     p = check_probabilities(probabilities, len(t), len(classes))
-    chosen = scorable(t, check_patients(patients, len(t))[1])
     predicted = p >= thresholds
     values = named_multilabel_scores(
         np.array([auroc(yes, column) for yes, column in zip(t.T, p.T, strict=True)]),
         np.array([average_precision(yes, column) for yes, column in zip(t.T, p.T, strict=True)]),
         f1_of((t & predicted).sum(axis=0), t.sum(axis=0), predicted.sum(axis=0)),
         classes,
-        chosen,
+        scorable(t, check_patients(patients, len(t))[1]),
     )
-    return MultilabelScores(
-        classes=tuple(classes),
-        too_few=tuple(name for name, enough in zip(classes, chosen, strict=True) if not enough),
-        values={name: float(value) for name, value in values.items()},
-    )
+    return {name: float(value) for name, value in values.items()}
 
 
 def named_multilabel_scores(

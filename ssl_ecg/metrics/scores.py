@@ -13,7 +13,6 @@ errs least often where the probabilities are right, and may never predict a clas
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -25,25 +24,6 @@ from ssl_ecg.metrics.checks import check_labels, check_probabilities
 Array = NDArray[np.float64]
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
-    """What a classifier achieved on one test set.
-
-    Attributes:
-        classes: the K class names.
-        absent: classes the test set has no sample of.
-        confusion: shape (K, K), rows true, columns predicted by argmax of the probabilities.
-        confusion_prior: the same for the prior-corrected rule, where priors were given.
-        values: every score by name, as `named_scores` builds them.
-    """
-
-    classes: tuple[str, ...]
-    absent: tuple[str, ...]
-    confusion: NDArray[np.int64]
-    confusion_prior: NDArray[np.int64] | None
-    values: dict[str, float]
-
-
 def score(
     y: NDArray[np.integer[Any]],
     probabilities: NDArray[np.floating[Any]],
@@ -52,8 +32,8 @@ def score(
     priors: NDArray[np.floating[Any]] | None = None,
     subsets: Sequence[Sequence[str]] = (),
     chosen: NDArray[np.bool_] | None = None,
-) -> Scores:
-    """Score probabilities against the truth.
+) -> dict[str, float]:
+    """Score probabilities against the truth; every score by name, as `named_scores` builds them.
 
     Args:
         y: true class indices, shape (n,).
@@ -72,13 +52,7 @@ def score(
     matrices = [confusion_matrix(y, decide(p, rule), k) for rule in rules(priors, k)]
     areas = np.array([auroc(y == i, p[:, i]) for i in range(k)])
     values = named_scores(matrices, areas, classes, present(y, k) if chosen is None else chosen, subsets)
-    return Scores(
-        classes=tuple(classes),
-        absent=tuple(name for name, there in zip(classes, present(y, k), strict=True) if not there),
-        confusion=matrices[0],
-        confusion_prior=matrices[1] if len(matrices) > 1 else None,
-        values={name: float(value) for name, value in values.items()},
-    )
+    return {name: float(value) for name, value in values.items()}
 
 
 def named_scores(

@@ -32,7 +32,7 @@ def label_draws(
     patients: NDArray[Any] | Sequence[str],
     targets: NDArray[np.bool_],
     fractions: Sequence[float],
-    seeds: int = 5,
+    seeds: int | Sequence[int] = 5,
     validation: NDArray[np.bool_] | None = None,
 ) -> list[Draw]:
     """Draw every fraction of the patients with every seed.
@@ -46,7 +46,7 @@ def label_draws(
         patients: whose each sample is, shape (n,).
         targets: which of the K classes each sample belongs to, bool, shape (n, K).
         fractions: above 0, at most 1.
-        seeds: how many draws of each fraction, numbered from 0.
+        seeds: how many draws of each fraction, numbered from 0; or their numbers.
         validation: the samples of the validation split, shape (n,).
 
     Returns:
@@ -55,53 +55,20 @@ def label_draws(
     Raises:
         UserError: for fractions or a number of seeds that make no draw, or arrays that do not fit.
     """
-    return _draws(patients, targets, check_fractions(fractions, seeds), range(seeds), validation)
-
-
-def label_draw(
-    patients: NDArray[Any] | Sequence[str],
-    targets: NDArray[np.bool_],
-    fraction: float,
-    seed: int = 0,
-    validation: NDArray[np.bool_] | None = None,
-) -> Draw:
-    """The one draw of a fraction with a seed, the same as among `label_draws`.
-
-    Args:
-        patients: whose each sample is, shape (n,).
-        targets: which of the K classes each sample belongs to, bool, shape (n, K).
-        fraction: above 0, at most 1.
-        seed: from 0 on; all patients are one draw, whatever it is.
-        validation: the samples of the validation split, shape (n,).
-
-    Raises:
-        UserError: for a fraction or a seed that makes no draw, or arrays that do not fit.
-    """
-    if seed < 0:
-        raise UserError(f"the seed of a draw of the labels must be at least 0, not {seed}")
-    return _draws(patients, targets, check_fractions([fraction], 1), [seed], validation)[0]
-
-
-def _draws(
-    patients: NDArray[Any] | Sequence[str],
-    targets: NDArray[np.bool_],
-    shares: Sequence[float],
-    seeds: Sequence[int],
-    validation: NDArray[np.bool_] | None,
-) -> list[Draw]:
-    """Every share with every seed; all patients once."""
-    if shares[0] == 1:
-        seeds = [0]
+    if not isinstance(seeds, int) and min(seeds, default=-1) < 0:
+        raise UserError(f"the seed of a draw of the labels must be at least 0, not {list(seeds)}")
+    shares = check_fractions(fractions, seeds if isinstance(seeds, int) else len(seeds))
+    numbers = [0] if shares[0] == 1 else list(range(seeds) if isinstance(seeds, int) else seeds)
     targets = check_targets(targets, len(targets), targets.shape[-1])
     names, patient = check_patients(patients, len(targets))
     sides = [np.ones(len(targets), dtype=np.bool_)] if validation is None else [~validation, validation]
     orders = {
         seed: [_order(patient[side], targets[side], np.random.default_rng([seed, i])) for i, side in enumerate(sides)]
-        for seed in seeds
+        for seed in numbers
     }
     found = []
     for share in shares:
-        for seed in seeds if share < 1 else seeds[:1]:
+        for seed in numbers if share < 1 else numbers[:1]:
             drawn = np.zeros(len(names), dtype=np.bool_)
             for order in orders[seed]:
                 drawn[order[: max(1, round(share * len(order)))]] = True

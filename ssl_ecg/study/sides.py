@@ -11,7 +11,7 @@ from ssl_ecg.data.splits import check_disjoint, hold_out_patients
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.errors import DataError
 from ssl_ecg.study.guard import unseen_by, validation_of
-from ssl_ecg.study.label_draws import label_draw
+from ssl_ecg.study.label_draws import label_draws
 from ssl_ecg.study.study import Study
 
 
@@ -62,7 +62,7 @@ def label_sides(study: Study, fraction: float = 1.0, hold_out: float = 0.2, seed
         held = hold_out_patients(train.patient[candidates], train.label[candidates], min(share, 0.5), seed)
         judge = np.isin(train.patient, list(held))
     rest = train.where(~judge)
-    draw = label_draw(rest.patient, rest.targets, fraction, seed)
+    (draw,) = label_draws(rest.patient, rest.targets, [fraction], [seed])
     sides = Sides(rest.where(draw.rows), train.where(judge))
     check_disjoint(sides.learners, sides.judges, "the patients learned from and those who choose the epoch")
     for side, what in ((sides.learn, "learned"), (sides.validation, "judged")):

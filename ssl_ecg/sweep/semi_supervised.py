@@ -37,7 +37,6 @@ class SemiSupervised(JudgedPredictor):
 
     Attributes:
         components: at most so many; fewer features than that are left as they are.
-        most: unlabelled samples that take part.
     """
 
     components: ClassVar[int]
@@ -161,13 +160,7 @@ class SelfTraining(SemiSupervised):
 
 @dataclass(frozen=True)
 class _Graph:
-    """Train samples joined to their nearest ones, and what train and test samples take from them.
-
-    Attributes:
-        nodes: numbers of the train samples that are in it, ascending.
-        train: features of all train samples, shape (n, d).
-        test: features of the test samples, shape (m, d).
-    """
+    """Train samples, of these numbers, joined to their nearest ones; and what others take from them."""
 
     nodes: NDArray[np.int64]
     train: NDArray[np.float32]

@@ -71,9 +71,9 @@ class OnlineProbe(Callback):
         linear = score(self.val.label, probe.predict_proba({"embedding": z_val.numpy()}), self.classes)
         knn = knn_predict(z, self.train.index.label, z_val, k, k=self.neighbours).numpy()
         return {
-            "probe_auroc": linear.values["macro_auroc"],
-            "probe_f1": linear.values["macro_f1"],
-            "knn_auroc": score(self.val.label, knn, self.classes).values["macro_auroc"],
+            "probe_auroc": linear["macro_auroc"],
+            "probe_f1": linear["macro_f1"],
+            "knn_auroc": score(self.val.label, knn, self.classes)["macro_auroc"],
         }
 
     def _multilabel(self, z: Tensor, z_val: Tensor) -> dict[str, float]:
@@ -84,7 +84,7 @@ class OnlineProbe(Callback):
         found = {}
         for name, p in {"probe_auroc": linear, "knn_auroc": knn}.items():
             scores = score_multilabel(self.val.targets, p, self.classes, self.val.patient, probe.decision)
-            found[name] = scores.values["macro_auroc"]
+            found[name] = scores["macro_auroc"]
         return found
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -52,7 +52,7 @@ def test_a_resample_scores_like_its_patients_written_out(seed):
         )
         expected = score(y[rows], p[rows], CLASSES, priors=priors, subsets=["NV"])
         assert expected.absent == ()
-        for name, value in expected.values.items():
+        for name, value in expected.items():
             assert found.replicates[name][b] == pytest.approx(value), name
 
 

@@ -12,7 +12,7 @@ from ssl_ecg.estimators.probe import fit_probe
 from ssl_ecg.metrics.bootstrap import seed_mean
 from ssl_ecg.metrics.scores import auroc
 from ssl_ecg.study import label_draws as label_draws_module
-from ssl_ecg.study.label_draws import label_draw, label_draws
+from ssl_ecg.study.label_draws import label_draws
 from ssl_ecg.sweep.label_efficiency import LabelEfficiency
 from ssl_ecg.sweep.predictors import LinearProbe, TrainSide
 
@@ -79,14 +79,14 @@ def test_one_draw_is_the_one_of_its_seed_among_all(with_validation, monkeypatch)
     order = label_draws_module._order
     monkeypatch.setattr(label_draws_module, "_order", lambda *given: ordered.append(1) or order(*given))
     for draw in draws:
-        one = label_draw(patients, targets, draw.fraction, draw.seed, validation)
+        (one,) = label_draws(patients, targets, [draw.fraction], [draw.seed], validation)
         assert (one.fraction, one.seed) == (draw.fraction, draw.seed)
         assert (one.rows == draw.rows).all()
     assert len(ordered) == len(draws) * (1 + with_validation)  # none was drawn in vain
-    assert label_draw(patients, targets, 1.0, 7, validation).rows.all()
+    assert label_draws(patients, targets, [1.0], [7], validation)[0].rows.all()
     for fraction, seed in ((0.1, -1), (0.0, 0)):
         with pytest.raises(UserError, match=r"must be at least 0|above 0"):
-            label_draw(patients, targets, fraction, seed)
+            label_draws(patients, targets, [fraction], [seed])
 
 
 def test_a_draw_keeps_the_shares_of_the_classes():
