@@ -39,15 +39,13 @@ class Regressions(ABC):
 
         sum_i weights[i, p] * (A(z_i) - <t_i, z_i>) + 1/2 sum_j penalties[j, p] * |v_j|^2,  z_i = x_i v + b,
 
-    where A is the log-partition and t the targets; A(z) - <t, z> is the cross-entropy. A weight of zero
-    leaves a sample out, so the folds of a cross-validation are problems; a penalty per feature makes
-    regularisation strengths and feature weightings problems too. All share two matrix products with x an
-    iteration, which is what makes a whole grid as cheap as a few single fits.
+    where A is the log-partition and t the targets; A(z) - <t, z> is the cross-entropy. A weight of zero leaves a sample
+    out, so folds are problems; a penalty per feature makes values of C and block weights problems too. All share two
+    matrix products with x an iteration, which makes a whole grid as cheap as a few single fits.
 
-    The solver is limited-memory BFGS (Nocedal & Wright, "Numerical Optimization", 2006, algorithm 7.5)
-    with the Hessian's diagonal as its first guess. Logits are linear in the coefficients, so the line
-    search moves along logits already computed. It converges in few iterations when the columns of x are
-    uncorrelated: rotate them to principal axes first, which changes neither penalty nor predictions.
+    The solver is limited-memory BFGS (Nocedal & Wright, "Numerical Optimization", 2006, algorithm 7.5) with the
+    Hessian's diagonal as its first guess. Logits are linear in the coefficients, so the line search moves along logits
+    already computed. It takes few iterations where the columns of x are uncorrelated (`Design` rotates them).
 
     Args:
         x: features, shape (n, d), float32 or float64, on any device.

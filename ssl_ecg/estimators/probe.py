@@ -17,7 +17,6 @@ from ssl_ecg.estimators.logistic import BinaryRegressions, SoftmaxRegressions
 from ssl_ecg.metrics.checks import check_labels, check_patients, check_targets
 from ssl_ecg.metrics.folds import held_out_auroc, patient_folds
 from ssl_ecg.metrics.multilabel import ENOUGH, best_threshold
-from ssl_ecg.metrics.scores import prior_corrected
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -95,12 +94,11 @@ class LinearProbe:
             raise UserError(f"the probe was fitted on blocks {self.sizes}, got {sizes}")
         return ((x - self.mean) / self.scale @ self.coefficients + self.intercept).astype(np.float64)
 
-    def predict_proba(self, blocks: Blocks, *, prior: bool = False) -> Array:
+    def predict_proba(self, blocks: Blocks) -> Array:
         """Probability of each class, shape (n, K); rows sum to 1 where classes exclude each other.
 
         Args:
             blocks: the features the probe was fitted on, each (n, d of the block).
-            prior: correct class-balanced probabilities to how common the classes were in training.
 
         Raises:
             UserError: if the blocks are not those of the fit.
@@ -109,8 +107,7 @@ class LinearProbe:
         if not self.exclusive:
             return _sigmoid(logits)
         p = np.exp(logits - logits.max(axis=1, keepdims=True))
-        p /= p.sum(axis=1, keepdims=True)
-        return prior_corrected(p, self.decision) if prior else np.asarray(p)
+        return np.asarray(p / p.sum(axis=1, keepdims=True))
 
 
 def fit_probe(

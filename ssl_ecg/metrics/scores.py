@@ -132,18 +132,12 @@ def rules(priors: NDArray[np.floating[Any]] | None, n_classes: int) -> list[Arra
 
 
 def decide(probabilities: Array, priors: Array) -> NDArray[np.int64]:
-    """The likeliest class of each sample once its probabilities are multiplied by the priors, shape (n,)."""
-    return np.asarray((probabilities * priors).argmax(axis=1), dtype=np.int64)
+    """The likeliest class of each sample once its probabilities are multiplied by the priors, shape (n,).
 
-
-def prior_corrected(probabilities: Array, priors: Array) -> Array:
-    """Class-balanced probabilities turned into those under the priors, shape (n, K).
-
-    Saerens, Latinne & Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities",
-    Neural Computation 2002.
+    Saerens, Latinne & Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities", Neural
+    Computation 2002.
     """
-    joint = probabilities * priors
-    return np.asarray(joint / joint.sum(axis=1, keepdims=True))
+    return np.asarray((probabilities * priors).argmax(axis=1), dtype=np.int64)
 
 
 def present(y: NDArray[np.int64], n_classes: int) -> NDArray[np.bool_]:

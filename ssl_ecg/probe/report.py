@@ -14,7 +14,7 @@ from ssl_ecg.probe.folds import Folds
 from ssl_ecg.report.embedding_map import embedding_map, one_class
 from ssl_ecg.report.results import Row, differences, rows_of
 from ssl_ecg.report.score_figures import METRICS, class_dots, confusion_figure, probe_bars
-from ssl_ecg.report.tables import print_table
+from ssl_ecg.report.tables import FEW_CLASSES, origin, print_table, too_few
 from ssl_ecg.study.benchmark import Benchmark, Labels, Result
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ _COLUMNS = {
     "ppv_V": "V PPV",
 }
 _WITH_INTERVAL = ("macro_auroc", "macro_auprc", "macro_f1", "prior_macro_f1")
-_FEW_CLASSES = 6  # so many find room in the table
 
 
 @dataclass(frozen=True)
@@ -119,15 +118,15 @@ class Scored:
     def _chosen(self, r: Result) -> dict[str, Any]:
         if self.folds is not None:
             return {"C": [probe.chosen.c for probe in r.probes]}
-        found = {"C": r.probe.chosen.c, "weights": r.probe.chosen.weights, "chosen on": self.chosen_on}
-        found["macro_auroc there"] = r.probe.chosen.macro_auroc
+        found = {"C": r.probe.chosen.c, "weights": r.probe.chosen.weights, "chosen_on": self.chosen_on}
+        found["chosen_macro_auroc"] = r.probe.chosen.macro_auroc
         if self.benchmark.multilabel:
             found["thresholds"] = dict(zip(self.benchmark.classes, r.probe.decision.tolist(), strict=True))
         return found
 
     def show(self, checkpoint: str) -> None:
         """Print the table of systems, their differences, and what is to be known of both."""
-        kind = "simulated ECG (no heart was involved)" if self.simulated else "real ECG"
+        kind = origin(self.simulated)
         if self.validated:
             judged = {
                 r.system: {"macro AUROC": r.probe.chosen.macro_auroc, "C": r.probe.chosen.c} for r in self.results
@@ -146,7 +145,7 @@ class Scored:
         elif set(self.too_few) == set(self.benchmark.classes):
             print("No class has five test patients who have it and five who lack it: what is scored says little.")
         elif self.too_few:
-            print(f"Not scored, because too few test patients have or lack them: {', '.join(self.too_few)}.")
+            print(too_few(self.too_few))
         for r in self.results:
             for other, scores in r.versus.items():
                 print(f"{r.system} - {other}: macro AUROC {scores['macro_auroc']}")
@@ -158,7 +157,7 @@ class Scored:
     def _line(self, scores: dict[str, Interval]) -> dict[str, Interval | float]:
         """The columns of the table that a system has."""
         columns = dict(_COLUMNS)
-        if len(self.benchmark.classes) <= _FEW_CLASSES:
+        if len(self.benchmark.classes) <= FEW_CLASSES:
             columns |= {f"auroc_{name}": f"AUROC {name}" for name in self.benchmark.classes}
         return {
             title: scores[name] if name in _WITH_INTERVAL else scores[name].value

@@ -10,7 +10,7 @@ import numpy as np
 
 from ssl_ecg.metrics.bootstrap import Interval
 from ssl_ecg.report.results import Row, rows_of
-from ssl_ecg.report.tables import print_table
+from ssl_ecg.report.tables import origin, print_table, too_few
 from ssl_ecg.study.systems import PRETRAINED
 from ssl_ecg.sweep.cells import Cell
 from ssl_ecg.sweep.figures import label_efficiency_figure, validation_figure
@@ -28,7 +28,7 @@ def show(cells: Sequence[Cell], *, simulated: bool, scored: str = "test") -> Non
         simulated: whether no heart was involved in any of the data.
         scored: whose scores they are: test or validation patients.
     """
-    kind = "simulated ECG (no heart was involved)" if simulated else "real ECG"
+    kind = origin(simulated)
     for name, task in titled(cells).items():
         _show_task(name, task, kind, scored)
     if scored != "test":
@@ -58,7 +58,7 @@ def _show_task(name: str, task: Mapping[str, Cell], kind: str, scored: str) -> N
                 found = "; ".join(f"{share}: {d[SCORE]}" for share, d in zip(shares, by_share, strict=True))
                 print(f"{title} - {other}: {found}")
     if first.too_few:
-        print(f"Not scored, because too few {scored} patients have or lack them: {', '.join(first.too_few)}.")
+        print(too_few(first.too_few, f"{scored} patients"))
     if unable := dict.fromkeys(share_of(draw.fraction) for draw in first.draws if draw.how == "default"):
         print(f"Too few patients to choose {first.setting} by, so that it is the default: {', '.join(unable)}.")
     for point in points_of(first):

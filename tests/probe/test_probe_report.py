@@ -42,7 +42,7 @@ def test_a_report_of_several_classes_at_once(study, capsys):
     assert about["train_samples"] + about["validation_samples"] == len(benchmark.train.y)
     system = about["systems"]["pretrained"]
     assert set(system["thresholds"]) == set(CLASSES)
-    assert (system["chosen on"], system["macro_auroc there"]) == (
+    assert (system["chosen_on"], system["chosen_macro_auroc"]) == (
         "validation split",
         results[0].probe.chosen.macro_auroc,
     )
