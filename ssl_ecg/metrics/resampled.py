@@ -55,11 +55,7 @@ def resampled_ranking(
 ) -> tuple[Array, Array]:
     """AUROC and average precision of one class when each patient counts as often as it was drawn.
 
-    Args:
-        positive: which samples belong to the class, shape (n,).
-        scores: more means likelier, shape (n,).
-        patient: whose each sample is, 0 to R - 1, shape (n,).
-        drawn: how often each patient is in each resample, shape (B, R).
+    Args are those of `resampled_auroc`.
 
     Returns:
         Both of shape (B,); NaN where a resample has no positives or no negatives.

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.metrics.bootstrap import Interval
 from ssl_ecg.probe.folds import Folds
 from ssl_ecg.report.embedding_map import embedding_map, one_class
-from ssl_ecg.report.results import Row, differences, rows_of
+from ssl_ecg.report.results import Results, Row, differences, rows_of
 from ssl_ecg.report.score_figures import METRICS, class_dots, confusion_figure, probe_bars
 from ssl_ecg.report.tables import FEW_CLASSES, origin, print_table, too_few
 from ssl_ecg.study.benchmark import Benchmark, Labels, Result
@@ -134,9 +133,11 @@ class Scored:
             print_table(judged, title=f"{checkpoint}: linear probe, {self.chosen_on}, {kind}")
             print(f"{self.setting[0].upper()}{self.setting[1:]}.\nThe test set was not touched.")
             return
+        columns, results = dict(_COLUMNS), Results("probe", self.rows())
+        if len(self.benchmark.classes) <= FEW_CLASSES:
+            columns |= {f"auroc_{name}": f"AUROC {name}" for name in self.benchmark.classes}
         who = "test patients" if self.folds is None else f"mean of {int(self.folds.fold.max()) + 1} folds of patients"
-        shown = {r.system: self._line(r.scores) for r in self.results}
-        print_table(shown, title=f"{checkpoint}: linear probe, {who}, {kind}")
+        print_table(results.table(columns, _WITH_INTERVAL), title=f"{checkpoint}: linear probe, {who}, {kind}")
         patients = len(set(self.test.patients.tolist()))
         side = "test patients" if self.folds is None else "patients of the folds"
         print(f"95 % intervals by bootstrap over {patients} {side}; {self.setting}.")
@@ -146,24 +147,10 @@ class Scored:
             print("No class has five test patients who have it and five who lack it: what is scored says little.")
         elif self.too_few:
             print(too_few(self.too_few))
-        for r in self.results:
-            for other, scores in r.versus.items():
-                print(f"{r.system} - {other}: macro AUROC {scores['macro_auroc']}")
-        for name in self.benchmark.subsets:
-            parts = {r.system: self._line(r.subsets[name]) for r in self.results if name in r.subsets}
-            if parts:
-                print_table(parts, title=f"{name}:")
-
-    def _line(self, scores: dict[str, Interval]) -> dict[str, Interval | float]:
-        """The columns of the table that a system has."""
-        columns = dict(_COLUMNS)
-        if len(self.benchmark.classes) <= FEW_CLASSES:
-            columns |= {f"auroc_{name}": f"AUROC {name}" for name in self.benchmark.classes}
-        return {
-            title: scores[name] if name in _WITH_INTERVAL else scores[name].value
-            for name, title in columns.items()
-            if name in scores
-        }
+        print("\n".join(results.compared("macro_auroc", "macro AUROC")))
+        if self.folds is None:
+            for name in self.benchmark.subsets:
+                print_table(results.table(columns, _WITH_INTERVAL, subset=name), title=f"{name}:")
 
     def figures(self) -> dict[str, Figure]:
         """By file name: scores, and of a split the map of embeddings and the confusion or the AUROC of every class."""
