@@ -160,7 +160,7 @@ class Probe(Evaluation):
             if system.fitted:
                 sides = study.train.where(fit_on), study.train.where(score_on)
                 of_fold = replace(study, train=sides[0], test=sides[1])
-                again = replace(self, beside=[system.name]).systems(of_fold)[-1]
+                again = replace(self, beside=(system.name,)).systems(of_fold)[-1]
                 first, second = (again.features(side) for side in sides)
             else:
                 if not made:

@@ -13,7 +13,7 @@ from ssl_ecg.probe.folds import Folds
 from ssl_ecg.report.embedding_map import embedding_map, one_class
 from ssl_ecg.report.results import Results, Row, differences, rows_of
 from ssl_ecg.report.score_figures import METRICS, class_dots, confusion_figure, probe_bars
-from ssl_ecg.report.tables import FEW_CLASSES, origin, print_table, too_few
+from ssl_ecg.report.tables import origin, print_table, too_few
 from ssl_ecg.study.benchmark import Benchmark, Labels, Result
 
 if TYPE_CHECKING:
@@ -35,6 +35,9 @@ _COLUMNS = {
     "ppv_V": "V PPV",
 }
 _WITH_INTERVAL = ("macro_auroc", "macro_auprc", "macro_f1", "prior_macro_f1")
+
+
+_FEW_CLASSES = 6  # so many find room in the table
 
 
 @dataclass(frozen=True)
@@ -134,7 +137,7 @@ class Scored:
             print(f"{self.setting[0].upper()}{self.setting[1:]}.\nThe test set was not touched.")
             return
         columns, results = dict(_COLUMNS), Results("probe", self.rows())
-        if len(self.benchmark.classes) <= FEW_CLASSES:
+        if len(self.benchmark.classes) <= _FEW_CLASSES:
             columns |= {f"auroc_{name}": f"AUROC {name}" for name in self.benchmark.classes}
         who = "test patients" if self.folds is None else f"mean of {int(self.folds.fold.max()) + 1} folds of patients"
         print_table(results.table(columns, _WITH_INTERVAL), title=f"{checkpoint}: linear probe, {who}, {kind}")

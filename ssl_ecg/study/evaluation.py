@@ -53,7 +53,7 @@ class Shared:
 
     question: ClassVar[str]
 
-    beside: list[str] | None = None
+    beside: tuple[str, ...] | None = None
     resamples: int = 1000
     components: int = 64
     future: bool = False

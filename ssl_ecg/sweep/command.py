@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -74,7 +74,7 @@ class Sweep(Shared):
     cs: tuple[float, ...] = CS
     predictors: tuple[str, ...] = ("linear",)
     validate: bool = False
-    beside: list[str] | None = field(default_factory=lambda: ["untrained", "raw PCA"])
+    beside: tuple[str, ...] | None = ("untrained", "raw PCA")
     out: str | None = "runs/sweep"
 
     def check(self) -> None:

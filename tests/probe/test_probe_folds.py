@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -14,9 +15,14 @@ from torch import Tensor
 from ssl_ecg import probe
 from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.preprocessing import Preprocessing
-from ssl_ecg.report.results import read_results
+from ssl_ecg.report.results import Results, Row, read_results
 
 P = Preprocessing(leads=("I", "II"), window=5.0)
+
+
+def of(results: Results, **where: Any) -> dict[str, Row]:
+    """Rows by the name of their score, of those that agree with `where`."""
+    return {row.score: row for row in results.select(**where)}
 
 
 def test_all_patients_are_scored_beside_the_baselines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,7 +38,7 @@ def test_all_patients_are_scored_beside_the_baselines(tmp_path: Path, capsys: py
     systems = about["systems"]
     assert {"pretrained", "untrained", "raw PCA", "hand features"} <= set(systems)
     assert {row.reference for row in results.rows} == {"", *systems} - {"pretrained"}
-    assert results.of(system="hand features", reference="")["macro_auroc"].value > 0.7
+    assert of(results, system="hand features", reference="")["macro_auroc"].value > 0.7
     assert set(pd.read_csv(folder / "results.csv")["system"]) == set(systems)
     assert (folder / "scores.png").stat().st_size > 5000
 

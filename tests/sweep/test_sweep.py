@@ -17,13 +17,18 @@ from wandb_file import wandb_records
 from ssl_ecg import pretrain, sweep
 from ssl_ecg.fingerprint import code_fingerprint
 from ssl_ecg.preprocessing import Preprocessing
-from ssl_ecg.report.results import read_results
+from ssl_ecg.report.results import Results, Row, read_results
 from ssl_ecg.study import open_study
 from ssl_ecg.study.systems import Frozen, RawPCA
 from ssl_ecg.sweep.cells import Cell, SharedFeatures
 
 TINY = ["--method.encoder.width=4", "--method.encoder.stages=2", "--batch_size=16", "--trainer.max_epochs=1"]
 DATA = ["--data=Simulated", "--data.0.patients=400", "--data.0.records_per_patient=1"]
+
+
+def of(results: Results, **where: Any) -> dict[str, Row]:
+    """Rows by the name of their score, of those that agree with `where`."""
+    return {row.score: row for row in results.select(**where)}
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +70,7 @@ def test_each_draw_has_its_scores_and_what_chose_c(done: Path) -> None:
     for system in ("tiny", "untrained", "raw PCA"):
         for fraction, draws in ((0.2, 2), (1.0, 1)):
             for draw in range(draws):
-                found = {n: r.value for n, r in results.of(system=system, fraction=fraction, draw=draw).items()}
+                found = {n: r.value for n, r in of(results, system=system, fraction=fraction, draw=draw).items()}
                 assert {"macro_auroc", "macro_auprc", "macro_f1"} < set(found)
                 curve = {c: found[f"validation_macro_auroc[C={c:g}]"] for c in (1e-3, 1e-1)}
                 assert found["chosen_C"] == max(curve, key=lambda c: curve[c])
@@ -77,7 +82,7 @@ def test_the_results_hold_intervals_spread_pairs_and_the_setting(done: Path) -> 
     task = results.about["tasks"]["Simulated"]
     assert list(task["systems"]) == ["tiny", "untrained", "raw PCA"]
     assert task["systems"]["tiny"]["setting"].startswith(("inductive", "transductive"))
-    few, everything = (results.of(system="tiny", fraction=f, draw=None, reference="") for f in (0.2, 1.0))
+    few, everything = (of(results, system="tiny", fraction=f, draw=None, reference="") for f in (0.2, 1.0))
     assert few["patients"].value < everything["patients"].value == task["sides"]["train"]["patients"]
     assert few["sd_macro_auroc"].value > 0
     assert math.isnan(everything["sd_macro_auroc"].value)
@@ -85,8 +90,8 @@ def test_the_results_hold_intervals_spread_pairs_and_the_setting(done: Path) -> 
         score = mine["macro_auroc"]
         assert score.low <= score.value <= score.high
         for other in ("untrained", "raw PCA"):
-            apart = results.of(system="tiny", fraction=fraction, draw=None, reference=other)["macro_auroc"]
-            theirs = results.of(system=other, fraction=fraction, draw=None, reference="")["macro_auroc"]
+            apart = of(results, system="tiny", fraction=fraction, draw=None, reference=other)["macro_auroc"]
+            theirs = of(results, system=other, fraction=fraction, draw=None, reference="")["macro_auroc"]
             assert apart.value == pytest.approx(score.value - theirs.value)
     for figure in ("label_efficiency.png", "validation.png"):
         assert (done / figure).stat().st_size > 10_000
@@ -218,8 +223,8 @@ def test_every_predictor_reads_every_system(checkpoint: Path, here: Path, capsys
     for name in predictors:
         for system in ("tiny", "raw PCA"):
             for fraction, draws in ((0.2, 2), (1.0, 1)):
-                found = results.of(system=system, predictor=name, fraction=fraction, draw=None, reference="")
-                each = [results.of(system=system, predictor=name, fraction=fraction, draw=d) for d in range(draws)]
+                found = of(results, system=system, predictor=name, fraction=fraction, draw=None, reference="")
+                each = [of(results, system=system, predictor=name, fraction=fraction, draw=d) for d in range(draws)]
                 assert found["macro_auroc"].value == pytest.approx(np.mean([d["macro_auroc"].value for d in each]))
     assert {f"validation_{name}.png" for name in predictors} < {path.name for path in (here / "predictors").iterdir()}
 
@@ -340,7 +345,7 @@ def test_the_recipe_of_ptb_xl_sweeps_two_tasks_on_one_embedding(
     tasks = results.about["tasks"]
     assert list(tasks) == ["PTBXL super", "PTBXL all"]
     for name, task in tasks.items():
-        shares = [results.of(task=name, system="untrained", fraction=f, draw=None) for f in (0.01, 0.1, 1)]
+        shares = [of(results, task=name, system="untrained", fraction=f, draw=None) for f in (0.01, 0.1, 1)]
         by_share = [found["macro_auroc"].value for found in shares]
         assert by_share[0] < by_share[1] < by_share[2]
         how = [draw["how"] for draw in task["systems"]["untrained"]["draws"]]
