@@ -89,19 +89,16 @@ def text(value: Value) -> str:
 
 
 def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write a line per row, whole or not at all; what a row lacks, and what is undefined, stays empty.
-
-    A score with its interval under the name `x` takes the columns `x`, `x_low` and `x_high`.
+    """Write a line per row of plain values, whole or not at all; what a row lacks, and what is undefined, stays empty.
 
     Raises:
         UserError: if the file cannot be written.
     """
-    lines = [_flat(row) for row in rows]
-    header = list(dict.fromkeys(name for line in lines for name in line))
+    header = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, header, restval="")
         writer.writeheader()
-        writer.writerows(lines)
+        writer.writerows(map(plain, rows))
 
 
 def write_json(document: Mapping[str, Any], path: Path) -> None:
@@ -114,7 +111,7 @@ def write_json(document: Mapping[str, Any], path: Path) -> None:
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401
-    """A value as JSON has it, however deep: no NaN, no NumPy, intervals as objects."""
+    """Turn a value into what JSON has, however deep: no NaN, no NumPy, intervals as objects."""
     if isinstance(value, Interval):
         names = ["value", "low", "high", *(["p_value"] if isinstance(value, Difference) else []), "undefined"]
         return {name: plain(getattr(value, name)) for name in names}
@@ -127,15 +124,3 @@ def plain(value: Any) -> Any:  # noqa: ANN401
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _flat(row: Mapping[str, Any]) -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in row.items():
-        made = plain(value)
-        if isinstance(value, Interval):
-            flat[name] = made["value"]
-            flat |= {f"{name}_{part}": made[part] for part in ("low", "high", "p_value") if part in made}
-        else:
-            flat[name] = made
-    return flat

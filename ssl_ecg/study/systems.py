@@ -27,8 +27,6 @@ from ssl_ecg.training.embedding import embed
 Features = NDArray[np.float32]
 
 PRETRAINED, UNTRAINED = "pretrained", "untrained"
-WITH_RR = " + RR"
-"""Ends the name of a system whose features have the RR features beside them."""
 
 BASELINES = ("untrained", "raw PCA", "RR alone", "hand features", "MiniRocket")
 """What `beside` can name."""
@@ -108,7 +106,7 @@ class Rhythm(System):
     def __init__(self, store: Store, *, future: bool = False) -> None:
         self._rhythm = rhythm_of(store, future=future)
         self.name = "RR alone, next RR too" if future else self.name
-        self.joined = " + RR, next RR too" if future else WITH_RR
+        self.joined = " + RR, next RR too" if future else " + RR"
         """Ends the name of a system that has these features beside its own."""
 
     def features(self, windows: WindowSet) -> Features:
