@@ -8,7 +8,7 @@
 PYTHON ?= python3
 WORKERS ?= 2
 # A module's tests stay in one worker, so that what they share is made once.
-PYTEST = .venv/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --durations 10
+PYTEST = .venv/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test test-slow

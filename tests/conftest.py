@@ -31,6 +31,20 @@ def pytest_configure(config: pytest.Config) -> None:
         config.option.hypothesis_seed = os.environ.setdefault("HYPOTHESIS_SEED", str(secrets.randbelow(2**32)))
 
 
+# Files that take longest: first, or one worker would end with one of them while the other has nothing left to do.
+_LONG = (
+    "test_finetune.py",
+    "test_prepare.py",
+    "test_pretrain.py",
+    "test_streaming.py",
+    "test_augmentation_invariants.py",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: _LONG.index(item.path.name) if item.path.name in _LONG else len(_LONG))
+
+
 def pytest_report_header(config: pytest.Config) -> str:
     seed, threads = config.option.hypothesis_seed, os.environ["SSL_ECG_THREADS"]
     return f"HYPOTHESIS_SEED={seed} SSL_ECG_THREADS={threads} (set both to repeat this run)"

@@ -49,7 +49,7 @@ class Forked:
         """Return the exit code, None while it runs."""
         return self._process.exitcode
 
-    def wait(self, timeout: float = 300) -> CompletedProcess[str]:
+    def wait(self, timeout: float = 3000) -> CompletedProcess[str]:
         """Return its exit code (negative: the signal that ended it) and output; after the time-out end it and raise."""
         self._process.join(timeout)
         if (code := self._process.exitcode) is None:
@@ -63,7 +63,7 @@ class Forked:
 
 
 def run_in_fork(
-    *arguments: object, cwd: str | Path = ".", env: Mapping[str, str] | None = None, timeout: float = 300
+    *arguments: object, cwd: str | Path = ".", env: Mapping[str, str] | None = None, timeout: float = 3000
 ) -> CompletedProcess[str]:
     """Run a Python command in a fork, as `subprocess.run([sys.executable, *arguments])`, and return what it printed.
 
