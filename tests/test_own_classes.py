@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny_runs import TINY
 
 from ssl_ecg import load_encoder, pretrain
-from ssl_ecg.errors import CheckpointError
+from ssl_ecg.encoders import Encoder
+from ssl_ecg.errors import CheckpointError, UserError
 
 MINE = '''
 """What a user writes."""
@@ -119,3 +122,36 @@ def test_the_augmentation_of_the_readme(
     y = saturate(x, 500)
     assert (y.abs().amax((1, 2)) < 1.2 * torch.tensor([1.0, 100.0])).all()
     assert torch.equal(y.sign(), x.sign())
+
+
+def test_the_method_of_the_readme_learns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text()
+    code = readme.split("```python\n# my_methods.py\n")[1].split("```")[0]
+    assert len(code.splitlines()) < 40
+    options = readme.split("python -m ssl_ecg.pretrain --method my_methods.Masked")[1].split("\n")[0].split()
+    (tmp_path / "my_methods.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    tiny = [*TINY, "--method.encoder.width=8", "--method.optimiser.lr=0.01", f"--cache={tmp_path}/cache"]
+    pretrain.main(["--method=my_methods.Masked", *options, *tiny, f"--out={tmp_path}", "--name=masked"])
+    capsys.readouterr()
+    with (tmp_path / "masked" / "metrics.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert float(rows[-1]["loss"]) < 0.9 * float(rows[0]["loss"])
+    assert float(rows[-1]["effective_rank"]) > 1 and "alignment" not in rows[-1]
+    assert load_encoder(tmp_path / "masked").encoder.arguments["width"] == 8  # no trust: the encoder is ours
+    method = sys.modules.pop("my_methods").Masked
+    with pytest.raises(UserError, match="Masked works on tokens, and Alone gives none"):
+        method(Alone()).check(1, 100, 100)
+
+
+class Alone(Encoder):
+    """Writes `forward` alone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dim = 1
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.mean((1, 2))[:, None]

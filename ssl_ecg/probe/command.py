@@ -75,7 +75,7 @@ class Probe(Evaluation):
     def open_study(self) -> Study:
         """Encoder and data; all patients on one side for folds over everybody."""
         whole = self.folds and not self.validate
-        return (open_whole if whole else open_study)(self.checkpoint, self.data, self.cache)
+        return (open_whole if whole else open_study)(self.checkpoint, self.data, self.cache, self.trust)
 
     def run(self) -> Results:
         """Fit, score, print and write.

@@ -35,6 +35,18 @@ def test_a_crash_at_any_step_changes_nothing(tmp_path: Path, method: str, monkey
     assert len(rows) == 1 + 3
 
 
+def test_dropout_draws_the_same_in_a_resumed_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dropout = ["--method.encoder.dropout=0.5", "--trainer.max_epochs=1"]
+    pretrain.main(arguments(tmp_path, "whole", *dropout))
+    with monkeypatch.context() as patch:
+        patch.setattr(Throughput, "on_train_batch_start", Stop(2).on_train_batch_start)
+        with pytest.raises(RuntimeError, match="stopped"):
+            pretrain.main(arguments(tmp_path, "stopped", *dropout))
+    torch.rand(17)  # another state than the one it was stopped in
+    pretrain.main(arguments(tmp_path, "stopped", *dropout))
+    assert_same(weights(tmp_path, "stopped"), weights(tmp_path, "whole"))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT, signal.SIGKILL])
 def test_a_killed_process_goes_on_by_the_same_command(tmp_path: Path, kind: signal.Signals) -> None:
