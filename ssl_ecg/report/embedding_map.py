@@ -28,20 +28,10 @@ def embedding_map(
 ) -> Figure:
     """Draw the two leading principal components, coloured by class and, in a second panel, by patient.
 
-    Together they show whether embeddings group by diagnosis or by patient. Rare classes are drawn last and whole.
-
-    Args:
-        embeddings: shape (n, D).
-        y: class indices, shape (n,).
-        classes: the K class names.
-        patients: of each sample, shape (n,).
-        title: above both maps.
-        grey: names that stand for no single class, such as "several": drawn in grey, below all others.
-        max_points: draw at most about this many, each class getting a like share.
-        seed: of that choice.
-
-    Raises:
-        UserError: if the arrays differ in length.
+    Together they show whether embeddings (n, D) group by diagnosis or by patient. `y` and `patients` are those of each
+    sample, (n,); `grey` names what stands for no single class, such as "several": drawn in grey, below all others. At
+    most about `max_points` are drawn, each class getting a like share: rare classes last and whole. UserError for
+    arrays of different lengths.
     """
     if not len(embeddings) == len(y) == len(patients) or embeddings.ndim != 2:
         raise UserError(
@@ -107,15 +97,10 @@ def _evenly(y: NDArray[np.integer[Any]], n: int, rng: np.random.Generator) -> ND
 
 
 def one_class(targets: NDArray[np.bool_], classes: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
-    """Find the only class of each sample, for figures that have room for one.
+    """Find the only class of each sample, for figures that have room for one, from targets (n, K), bool.
 
-    Args:
-        targets: which classes each sample belongs to, shape (n, K).
-        classes: the K class names.
-
-    Returns:
-        Indices, shape (n,), and their names: the classes that most samples have alone, as many as there are colours,
-        and last what all other samples are.
+    Gives indices (n,) and their names: the classes that most samples have alone, as many as there are colours, and last
+    what all other samples are.
     """
     alone = targets.sum(axis=1) == 1
     kept = sorted(np.argsort(-targets[alone].sum(axis=0), kind="stable")[: len(COLOURS)].tolist())

@@ -25,22 +25,12 @@ SCHEMA = 1
 class Row:
     """One number and where it belongs; what does not apply is empty or None.
 
-    Attributes:
-        data: the data set, such as PTBXL.
-        task: what is predicted, such as super.
-        system: whose features, such as pretrained, untrained or raw PCA.
-        predictor: what reads them, such as linear probe, kNN or k-means.
-        fraction: share of the labels, 1 for all.
-        draw: number of the draw of the labels; None for the mean over draws.
-        seed: of pretraining; None where there is one checkpoint.
-        fold: of patients; None for the mean over folds, or without folds.
-        subset: which test samples, such as "without 232"; empty for all.
-        reference: the system that a difference is against; empty for a score itself.
-        score: its name, such as macro_auroc or auroc_MI.
-        value: the number.
-        low: lower end of its 95 % interval.
-        high: upper end.
-        p_value: of a paired difference, two-sided.
+    `task` is what is predicted, such as super; `system` whose features, such as pretrained or raw PCA; `predictor` what
+    reads them, such as linear probe or kNN. `fraction` is the share of the labels, 1 for all; `draw` the number of
+    their draw, and `fold` that of patients, both None for the mean over them; `seed` that of pretraining, None where
+    there is one checkpoint. `subset` says which test samples, such as "without 232", empty for all; `reference` the
+    system that a difference is against, empty for a score itself. `low` and `high` end the 95 % interval; `p_value` is
+    that of a paired difference, two-sided.
     """
 
     data: str = ""
@@ -72,12 +62,7 @@ _WHOLE = {"subset": "", "reference": "", "draw": None, "fold": None}
 
 
 def rows_of(scores: Mapping[str, Interval | float], **where: Any) -> list[Row]:  # noqa: ANN401
-    """Make a row for each score of one system.
-
-    Args:
-        scores: by name: intervals, paired differences or plain numbers.
-        **where: the other columns, such as `system="pretrained", predictor="linear probe"`.
-    """
+    """Make a row for each score of one system; `where` gives the other columns, such as `predictor="linear probe"`."""
     ends = {
         name: {part: getattr(score, part) for part in _NUMBERS if hasattr(score, part)}
         if isinstance(score, Interval)
@@ -89,13 +74,10 @@ def rows_of(scores: Mapping[str, Interval | float], **where: Any) -> list[Row]: 
 
 @dataclass
 class Results:
-    """What a question found.
+    """What a question, such as probe, found.
 
-    Attributes:
-        question: which, such as probe.
-        rows: every number.
-        about: what else is to be known: checkpoint, setting (inductive or transductive), classes, settings chosen, the
-            command's configuration.
+    `about` has what else is to be known: checkpoint, setting (inductive or transductive), classes, settings chosen, the
+    command's configuration.
     """
 
     question: str
@@ -121,10 +103,8 @@ class Results:
     ) -> dict[str, dict[str, Value]]:
         """Arrange systems and their scores for `print_table`; scores that no system has make no column.
 
-        Args:
-            columns: headings by the name of the score.
-            intervals: scores to show with their interval.
-            **where: which rows, as for `scores`.
+        `columns` gives headings by the name of the score, `intervals` the scores to show with their interval, `where`
+        the rows, as for `scores`.
         """
         return {
             system: {
@@ -141,18 +121,10 @@ class Results:
         return [f"{r.system} - {r.reference}: {heading} {r.interval}" for r in self.select(**where) if r.reference]
 
     def write(self, folder: Path, figures: Mapping[str, Figure], name: str = "results") -> dict[str, Path]:
-        """Write NAME.json, NAME.csv and the figures, each whole or not at all, and say so.
+        """Write NAME.json, NAME.csv and the figures (by file name), each whole or not at all, and say so.
 
-        Args:
-            folder: where; files of these names there are replaced.
-            figures: by file name.
-            name: of both files.
-
-        Returns:
-            The figures' paths, by file name.
-
-        Raises:
-            UserError: if a file cannot be written.
+        Files of these names in the folder are replaced. Returns the figures' paths, by file name. UserError if a file
+        cannot be written.
         """
         rows = [asdict(row) for row in self.rows]
         write_csv(rows, folder / f"{name}.csv")

@@ -31,10 +31,7 @@ def row_height(series: int) -> float:
 def dot_rows(axes: Axes, rows: Sequence[str], series: Mapping[str, Sequence[Interval | None]]) -> None:
     """Draw a row per name, the first on top, and in it a dot and interval per series.
 
-    Args:
-        axes: to draw on; a legend is the caller's.
-        rows: what is written beside each row.
-        series: by name, an interval for each row; none, or an undefined one, is left out.
+    A series has an interval for each row; None, or an undefined one, is left out. A legend is the caller's.
     """
     at = np.arange(len(rows))
     for number, (name, found) in enumerate(series.items()):
@@ -66,15 +63,9 @@ def probe_bars(
     *,
     title: str = "value and 95 % interval over patients",
 ) -> Figure:
-    """Compare systems on a few scores: a panel per score, a dot and interval per system.
+    """Compare systems, the first on top, on a few scores: a panel per score, a dot and interval per system.
 
-    Args:
-        systems: scores by name for each system; the first is drawn on top.
-        metrics: which scores, and the heading of each; those that no system has are left out.
-        title: above the panels.
-
-    Raises:
-        UserError: if no system has any of the scores.
+    `metrics` gives the heading of each score; those that no system has are left out. UserError if no system has any.
     """
     headings = {name: heading for name, heading in metrics.items() if any(name in s for s in systems.values())}
     if not headings:
@@ -103,15 +94,9 @@ def class_dots(
 ) -> Figure:
     """Draw the AUROC of every class: a row per class, in it a dot and interval per system.
 
-    The classes with the highest AUROC of the first system are on top.
-
-    Args:
-        systems: scores by name for each system, such as `auroc_NORM`.
-        positives: how many test samples have each class, by its name.
-        title: above the rows.
-
-    Raises:
-        UserError: if there is no system or class, or a system lacks the AUROC of a class.
+    The classes with the highest AUROC of the first system are on top. `systems` has their scores by name, such as
+    `auroc_NORM`; `positives` how many test samples have each class. UserError if there is no system or class, or a
+    system lacks the AUROC of a class.
     """
     lacking = [name for name in positives if any(f"auroc_{name}" not in found for found in systems.values())]
     if not systems or not positives or lacking:
@@ -134,14 +119,7 @@ def confusion_figure(
 ) -> Figure:
     """Draw how each true class was predicted: shares of the row as colour and text, counts below them.
 
-    Args:
-        y: true class indices, shape (n,).
-        predicted: class indices, shape (n,).
-        classes: the K class names.
-        title: above the matrix.
-
-    Raises:
-        UserError: if either is not n indices of the classes.
+    `y` and `predicted` are indices (n,) of the K classes; UserError if they are not.
     """
     k = len(classes)
     matrix = confusion_matrix(check_labels(y, len(y), k), check_labels(predicted, len(y), k), k)

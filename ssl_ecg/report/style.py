@@ -30,11 +30,7 @@ def new_figure(width: float, height: float) -> Figure:
 
 
 def save(figure: Figure, path: Path, dpi: int = 150) -> None:
-    """Write the figure, whole or not at all; the suffix says the format.
-
-    Raises:
-        UserError: if the file cannot be written.
-    """
+    """Write the figure, whole or not at all; the suffix says the format. UserError if it cannot be written."""
     with replacing(path) as temporary:
         figure.savefig(temporary, dpi=dpi, format=path.suffix[1:] or "png")
 

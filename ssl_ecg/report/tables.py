@@ -32,13 +32,9 @@ def too_few(names: Sequence[str], patients: str = "test patients") -> str:
 
 
 def print_table(rows: Rows, *, title: str = "") -> None:
-    """Print a table; where the terminal is too narrow, intervals go below their values.
+    """Print the values of each system, by column; where the terminal is too narrow, intervals go below their values.
 
     Nothing is ever cut off: a table that still does not fit, or goes to a file, is as wide as it needs.
-
-    Args:
-        rows: the values of each system, by column.
-        title: above the table.
     """
     from rich.console import Console
     from rich.text import Text
@@ -74,10 +70,10 @@ def table(rows: Rows, *, narrow: bool = False) -> Table:
 
 
 def text(value: Value) -> str:
-    """`0.883 [0.841, 0.917]` for a score with its interval, `0.883` for a number, `-` for what is undefined.
+    """Write `0.883 [0.841, 0.917]` for a score with its interval, `0.883` for a number, `-` for what is undefined.
 
-    A difference shows its sign and its p-value: `+0.043 [+0.011, +0.078] p=0.012`. Where most resamples lack a
-    score, it stands without an interval.
+    A difference shows its sign and its p-value: `+0.043 [+0.011, +0.078] p=0.012`. Where most resamples lack a score,
+    it stands without an interval.
     """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "-"
@@ -91,8 +87,7 @@ def text(value: Value) -> str:
 def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write a line per row of plain values, whole or not at all; what a row lacks, and what is undefined, stays empty.
 
-    Raises:
-        UserError: if the file cannot be written.
+    UserError if the file cannot be written.
     """
     header = list(dict.fromkeys(name for row in rows for name in row))
     with replacing(path) as temporary, open(temporary, "w", encoding="utf-8", newline="") as file:
@@ -104,8 +99,7 @@ def write_csv(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
 def write_json(document: Mapping[str, Any], path: Path) -> None:
     """Write a document, whole or not at all: intervals as objects, NumPy as plain JSON, what is undefined as null.
 
-    Raises:
-        UserError: if the file cannot be written.
+    UserError if the file cannot be written.
     """
     write_text(path, json.dumps(plain(document), indent=1, allow_nan=False) + "\n")
 

@@ -29,15 +29,9 @@ def training_curves(
 ) -> Figure:
     """Draw the log of a run against the optimiser's steps: a panel per kind of number.
 
-    A column with many points is drawn faint, with its running mean on top.
-
-    Args:
-        history: rows of the log, each with its "step"; a row may lack what was not logged then.
-        panels: heading of each panel, and parts of the names it shows; a column goes to the first that matches.
-        title: above the panels.
-
-    Raises:
-        UserError: if a row has no step, or no panel has anything to show.
+    Each row of `history` has its "step", and may lack what was not logged then. `panels` maps headings to parts of the
+    names they show; a column goes to the first that matches. One with many points is drawn faint, with its running mean
+    on top. UserError if a row has no step, or no panel has anything to show.
     """
     if not all("step" in row for row in history):
         raise UserError("every row of a history needs 'step'")

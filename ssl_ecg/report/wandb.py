@@ -28,11 +28,7 @@ _WHERE = ("data", "task", "system", "predictor", "fraction", "seed")
 
 
 def check_wandb(mode: Mode) -> None:
-    """Refuse, before long work, to log where wandb is not installed or has no account.
-
-    Raises:
-        UserError: with the remedy.
-    """
+    """Refuse, before long work, to log where wandb is not installed or has no account: UserError with the remedy."""
     if mode == "off":
         return
     try:
@@ -65,18 +61,12 @@ def log_results(
     mode: Mode,
     curves: Iterable[Mapping[str, float]] = (),
 ) -> None:
-    """Log results as one W&B run: all rows as a table, main scores in the summary, figures as images.
+    """Log results as one W&B run: all rows as a table, main scores in the summary, figures (files by name) as images.
 
-    Args:
-        results: of a question; `about["config"]` becomes the run's configuration.
-        figures: image files by name.
-        folder: of the results; keeps the W&B id, and W&B's own files in `wandb/`.
-        mode: "offline" writes to disk only, for `wandb sync`, and so does "online" without a connection; "off" does
-            nothing.
-        curves: points to draw as curves too, each against its first name.
-
-    Raises:
-        UserError: if wandb is not installed or cannot write.
+    `about["config"]` becomes the run's configuration. The folder of the results keeps the W&B id, and W&B's own files
+    in `wandb/`. Mode "offline" writes to disk only, for `wandb sync`, and so does "online" without a connection; "off"
+    does nothing. `curves` are points to draw as curves too, each against its first name. UserError if wandb is not
+    installed or cannot write.
     """
     if mode == "off":
         return

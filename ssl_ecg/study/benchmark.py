@@ -18,13 +18,9 @@ Features = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class Labels:
-    """What one side of a split says of its samples.
+    """What one side of a split says of its samples: class indices `y` (n,), and patients and recordings, (n,) each.
 
-    Attributes:
-        y: class indices, shape (n,); or, where a sample may belong to several classes, which of them, bool,
-            shape (n, K).
-        patients: whose each sample is, shape (n,).
-        records: which recording it is from, shape (n,).
+    Where a sample may belong to several classes, `y` says which of them: bool, shape (n, K).
     """
 
     y: NDArray[Any]
@@ -45,14 +41,10 @@ class Labels:
 class Result:
     """What one system achieved.
 
-    Attributes:
-        system: its name.
-        probes: the fitted probe, with its cross-validation; or one for each fold of patients.
-        resampled: scores on the test set, or the mean over folds, and on every resample of its patients; None before
-            the test set was looked at.
-        versus: paired differences to other systems, by system and score.
-        subsets: scores on parts of the test set, by name.
-        probabilities: of the test samples, shape (n, K).
+    It has the fitted probe, with its cross-validation, or one for each fold of patients; scores on the test set, or
+    their mean over folds, and on every resample of its patients (None before the test set was looked at); paired
+    differences by other system and score; scores on parts of the test set, by name; and the test samples' probabilities
+    (n, K).
     """
 
     system: str
@@ -80,25 +72,14 @@ class Result:
 
 
 class Benchmark:
-    """One data set's protocol.
+    """One data set's protocol: probes are fitted on `train`, scored on `test`.
 
-    Args:
-        train: labels the probes are fitted on.
-        test: labels they are scored on.
-        classes: the K class names.
-        groups: of classes to also average the F1 over, where classes exclude each other.
-        validation: the train samples of the data set's validation split, shape (n,). Where a sample may belong to
-            several classes, settings are judged by it; without, and where classes exclude each other, patients are
-            left out in turn.
-        subsets: test recordings to leave out in a second scoring, by what it is called, such as "without 232".
-        resamples: of the bootstrap over test patients.
-        seed: of the bootstrap.
-        device: where probes are fitted.
-
-    Attributes:
-        multilabel: whether a sample may belong to several classes.
-        too_few: classes that are in no average, because too few test patients have or lack them; see the bootstrap.
-        subsets: those that leave out something of the test side.
+    `groups` are of classes to also average the F1 over, where classes exclude each other. `validation` (n,) tells the
+    train samples of the data set's validation split: where a sample may belong to several classes, settings are judged
+    by it; without, and where classes exclude each other, patients are left out in turn. `subsets` names test recordings
+    to leave out in a second scoring, such as "without 232"; those that leave out nothing are dropped. `resamples` and
+    `seed` are of the bootstrap over test patients; `too_few` names the classes that are in no average, because too few
+    test patients have or lack them.
     """
 
     def __init__(
@@ -125,12 +106,9 @@ class Benchmark:
         self._rest = {name: (keep, bootstrap_of(some, classes, **how)) for name, (some, keep) in rest.items()}
 
     def fit(self, system: str, train: Mapping[str, Features], judged: NDArray[np.bool_] | None = None) -> Result:
-        """Fit one system's probe; everything is chosen inside the train patients.
+        """Fit one system's probe on its blocks of features (n, d); everything is chosen inside the train patients.
 
-        Args:
-            system: its name.
-            train: its blocks of features, each (n, d).
-            judged: which train samples the choice of settings is judged by, shape (n,); all by default.
+        `judged` (n,) tells which train samples the choice of settings is judged by; all by default.
         """
         split = self.validation if self.multilabel else None
         of = self.train
@@ -140,13 +118,7 @@ class Benchmark:
         return Result(system, (probe,))
 
     def score(self, fitted: Result, test: Mapping[str, Features], versus: Sequence[Result] = ()) -> Result:
-        """Score a fitted system on the test patients, and beside systems scored before.
-
-        Args:
-            fitted: what `fit` gave.
-            test: its blocks of features, each (m, d).
-            versus: systems to compare with.
-        """
+        """Score a fitted system on the test patients' features (m, d), and beside systems scored before."""
         p, decision = fitted.probe.predict_proba(test), fitted.probe.decision
         parts = {
             name: bootstrap.resample(p[keep], decision).intervals() for name, (keep, bootstrap) in self._rest.items()

@@ -26,8 +26,7 @@ def labelled_windows(store: Store, encoder: PretrainedEncoder) -> WindowSet:
 def labelled_whole(store: Store, data: Source, encoder: PretrainedEncoder) -> WindowSet:
     """Find all labelled windows, of whatever split.
 
-    Raises:
-        DataError: if there are none, or the encoder was fine-tuned on labels of these patients.
+    DataError if there are none, or the encoder was fine-tuned on labels of these patients.
     """
     everything = labelled_windows(store, encoder)
     if not len(everything):
@@ -39,9 +38,8 @@ def labelled_whole(store: Store, data: Source, encoder: PretrainedEncoder) -> Wi
 def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tuple[WindowSet, WindowSet]:
     """Split the labelled windows: those to fit on (train and val patients) and those to score on (test patients).
 
-    Raises:
-        DataError: if a side is empty, a patient is on both without the protocol saying so, or the encoder was
-            fine-tuned on the labels of the test patients.
+    DataError if a side is empty, a patient is on both without the protocol saying so, or the encoder was fine-tuned on
+    the labels of the test patients.
     """
     everything = labelled_windows(store, encoder)
     test = everything.split == "test"
@@ -56,11 +54,7 @@ def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tu
 
 
 def check_untaught(encoder: PretrainedEncoder, cohort: str, scored: WindowSet, data: Source) -> None:
-    """Refuse to score an encoder on patients on whose labels it was fine-tuned.
-
-    Raises:
-        DataError: naming the patients.
-    """
+    """Refuse to score an encoder on patients on whose labels it was fine-tuned: DataError, naming them."""
     patients = sorted(set(scored.patient.tolist()) - set(data.shared_patients))
     if taught := encoder.taught_by(cohort, patients, scored.store.meta["covers"]):
         raise DataError(
@@ -103,10 +97,8 @@ def unseen_by(
 def setting_of(seen: list[str], data: Source, taught: int = 0) -> str:
     """Say whether a result is inductive or transductive, and what else the encoder or the protocol knew before.
 
-    Args:
-        seen: the test patients who are in the pretraining set.
-        data: their data set.
-        taught: number of train patients on whose labels the encoder was fine-tuned.
+    `seen` are the test patients who are in the pretraining set, `taught` is the number of train patients on whose
+    labels the encoder was fine-tuned.
     """
     records = ", ".join(record for records in data.shared_patients.values() for record in records)
     if set(seen) - set(data.shared_patients):

@@ -43,20 +43,13 @@ _BEAT = (-0.35, 0.55)  # what the median beat spans, s from the R peak
 
 
 def beat_features(windows: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float32]:
-    """Measure shape, wavelets and similarity of the beat in the centre of each window.
+    """Measure shape, wavelets and similarity of the beat in the centre of each window (n, C, T).
 
-    Args:
-        windows: shape (n, C, T), the R peak at sample T // 2; in mV, or what the amplitudes shall be in. Where a
-            window is too short for a zone, the samples nearest to it stand in.
-        fs: sampling rate, Hz.
-
-    Returns:
-        Shape (n, D), the columns of `beat_feature_names`: for each lead the `SHAPE_FEATURES`, 32 wavelet coefficients
-        (db4) of the 0.64 s around the R peak, in the signal's unit, and the `SIMILARITY_FEATURES`: correlation -1 to
-        1 with the most similar stretch at least 0.25 s before or after, and 0 where the window has no room for one.
-
-    Raises:
-        UserError: for another shape, values that are not finite, or a rate under 20 Hz.
+    The R peak is at sample T // 2; windows are in mV, or what the amplitudes shall be in. Where one is too short for a
+    zone, the samples nearest to it stand in. Gives (n, D), the columns of `beat_feature_names`: for each lead the
+    `SHAPE_FEATURES`, 32 wavelet coefficients (db4) of the 0.64 s around the R peak, in the signal's unit, and the
+    `SIMILARITY_FEATURES`: correlation -1 to 1 with the most similar stretch at least 0.25 s before or after, and 0
+    where there is no room for one. UserError for another shape, values that are not finite, or a rate under 20 Hz.
     """
     x = _checked(windows, fs)
     n, c, t = x.shape
@@ -76,22 +69,13 @@ def beat_feature_names(leads: Sequence[str]) -> list[str]:
 
 
 def record_features(windows: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float32]:
-    """Measure rhythm, median beat and spectrum of whole recordings.
+    """Measure rhythm, median beat and spectrum of whole recordings (n, C, T), of some seconds each, as `beat_features`.
 
-    Args:
-        windows: shape (n, C, T), some seconds each; in mV, or what the amplitudes shall be in.
-        fs: sampling rate, Hz.
-
-    Returns:
-        Shape (n, D), the columns of `record_feature_names`. First the `RECORD_RR_FEATURES`: beats per second, mean,
-        SD, shortest and longest RR interval and RMSSD in s, the share of successive RR that differ by over 50 ms,
-        and the mean and smallest correlation of a beat with the median beat. Then of each lead the `SHAPE_FEATURES` of
-        the median beat, and the share of the variance in each of seven wavelet bands (db4), the fastest first.
-        Where fewer than two beats are found, RR is `TYPICAL_RR_S` without spread; where none is, the median beat is
-        flat, and all its features are 0.
-
-    Raises:
-        UserError: for another shape, values that are not finite, or a rate under 20 Hz.
+    Gives (n, D), the columns of `record_feature_names`. First the `RECORD_RR_FEATURES`: beats per second, mean, SD,
+    shortest and longest RR interval and RMSSD in s, the share of successive RR that differ by over 50 ms, and the mean
+    and smallest correlation of a beat with the median beat. Then of each lead the `SHAPE_FEATURES` of the median beat,
+    and the share of the variance in each of seven wavelet bands (db4), the fastest first. Where fewer than two beats
+    are found, RR is `TYPICAL_RR_S` without spread; where none is, the median beat is flat, and all its features are 0.
     """
     x = _checked(windows, fs)
     x = x - x.mean(axis=-1, keepdims=True)  # or the filters' rounding makes beats of a flat line
@@ -119,19 +103,14 @@ def record_feature_names(leads: Sequence[str]) -> list[str]:
 
 
 def shape_features(x: NDArray[np.floating[Any]], fs: float) -> Array:
-    """Measure the shape of a beat in one lead, amplitudes from the median of the window.
+    """Measure the shape of a beat in one lead (n, T), in any unit u, the R peak at about sample T // 2.
 
-    Args:
-        x: shape (n, T), the R peak at about sample T // 2, any unit u.
-        fs: sampling rate, Hz.
-
-    Returns:
-        Shape (n, 19), the `SHAPE_FEATURES`: width of the QRS complex, by where the slope is steep, and of its largest
-        deflection at half height, s; amplitudes of R (the largest value) and of Q and S (the smallest before and after
-        it), u; times of R and S from the centre, s; steepest rise and fall, u/s; area of the QRS complex with and
-        without regard to its sign, u s; level before it (PR) and after it (ST, from the PR level), u; largest and
-        smallest value where P waves lie (0.25 to 0.12 s before) and T waves (0.15 to 0.45 s after), u; the time of the
-        T wave's largest deflection from the centre, s, and its area, u s.
+    Gives (n, 19), the `SHAPE_FEATURES`: width of the QRS complex, by where the slope is steep, and of its largest
+    deflection at half height, s; amplitudes, from the median of the window, of R (the largest value) and of Q and S
+    (the smallest before and after it), u; times of R and S from the centre, s; steepest rise and fall, u/s; area of the
+    QRS complex with and without regard to its sign, u s; level before it (PR) and after it (ST, from the PR level), u;
+    largest and smallest value where P waves lie (0.25 to 0.12 s before) and T waves (0.15 to 0.45 s after), u; the time
+    of the T wave's largest deflection from the centre, s, and its area, u s.
     """
     from scipy.ndimage import maximum_filter1d, uniform_filter1d
 

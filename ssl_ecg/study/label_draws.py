@@ -15,13 +15,7 @@ from ssl_ecg.metrics.checks import check_patients, check_targets
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """Whose labels are known.
-
-    Attributes:
-        fraction: share of the patients.
-        seed: of the draw; 0 where all are drawn.
-        rows: the samples of these patients, bool, shape (n,).
-    """
+    """Whose labels are known: those of a fraction of the patients, in `rows` (n,); seed 0 where all are drawn."""
 
     fraction: float
     seed: int
@@ -35,25 +29,14 @@ def label_draws(
     seeds: int | Sequence[int] = 5,
     validation: NDArray[np.bool_] | None = None,
 ) -> list[Draw]:
-    """Draw every fraction of the patients with every seed.
+    """Draw every fraction (above 0, at most 1) of the patients with every seed: ascending by fraction, then by seed.
 
-    Where the data set has a validation split, the same fraction of its patients is drawn too: whoever has the labels of
-    one patient in a hundred has no more to choose a penalty by. All patients are one draw, whatever the seed. What one
-    seed draws for a fraction lies inside what it draws for a larger one, so a curve over fractions adds labels and
-    exchanges none.
-
-    Args:
-        patients: whose each sample is, shape (n,).
-        targets: which of the K classes each sample belongs to, bool, shape (n, K).
-        fractions: above 0, at most 1.
-        seeds: how many draws of each fraction, numbered from 0; or their numbers.
-        validation: the samples of the validation split, shape (n,).
-
-    Returns:
-        Ascending by fraction, then by seed. At least one patient of each side is in every draw.
-
-    Raises:
-        UserError: for fractions or a number of seeds that make no draw, or arrays that do not fit.
+    `targets` (n, K) tells which classes each sample belongs to; `seeds` how many draws of each fraction, numbered from
+    0, or their numbers. Where the data set has a validation split, (n,), the same fraction of its patients is drawn
+    too: whoever has the labels of one patient in a hundred has no more to choose a penalty by. All patients are one
+    draw, whatever the seed; at least one of each side is in every draw. What one seed draws for a fraction lies inside
+    what it draws for a larger one, so a curve over fractions adds labels and exchanges none. UserError for fractions or
+    a number of seeds that make no draw, or arrays that do not fit.
     """
     if not isinstance(seeds, int) and min(seeds, default=-1) < 0:
         raise UserError(f"the seed of a draw of the labels must be at least 0, not {list(seeds)}")
@@ -77,11 +60,7 @@ def label_draws(
 
 
 def check_fractions(fractions: Sequence[float], seeds: int) -> list[float]:
-    """The distinct fractions, ascending.
-
-    Raises:
-        UserError: if there are none, or no seeds, or a fraction is no share of the labels.
-    """
+    """Sort the distinct fractions; UserError if there are none, or no seeds, or one is no share of the labels."""
     shares = sorted(set(map(float, fractions)))
     if not shares or not 0 < shares[0] <= shares[-1] <= 1:
         raise UserError(f"fractions of the labels must be above 0 and at most 1, not {list(fractions)}")
@@ -91,11 +70,11 @@ def check_fractions(fractions: Sequence[float], seeds: int) -> list[float]:
 
 
 def _order(patient: NDArray[np.int64], targets: NDArray[np.bool_], rng: np.random.Generator) -> NDArray[np.int64]:
-    """The patients in the order they are drawn; the first so many of them are a draw.
+    """Sort the patients into the order they are drawn; the first so many of them are a draw.
 
     First comes a patient for each class, the commonest class first, unless one before has it: so every class that
-    anybody has is in each draw of at least K patients, and a smaller one lacks the rarest. The others follow
-    stratified by the rarest class they have: each stratum is spread evenly over the order, from a random start.
+    anybody has is in each draw of at least K patients, and a smaller one lacks the rarest. The others follow stratified
+    by the rarest class they have: each stratum is spread evenly over the order, from a random start.
     """
     whose, mine = np.unique(patient, return_inverse=True)
     has = np.zeros((len(whose), targets.shape[1]), dtype=np.bool_)

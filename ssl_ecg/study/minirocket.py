@@ -25,29 +25,16 @@ Windows = NDArray[np.floating[Any]]
 
 @dataclass(frozen=True)
 class MiniRocket:
-    """The fitted transform.
-
-    Attributes:
-        rocket: aeon's `MiniRocket`.
-        pca: scikit-learn's `PCA` of its features, or None.
-        shape: channels and samples of a window.
-    """
+    """The fitted transform: aeon's `MiniRocket`, scikit-learn's `PCA` of its features or None, a window's (C, T)."""
 
     rocket: Any
     pca: Any
     shape: tuple[int, ...]
 
     def transform(self, windows: Windows) -> NDArray[np.float32]:
-        """Compute the features of windows.
+        """Compute the features of windows (n, C, T): shares from 0 to 1, or, with `components`, their projections.
 
-        Args:
-            windows: shape (n, C, T), as those that it was fitted on.
-
-        Returns:
-            Shape (n, 84 x (n_kernels // 84)), shares from 0 to 1; or, with `components`, their projections.
-
-        Raises:
-            UserError: for windows of another shape, or values that are not finite.
+        There are 84 x (n_kernels // 84). UserError for windows of another shape than those fitted on, or not finite.
         """
         x = check_windows(windows)
         if x.shape[1:] != self.shape:
@@ -66,28 +53,19 @@ def minirocket_available() -> bool:
 
 
 def require_minirocket() -> None:
-    """Refuse to go on without aeon.
-
-    Raises:
-        UserError: with the remedy, if it is not installed.
-    """
+    """Refuse to go on without aeon: UserError with the remedy."""
     if not minirocket_available():
         raise UserError("MiniRocket needs the package aeon: pip install 'ssl-ecg[baselines]'")
 
 
 def fit_minirocket(train: Windows, n_kernels: int = 10_000, seed: int = 0, components: int | None = None) -> MiniRocket:
-    """Fit MiniRocket on training windows.
+    """Fit MiniRocket on training windows (n, C, T), two or more of at least 9 samples.
 
-    Args:
-        train: shape (n, C, T), at least 9 samples long.
-        n_kernels: features; rounded down to a multiple of 84, and at least 84.
-        seed: of the choice of windows, of channels and of the components.
-        components: reduce the features to so many principal components (at most n): 50,000 beats have 2 GB of
-            features. The components are those of 10,000 training windows spread evenly over all, by the randomised
-            method of Halko, Martinsson & Tropp, SIAM Review 2011.
-
-    Raises:
-        UserError: without aeon, for windows that are too short or not finite, or fewer than two.
+    There are `n_kernels` features, rounded down to a multiple of 84, and at least 84; or so many principal `components`
+    of them (at most n): 50,000 beats have 2 GB of features. The components are those of 10,000 training windows spread
+    evenly over all, by the randomised method of Halko, Martinsson & Tropp, SIAM Review 2011. `seed` is that of the
+    choice of windows, of channels and of the components. UserError without aeon, or for windows that are too short, too
+    few or not finite.
     """
     require_minirocket()
     x = check_windows(train)

@@ -22,9 +22,10 @@ _MEAN_OVER_S = 300.0
 
 
 def rr_features(samples: NDArray[np.int64], fs: float, *, future: bool = False) -> NDArray[np.float32]:
-    """Compute RR features of every beat of one recording, causal ones unless `future`.
+    """Compute RR features of every beat of one recording, (n, 4), causal; or (n, 5) with `future`, no unit.
 
-    With RR the interval from the beat before to this one, the columns are (`RR_FEATURES`)
+    `samples` (n,) are the ascending R-peak positions, at `fs` Hz, of every beat, also of those without a class. With RR
+    the interval from the beat before to this one, the columns are (`RR_FEATURES`)
 
     0. log of RR in seconds,
     1. log of RR over the RR before it,
@@ -33,22 +34,12 @@ def rr_features(samples: NDArray[np.int64], fs: float, *, future: bool = False) 
     4. with `future`: log of the next RR in seconds (`NEXT_RR`), known one beat later.
 
     The first beat has no RR: it gets `TYPICAL_RR_S` and ratios of 1; the second has none before its own: ratios of 1;
-    the last has no next RR: its own. Beats at the same sample count as one beat.
+    the last has no next RR: its own. Beats at the same sample count as one beat. UserError unless the positions ascend
+    and the rate is positive.
 
     The features follow de Chazal, O'Dwyer & Reilly, IEEE Trans. Biomed. Eng. 2004, and the five-minute mean of
     Mondejar-Guerra et al., Biomed. Signal Process. Control 2019. A median would not do: where most beats are
     supraventricular, as in MIT-BIH's record 232, it is their own interval.
-
-    Args:
-        samples: R-peak positions of every beat, also of those without a class, shape (n,), in samples, ascending.
-        fs: sampling rate, Hz.
-        future: add the next RR.
-
-    Returns:
-        Shape (n, 4) or (n, 5), no unit.
-
-    Raises:
-        UserError: unless the positions ascend and the rate is positive.
     """
     samples = np.asarray(samples)
     if samples.ndim != 1:

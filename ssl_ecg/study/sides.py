@@ -17,12 +17,7 @@ from ssl_ecg.study.study import Study
 
 @dataclass(frozen=True)
 class Sides:
-    """Two parts of a study's train side; nobody is in both.
-
-    Attributes:
-        learn: windows whose labels are learned from.
-        validation: windows of the patients who choose the epoch.
-    """
+    """Two parts of a study's train side, nobody in both: one to learn from, one whose patients choose the epoch."""
 
     learn: WindowSet
     validation: WindowSet
@@ -39,19 +34,11 @@ class Sides:
 
 
 def label_sides(study: Study, fraction: float = 1.0, hold_out: float = 0.2, seed: int = 0) -> Sides:
-    """Draw the patients to learn from, and find those who choose the epoch.
+    """Draw the patients to learn from, a fraction of the train patients, and find those who choose the epoch.
 
-    The latter are the data set's validation split. Without one, train patients are held out: of those whom the encoder
-    has not seen in pretraining where there are five, since it embeds the others better.
-
-    Args:
-        study: the encoder and the data set.
-        fraction: share of the other train patients to learn from.
-        hold_out: share of the train patients held out where there is no validation split.
-        seed: of the draws.
-
-    Raises:
-        DataError: if no class can be learned, or judged.
+    The latter are the data set's validation split. Without one, a share `hold_out` of the train patients is held out:
+    of those whom the encoder has not seen in pretraining where there are five, since it embeds the others better. The
+    fraction is of the others. DataError if no class can be learned, or judged.
     """
     train = study.train
     judge = validation_of(train)

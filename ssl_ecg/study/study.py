@@ -22,14 +22,9 @@ from ssl_ecg.study.benchmark import Labels
 
 @dataclass(frozen=True)
 class Study:
-    """One encoder, one data set, and its two sides.
+    """One encoder, frozen, with its preprocessing, one prepared data set, and its two labelled sides.
 
-    Attributes:
-        encoder: the frozen encoder with its preprocessing.
-        data: the source.
-        store: its prepared recordings.
-        train: labelled windows of the train and val patients, to fit on.
-        test: labelled windows of the test patients, to score once.
+    `train` has the windows of the train and val patients, to fit on; `test` those of the test patients, to score once.
     """
 
     encoder: PretrainedEncoder
@@ -98,14 +93,7 @@ def open_study(checkpoint: str | Path, data: Source, cache: str | None = None, t
 def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None, trust: bool = False) -> Study:
     """Load an encoder and prepare a data set without its split, for what splits the patients itself or not at all.
 
-    Args:
-        checkpoint: a run's folder or a checkpoint's.
-        data: the labelled data set.
-        cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
-        trust: whether the checkpoint may import an encoder of your own, from outside ssl_ecg.
-
-    Returns:
-        A study that has all labelled windows as `train` and as `test`.
+    Takes what `open_study` takes, and gives a study that has all labelled windows as `train` and as `test`.
 
     Raises:
         CheckpointError: for a checkpoint that cannot be used.
