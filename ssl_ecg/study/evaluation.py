@@ -6,9 +6,9 @@ import hashlib
 import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
@@ -21,6 +21,7 @@ from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.metrics.bootstrap import check_resamples
 from ssl_ecg.report.results import Results, Row
 from ssl_ecg.report.wandb import Mode, check_wandb, log_results
+from ssl_ecg.study.context import Context
 from ssl_ecg.study.study import Study, open_study
 from ssl_ecg.study.systems import System, check_names, systems
 from ssl_ecg.training.device import pick_device
@@ -41,6 +42,10 @@ class Shared:
         beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket; all by default.
         resamples: bootstrap resamples of the test patients for the 95 % intervals.
         components: of the PCA of the raw signal.
+        windows: "cut" encodes each window by itself; "context" encodes each recording once and reads beats from the
+            tokens around them.
+        centre: "record" subtracts the recording's own median embedding; non-causal: it reads the recording's future.
+        span: how much of the recording the tokens of a beat in context stand for, s.
         future: RR features with the interval after the beat too, known one beat later; causal ones by default.
         seed: of the untrained encoder's weights and of the bootstrap.
         device: where to compute, such as cpu or cuda; auto takes a GPU if there is one.
@@ -56,6 +61,9 @@ class Shared:
     beside: tuple[str, ...] | None = None
     resamples: int = 1000
     components: int = 64
+    windows: Literal["cut", "context"] = "cut"
+    centre: Literal["none", "record"] = "none"
+    span: float = 1.0
     future: bool = False
     seed: int = 0
     device: str = "auto"
@@ -84,8 +92,14 @@ class Shared:
 
     def systems(self, study: Study) -> list[System]:
         """The pretrained encoder and what it is compared with."""
-        given = {"components": self.components, "seed": self.seed}
+        self.context.check(study.data.task)
+        given: dict[str, Any] = {"components": self.components, "seed": self.seed, "context": self.context}
         return systems(study, beside=self.beside, device=self.at, future=self.future, **given)
+
+    @property
+    def context(self) -> Context:
+        """How encoders embed windows."""
+        return Context(self.windows, self.centre, self.span)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -150,9 +164,10 @@ class Evaluation(Shared):
             UserError: for settings, a checkpoint, data or a folder that cannot be used.
         """
         self.check()
+        self.context.check(self.data.task)
         find_checkpoint(self.checkpoint)
         folder = result_folder(self.checkpoint, self.out, self.identity, name)
-        return folder, self.open_study()
+        return folder, replace(self.open_study(), note=self.context.note)
 
     def open_study(self) -> Study:
         """Encoder and data, parted into train and test; a question that parts them differently overrides this."""

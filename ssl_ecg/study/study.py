@@ -25,6 +25,7 @@ class Study:
     """One encoder, frozen, with its preprocessing, one prepared data set, and its two labelled sides.
 
     `train` has the windows of the train and val patients, to fit on; `test` those of the test patients, to score once.
+    `note` says how windows are embedded, where not each by itself.
     """
 
     encoder: PretrainedEncoder
@@ -32,6 +33,7 @@ class Study:
     store: Store
     train: WindowSet
     test: WindowSet
+    note: str = ""
 
     @property
     def name(self) -> str:
@@ -65,7 +67,8 @@ class Study:
     @property
     def setting(self) -> str:
         """Inductive or transductive, in words, and what else the encoder or the protocol knew before."""
-        return guard.setting_of(self.seen, self.data, len(self.taught))
+        known = guard.setting_of(self.seen, self.data, len(self.taught))
+        return f"{known}; {self.note}" if self.note else known
 
     def labels(self, side: WindowSet) -> Labels:
         """Classes, patients and recordings of one side."""

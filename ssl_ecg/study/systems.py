@@ -18,11 +18,11 @@ from ssl_ecg.data.window_set import WindowSet
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
+from ssl_ecg.study.context import Context
 from ssl_ecg.study.hand import beat_features, record_features
 from ssl_ecg.study.minirocket import MiniRocket, fit_minirocket, minirocket_available, require_minirocket
 from ssl_ecg.study.rhythm import rhythm_of
 from ssl_ecg.study.study import Study
-from ssl_ecg.training.embedding import embed
 
 Features = NDArray[np.float32]
 
@@ -59,15 +59,17 @@ class Frozen(System):
         name: what it is called.
         encoder: maps (B, C, T) to (B, D).
         device: where to compute; by default where the encoder is.
+        context: how windows are embedded; each by itself by default.
     """
 
-    def __init__(self, name: str, encoder: Encoder, device: torch.device | None = None) -> None:
-        self.name, self.encoder, self._device = name, encoder, device
+    def __init__(
+        self, name: str, encoder: Encoder, device: torch.device | None = None, context: Context | None = None
+    ) -> None:
+        self.name, self.encoder, self._device, self.context = name, encoder, device, context or Context()
 
     def features(self, windows: WindowSet) -> Features:
         """Embeddings, shape (n, D), float32."""
-        self.encoder.to(self._device)
-        return embed(self.encoder, _watched(windows.batches(_BATCH), windows, f"embedding, {self.name}")).numpy()
+        return self.context.embed(self.encoder.to(self._device), windows, self.name)
 
 
 class RawPCA(System):
@@ -171,6 +173,7 @@ def systems(
     beside: Sequence[str] | None = None,
     device: torch.device | None = None,
     future: bool = False,
+    context: Context | None = None,
 ) -> list[System]:
     """List the systems to compare on a study, the pretrained encoder first.
 
@@ -182,6 +185,7 @@ def systems(
             where beats have classes.
         device: where encoders compute; by default where the pretrained one is.
         future: the RR features have the next RR too, known one beat later.
+        context: how both encoders embed windows; each by itself by default.
 
     Raises:
         UserError: for an unknown baseline, or one that is not possible.
@@ -192,14 +196,14 @@ def systems(
         raise UserError(f"no baseline {Rhythm.name} here: {study.name} has no classes of beats")
     possible = {Rhythm.name: beats, MiniRocketFeatures.name: minirocket_available()}
     make: dict[str, Callable[[], System]] = {
-        UNTRAINED: lambda: Frozen(UNTRAINED, untrained(study.encoder.encoder, seed), device),
+        UNTRAINED: lambda: Frozen(UNTRAINED, untrained(study.encoder.encoder, seed), device, context),
         RawPCA.name: lambda: RawPCA(study.train, components),
         Rhythm.name: lambda: Rhythm(study.store, future=future),
         HandFeatures.name: lambda: HandFeatures(beats),
         MiniRocketFeatures.name: lambda: MiniRocketFeatures(study.train, seed),
     }
     wanted = [name for name in BASELINES if (possible.get(name, True) if beside is None else name in beside)]
-    return [Frozen(PRETRAINED, study.encoder.encoder, device), *(make[name]() for name in wanted)]
+    return [Frozen(PRETRAINED, study.encoder.encoder, device, context), *(make[name]() for name in wanted)]
 
 
 def check_names(beside: Sequence[str] | None) -> None:

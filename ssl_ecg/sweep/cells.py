@@ -206,7 +206,7 @@ class SharedFeatures:
         made: object = [system.name, settings]
         if isinstance(system, Frozen):
             weights = {name: value.cpu().numpy() for name, value in system.encoder.state_dict().items()}
-            made = [type(system.encoder).__name__, system.encoder.arguments, weights]
+            made = [type(system.encoder).__name__, system.encoder.arguments, weights, asdict(system.context)]
         meta = {name: value for name, value in self.study.store.meta.items() if name not in ("classes", "meaning")}
         cut = [self.windows.index.record.numpy(), self.windows.index.start.numpy()]
         return fingerprint([code_fingerprint(*_FEATURES), made, meta, self.windows.preprocessing.to_dict(), cut])
