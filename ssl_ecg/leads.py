@@ -18,10 +18,7 @@ _HALVES = {"I": (2, 0), "II": (0, 2), "III": (-2, 2), "aVR": (-1, -1), "aVL": (2
 
 
 def canonical(lead: str) -> str:
-    """Give a lead's name its one spelling: `AVR` -> `aVR`, `MLII` -> `II`, `lead_v1` -> `V1`.
-
-    A name that is no standard lead is kept as it is.
-    """
+    """Give a lead's name its one spelling: `AVR` -> `aVR`, `MLII` -> `II`, `lead_v1` -> `V1`; keep any other name."""
     key = lead.strip().lower().removeprefix("lead").strip(" _-")
     return _CANONICAL.get(key, lead.strip())
 
@@ -37,18 +34,10 @@ def numbered(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def pick(signal: NDArray[np.float32], have: tuple[str, ...], want: tuple[str, ...]) -> NDArray[np.float32]:
-    """Pick leads, in the wanted order; a limb lead that is not there is derived from two others.
+    """Pick leads, in the wanted order: (..., C, T) -> (..., len(want), T), all in one unit.
 
-    Args:
-        signal: shape (..., C, T), in mV (derivation needs a common unit).
-        have: name of each channel, length C.
-        want: names to return.
-
-    Returns:
-        Shape (..., len(want), T).
-
-    Raises:
-        ValueError: if a wanted lead is neither there nor derivable, or a name stands twice.
+    A limb lead that is not there is derived from two others. ValueError where one is neither there nor derivable, or a
+    name stands twice.
     """
     names = [canonical(lead) for lead in have]
     if len(set(names)) != len(names):

@@ -25,9 +25,8 @@ _FLAT = 1e-4  # mV: a window that varies less is a disconnected electrode, and i
 class Preprocessing:
     """Lead order, sampling rate, filter, window and normalisation.
 
-    The same object prepares the training data and, stored in the checkpoint, every signal embedded later.
-    It works in two stages: `condition` on a whole recording (leads, filter, rate), `normalise` on each
-    window cut from it.
+    The same object prepares the training data and, stored in the checkpoint, every signal embedded later. It works in
+    two stages: `condition` on a whole recording (leads, filter, rate), `normalise` on each window cut from it.
 
     Args:
         fs: sampling rate the encoder sees, Hz. Recordings are resampled with an anti-aliasing filter; one whose own
@@ -39,10 +38,9 @@ class Preprocessing:
         lowpass: cut-off of the low-pass that removes muscle and mains noise, Hz; 0 for none. Butterworth,
             order 4, zero phase.
         window: length of what the encoder is trained on, s.
-        normalise: "window" gives each lead of each window zero mean and unit variance. "record" divides each
-            lead by its typical standard deviation over the recording (the median over stretches of 2 s), so
-            that a beat keeps its size beside its neighbours': give such an encoder ten seconds or more.
-            "none" keeps mV.
+        normalise: "window" gives each lead of each window zero mean and unit variance. "record" divides each lead by
+            its typical standard deviation over the recording (the median over stretches of 2 s), so that a beat keeps
+            its size beside its neighbours': give such an encoder ten seconds or more. "none" keeps mV.
     """
 
     fs: float = 100.0
@@ -82,20 +80,11 @@ class Preprocessing:
     def condition(
         self, signal: NDArray[np.floating], fs: float, leads: tuple[str, ...] | list[str]
     ) -> NDArray[np.float32]:
-        """Pick the leads, filter and resample a whole recording or a batch of them.
+        """Pick the leads, filter and resample a recording (C, T) or a batch (B, C, T), in mV at `fs` Hz.
 
-        Args:
-            signal: shape (C, T) or (B, C, T), in mV.
-            fs: its sampling rate, Hz.
-            leads: name of each channel, length C.
-
-        Returns:
-            Shape (len(self.leads), T') or (B, len(self.leads), T'), float32, at `self.fs`, in mV or, if
-            normalised by record, in the recording's standard deviations.
-
-        Raises:
-            DataError: for NaN, infinite or complex samples, wrong leads, a wrong shape, or a rate too low for what
-                the encoder sees; it says what was given and what is needed.
+        Gives float32 of shape (len(self.leads), T') or (B, len(self.leads), T'), at `self.fs`, in mV or, if normalised
+        by record, in the recording's standard deviations. DataError for NaN, infinite or complex samples, wrong leads,
+        a wrong shape, or a rate too low for what the encoder sees; it says what was given and what is needed.
         """
         import scipy.signal
 
@@ -156,14 +145,9 @@ class Preprocessing:
         return settings
 
     def normalise_windows(self, x: Tensor, inplace: bool = False) -> Tensor:
-        """Normalise windows as the encoder expects them.
+        """Normalise windows (B, C, T) of what `condition` gives: `x` itself if `normalise` is not "window".
 
-        Args:
-            x: shape (B, C, T), float, as `condition` gives it.
-            inplace: overwrite `x`: several times as fast for a large batch, whose copy would be new memory.
-
-        Returns:
-            Shape (B, C, T): zero mean and unit variance per lead and window for "window", else `x` itself.
+        `inplace` overwrites `x`: several times as fast for a large batch, whose copy would be new memory.
         """
         if self.normalise != "window":
             return x
@@ -173,14 +157,9 @@ class Preprocessing:
         return x.div_(sd.clamp_min(_FLAT))
 
     def normalise_record(self, x: Tensor) -> Tensor:
-        """Normalise a whole recording for tokens: as `normalise_windows`, but each sample by the window around it.
+        """Normalise a whole recording (..., T) for tokens: as `normalise_windows`, but each sample by its own window.
 
-        Args:
-            x: shape (..., T), float, as `condition` gives it.
-
-        Returns:
-            Shape (..., T). For "window", mean and variance are those of the window's length around each sample, which
-            near the ends is the first or the last window.
+        That is the one of the window's length around it, or near the ends the first or the last.
         """
         if self.normalise != "window" or x.shape[-1] <= self.samples:
             return self.normalise_windows(x)

@@ -22,8 +22,7 @@ def stream(seed: int, *key: int) -> np.random.Generator:
 class Draws:
     """A table of standard normals, one row a record, dealt out column by column.
 
-    A batch asks for its numbers in one call, yet every row comes from its own stream: what a record gets does
-    not depend on the batch it is in.
+    Every row comes from its own stream: what a record gets does not depend on the batch it is in.
     """
 
     def __init__(self, streams: Sequence[np.random.Generator], width: int) -> None:

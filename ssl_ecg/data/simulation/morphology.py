@@ -13,17 +13,11 @@ from ssl_ecg.data.simulation.draws import Draws, Floats
 
 
 class Wave(NamedTuple):
-    """A dipole that swells and fades as a Gaussian of time, at 75 beats a minute.
+    """A dipole that swells and fades as a Gaussian of time, at 75 beats a minute."""
 
-    Attributes:
-        time: of its peak, s from the R peak.
-        width: standard deviation, s.
-        dipole: at its peak, mV on Frank's axes: left, down, back.
-    """
-
-    time: float
-    width: float
-    dipole: tuple[float, float, float]
+    time: float  # of its peak, s from the R peak
+    width: float  # standard deviation, s
+    dipole: tuple[float, float, float]  # at its peak, mV on Frank's axes: left, down, back
 
 
 _NORMAL = {
@@ -95,32 +89,20 @@ _SHIFT = np.concatenate([np.zeros((2, 3)), np.gradient(_DOWER[2:], axis=0)])
 
 @dataclass(frozen=True, slots=True)
 class Hearts:
-    """The hearts of a batch of records, each in its chest.
+    """The hearts of a batch of records, each in its chest; leads are I, II, V1..V6."""
 
-    Attributes:
-        times: peak of each wave, shape (B, waves), s from the R peak.
-        widths: standard deviation of each wave, shape (B, waves), s.
-        waves: each wave at its peak in leads I, II, V1..V6, shape (B, 8, waves), mV.
-        flutter: the two fibrillatory waves in the same leads, shape (B, 8, 2), mV; zero outside fibrillation.
-        flutter_rate: of the two, shape (B, 2), Hz.
-        flutter_phase: of the two and of what modulates them, shape (B, 4), rad.
-    """
-
-    times: Floats
-    widths: Floats
-    waves: Floats
-    flutter: Floats
-    flutter_rate: Floats
-    flutter_phase: Floats
+    times: Floats  # (B, waves), s from the R peak: peak of each wave
+    widths: Floats  # (B, waves), s: standard deviation of each wave
+    waves: Floats  # (B, 8, waves), mV: each wave at its peak
+    flutter: Floats  # (B, 8, 2), mV: the two fibrillatory waves; zero outside fibrillation
+    flutter_rate: Floats  # (B, 2), Hz
+    flutter_phase: Floats  # (B, 4), rad: of the two and of what modulates them
 
 
 def draw_hearts(classes: NDArray[np.intp], patient: Draws, record: Draws) -> Hearts:
     """Draw the heart and chest of each record: most of it is the patient's, a little the day's.
 
-    Args:
-        classes: index into `CLASSES` of each record, shape (B,).
-        patient: draws shared by all records of a patient.
-        record: draws of the record.
+    `classes` are indices into `CLASSES`, shape (B,); all records of a patient share the draws `patient`.
     """
     k = len(WAVES)
     times, widths, dipoles = _TIMES[classes], _WIDTHS[classes], _DIPOLES[classes]

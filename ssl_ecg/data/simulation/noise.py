@@ -24,16 +24,10 @@ _LEADS /= np.sqrt(np.square(_LEADS).sum(axis=1).mean())
 def draw_noise(
     streams: Sequence[np.random.Generator], record: Draws, breath: NDArray[np.float32], level: float, fs: float
 ) -> NDArray[np.float32]:
-    """Draw the noise of leads I, II, V1..V6, shape (B, 8, samples), mV.
+    """Draw the noise of leads I, II, V1..V6, shape (B, 8, samples), mV; `level` is its standard deviation as a rule.
 
-    Each electrode has its own, and a limb electrode's reaches every lead, as it does on a patient.
-
-    Args:
-        streams: where the samples of each record come from.
-        record: draws of the record.
-        breath: respiration, shape (B, samples): it moves the baseline.
-        level: standard deviation in the typical record, mV.
-        fs: sampling rate, Hz.
+    Each electrode has its own, and a limb electrode's reaches every lead, as it does on a patient. `breath`
+    (B, samples) is respiration, which moves the baseline.
     """
     samples = breath.shape[1]
     # People are more or less restless, electrodes stick more or less well.

@@ -36,23 +36,13 @@ _MEDIAN, _SPREAD, _LOW, _HIGH = np.array([_RATES[name] for name in CLASSES]).T
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """The beats of a batch of records, in time order; the first and the last lie outside the record.
+    """The beats of a batch of records, in time order; the first and the last lie outside the record."""
 
-    Attributes:
-        beats: time of each R peak, shape (B, n), s.
-        sinus: when the sinus node had each beat due, shape (B, n), s: the P wave keeps to it even where a
-            premature beat came first.
-        ectopic: which beats are ventricular premature beats, shape (B, n).
-        stretch: how much longer than at 75 beats a minute repolarisation takes, shape (B, n).
-        breath: frequency (Hz) and phase (rad) of respiration, each of shape (B, 1): it moves rate,
-            amplitude and baseline.
-    """
-
-    beats: Floats
-    sinus: Floats
-    ectopic: NDArray[np.bool_]
-    stretch: Floats
-    breath: tuple[Floats, Floats]
+    beats: Floats  # (B, n), s: R peaks
+    sinus: Floats  # (B, n), s: when the sinus node had each due; the P wave keeps to it even after a premature beat
+    ectopic: NDArray[np.bool_]  # (B, n): the ventricular premature beats
+    stretch: Floats  # (B, n): how much longer than at 75 beats a minute repolarisation takes
+    breath: tuple[Floats, Floats]  # (B, 1), Hz and rad: respiration, which moves rate, amplitude and baseline
 
 
 def beats_within(duration: float) -> int:
@@ -61,18 +51,13 @@ def beats_within(duration: float) -> int:
 
 
 def draw_rhythm(classes: NDArray[np.intp], patient: Draws, record: Draws, duration: float) -> Rhythm:
-    """Draw the beats of each record.
+    """Draw the beats of each record of `duration` s, of `classes` that are indices into `CLASSES`, shape (B,).
 
     Sinus rhythm has the two peaks of heart-rate variability, one at the respiratory frequency and one at 0.1
     Hz (McSharry et al. 2003, section II); in fibrillation each interval is drawn for itself; a premature beat
     comes early and leaves the sinus node alone, so the pause after it is compensatory. Repolarisation follows
-    the rate with a memory of it: a single short interval shortens it little.
-
-    Args:
-        classes: index into `CLASSES` of each record, shape (B,).
-        patient: draws shared by all records of a patient.
-        record: draws of the record.
-        duration: length of the records, s.
+    the rate with a memory of it: a single short interval shortens it little. All records of a patient share the draws
+    `patient`.
     """
     n = beats_within(duration)
     rate = _MEDIAN[classes] * np.exp(_SPREAD[classes] * patient.normal()) * record.factor(0.05)

@@ -30,10 +30,9 @@ class Arrays(OwnFiles):
     - CSV: one recording, a column a lead, separated by commas. Names above the columns are the leads.
     - EDF: one recording; its rate, leads and units are the file's own.
 
-    A recording is called as its file without the suffix, such as `ward3/0017`, followed by its number where
-    there are many: `signals/0`, `signals/1`. Each is taken to be the only one of its patient, unless the table of
-    labels says otherwise: where people have several, give it a column `patient`, or they will be on both sides
-    of the split.
+    A recording is called as its file without the suffix, such as `ward3/0017`, followed by its number where there are
+    many: `signals/0`, `signals/1`. Each is taken to be the only one of its patient, unless the table of labels says
+    otherwise: where people have several, give it a column `patient`, or they will be on both sides of the split.
 
     Args:
         path: the file or the folder.

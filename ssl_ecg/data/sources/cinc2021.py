@@ -49,11 +49,8 @@ SCORED = {
     "TAb": ("164934002",),  # T wave abnormal
     "TInv": ("59931005",),  # T wave inversion
 }
-"""Class -> its codes, of which the challenge takes two for one in four cases.
-
-Names and order are those of https://github.com/physionetchallenges/evaluation-2021 (`dx_mapping_scored.csv`,
-`weights.csv`).
-"""
+"""Class -> its codes, two where the challenge takes them for one. Names and order are those of `dx_mapping_scored.csv`
+and `weights.csv` of https://github.com/physionetchallenges/evaluation-2021."""
 
 _NAME = re.compile(r"(A|Q|I|S|HR|E|JS)(\d{4,5})")
 _PREFIX: dict[str, Database] = {
@@ -80,9 +77,8 @@ class CinC2021(PhysioNetSource):
 
     Most are 10 s long, some of the first two and of ptb up to two minutes, those of INCART half an hour.
 
-    Labels are the SNOMED CT codes of the header, all of them; classes are the 26 that the challenge scores, under
-    its abbreviations. Each database labelled only some of them: that a recording lacks a class does not say
-    that its heart did.
+    Labels are all SNOMED CT codes of the header; classes are the 26 that the challenge scores, under its abbreviations.
+    Each database labelled only some of them: that a recording lacks a class does not say that its heart did.
 
     Headers do not say whose a recording is. In Chapman-Shaoxing and Ningbo each is of another person, and splits
     follow from its name (`hashed_split`). The other six have several recordings of some of their patients: each

@@ -1,7 +1,4 @@
-"""Ambulatory databases of PhysioNet: a record is a header, its signals and files of annotations.
-
-`MITBIH`, whose protocol is a matter of its own, lies beside.
-"""
+"""Ambulatory databases of PhysioNet, but for `MITBIH`, whose protocol is a matter of its own."""
 
 from __future__ import annotations
 
@@ -31,38 +28,29 @@ _PERSON = re.compile(r"(-?\d+)\s+([MF])\b")  # how these headers' first comment 
 class Holter(PhysioNetSource):
     """A database of ambulatory tapes whose beats are annotated, in the AAMI classes N, S, V and F.
 
-    Beats of AAMI class Q are given without a class, so that RR intervals are right; rhythm, noise and
-    flutter-wave marks are no beats. Rhythms, where they are annotated, are given as spans. Age and sex are
-    taken from the header.
+    Beats of AAMI class Q are given without a class, so that RR intervals are right; rhythm, noise and flutter-wave
+    marks are no beats. Annotated rhythms are given as spans. Age and sex are taken from the header. Without an official
+    split, 70 % of the patients, in the order of a hash of their names, are for training, 10 % for validation, 20 % for
+    the test.
 
     Where electrodes were is not known in most of these databases: their channels are called ECG1 and ECG2, and
     so they are here. Where a header has no gain, 200 units are taken for a mV, as everybody takes them.
 
-    Without an official split, 70 % of the patients, in the order of a hash of their names, are for training, 10 %
-    for validation, 20 % for the test.
-
     Args:
         root: folder of the database, the one that holds `RECORDS`.
-        download: fetch what is missing in `root` from PhysioNet. If false, records whose files are missing are left
-            out and reported.
+        download: fetch what is missing in `root` from PhysioNet. If false, records without their files are left out
+            and reported.
         lead_names: what to call the channels, in their order, instead of what the headers call them: [II, V1], say,
             to use an encoder of those leads, at your own risk.
-
-    Attributes:
-        fs: sampling rate of every record, Hz.
-        expected: what the header of every record says, for messages; its rate if "".
-        without: names in `RECORDS` that are left out.
-        suffixes: of the files of a record; the last is that of the beats.
-        symbols: WFDB beat symbol -> class; None if every annotation is a beat without a class.
     """
 
     classes = ("N", "S", "V", "F")
     task: ClassVar[Task] = "beat"
-    fs: ClassVar[float]
-    expected: ClassVar[str] = ""
-    without: ClassVar[frozenset[str]] = frozenset()
-    suffixes: ClassVar[tuple[str, ...]] = ("hea", "dat", "atr")
-    symbols: ClassVar[Mapping[str, str] | None] = AAMI
+    fs: ClassVar[float]  # Hz, of every record
+    expected: ClassVar[str] = ""  # what the header of every record says, for messages; its rate if ""
+    without: ClassVar[frozenset[str]] = frozenset()  # names in `RECORDS` that are left out
+    suffixes: ClassVar[tuple[str, ...]] = ("hea", "dat", "atr")  # of a record's files; the last is that of the beats
+    symbols: ClassVar[Mapping[str, str] | None] = AAMI  # -> class; None: every annotation is a beat without a class
 
     @abstractmethod  # each says where it lies as a rule
     def __init__(self, root: str, download: bool = True, lead_names: Names = None) -> None:
@@ -116,11 +104,7 @@ class Holter(PhysioNetSource):
         return self._sides[self.patient(record)]
 
     def beats(self, header: Header) -> tuple[Beats, tuple[str, ...]]:
-        """The beats of a record, and notes of what is odd.
-
-        Raises:
-            DataError: if it has none.
-        """
+        """The beats of a record, and notes of what is odd. DataError where it has none."""
         path = header.path.with_suffix(f".{self.suffixes[-1]}")
         beats, notes = read_beats(path, header.n_samples, self.symbols)
         if not beats.samples.size:
@@ -133,11 +117,7 @@ class Holter(PhysioNetSource):
         return rhythms if rhythms.start.size else None
 
     def header(self, number: int) -> Header:
-        """The header of a record, if it is one of this database.
-
-        Raises:
-            DataError: if it is not.
-        """
+        """The header of a record. DataError where it is of another database."""
         header = read_header(self.root / f"{self.records[number]}.hea")
         if not self.belongs(header):
             raise DataError(
@@ -180,10 +160,9 @@ def _person(header: Header) -> tuple[float | None, Literal["F", "M"] | None]:
 class AFDB(Holter):
     """MIT-BIH Atrial Fibrillation Database 1.0.0: 23 patients, 250 Hz, ten hours each, two leads.
 
-    The task is the rhythm: N (sinus, and all that is none of the others), AFIB (atrial fibrillation), AFL
-    (atrial flutter) and J (AV junctional), marked by hand. The last rhythm of a record ends with its last beat:
-    the signal goes on for some 14 minutes that nobody annotated. Beats have no class: a program found them and
-    nobody checked.
+    The task is the rhythm: N (sinus, and all that is none of the others), AFIB (atrial fibrillation), AFL (atrial
+    flutter) and J (AV junctional), marked by hand. The last rhythm of a record ends with its last beat: the signal goes
+    on for some 14 minutes that nobody annotated. Beats have no class: a program found them and nobody checked.
 
     Two more records, 00735 and 03665, have annotations but no signals, and are left out. Channels, gain and split:
     see `Holter`.

@@ -42,8 +42,7 @@ class MITBIH(Holter):
 
     Args:
         root: folder of the database, the one that holds `100.hea`.
-        download: fetch what is missing in `root` from PhysioNet (about 90 MB). If false, or offline, the
-            error says what to fetch and where to put it.
+        download: fetch what is missing in `root` from PhysioNet (90 MB). If false, the error says what to fetch.
         chest: what to call the chest lead of every record, "V1" say, wherever its electrode was; by default what the
             header calls it.
     """

@@ -30,18 +30,16 @@ class Prepared(Source):
     """Recordings that were prepared before: no raw file is needed, which a node of a cluster has none of.
 
     Three kinds of place: the folder of a store; a folder with a streamed store, best one that all machines see; or a
-    streamed store at s3://, gs:// or r2://, whose recordings are fetched a block at a time while they are needed.
-    Credentials are those of the environment, as for other tools of that provider.
-
-    The preprocessing has to be what the store was prepared with, but for the window and the normalisation of windows.
+    streamed store at s3://, gs:// or r2://, whose recordings are fetched a block at a time while they are needed, with
+    the credentials of the environment. The preprocessing has to be what the store was prepared with, but for the window
+    and the normalisation of windows.
 
     Args:
         path: the folder or the address. "local:" before the folder of a streamed store copies what is read to this
             machine's cache, for folders on a slow network.
         cache: folder for what is fetched of a streamed store; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         cache_gb: most that each process keeps there, in GB.
-        mixed: number of blocks of a streamed store whose windows are mixed in an epoch. Three times as many are in
-            memory.
+        mixed: blocks of a streamed store whose windows are mixed in an epoch; three times as many are in memory.
     """
 
     def __init__(self, path: str, cache: str | None = None, cache_gb: float = 50.0, mixed: int = 16) -> None:
@@ -71,11 +69,7 @@ class Prepared(Source):
         return {patient: tuple(records) for patient, records in self._store.meta["shared_patients"].items()}
 
     def open(self, preprocessing: Preprocessing) -> Store:
-        """The store itself.
-
-        Raises:
-            DataError: if there is none, or it was prepared in another way; it says how.
-        """
+        """The store itself. DataError where there is none, or where it was prepared otherwise; it says how."""
         has, wanted = self._store.meta["preprocessing"], preprocessing.conditioning()
         wanted = {name: list(value) if isinstance(value, tuple) else value for name, value in wanted.items()}
         if differing := [name for name in wanted if has.get(name) != wanted[name]]:

@@ -48,9 +48,8 @@ class PTBXL(PhysioNetSource):
     0 included. The benchmark leaves out recordings without any class of its task; here they are recordings
     that belong to none. Classes are in the order of `scp_statements.csv`.
 
-    The split is the suggested one: folds 1 to 8 for training, 9 for validation, 10 for the test; no patient is
-    in two of them. A recording is called by its `ecg_id`. An age of 90 stands for 90 and older, which the
-    table writes as 300.
+    The split is the suggested one: folds 1 to 8 for training, 9 for validation, 10 for the test; no patient is in two
+    of them. A recording is called by its `ecg_id`. An age of 90 stands for 90 and older, which the table writes as 300.
 
     Read from `ptbxl_database.csv`, `scp_statements.csv` and the WFDB records in `records100` or `records500`.
     A unit of NU (none) is that of copies of which each lead was divided by its standard deviation. They are taken as

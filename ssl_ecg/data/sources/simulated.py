@@ -46,25 +46,20 @@ class Simulated(Source):
     nothing. Its heart beats at the same times whatever `fs` and `noise` are.
 
     References:
-        McSharry, Clifford, Tarassenko, Smith (2003). A dynamical model for generating synthetic
-        electrocardiogram signals. IEEE Trans Biomed Eng 50(3):289-294.
-        Sameni, Clifford, Jutten, Shamsollahi (2007). Multichannel ECG and noise modeling: application to
-        maternal and fetal ECG signals. EURASIP J Adv Signal Process 2007:043407.
-        Dower, Machado, Osborne (1980). On deriving the electrocardiogram from vectorcardiographic leads.
-        Clin Cardiol 3(2):87-95.
+        McSharry et al., A dynamical model for generating synthetic electrocardiogram signals, IEEE Trans. Biomed. Eng.
+        50(3), 2003.
+        Sameni et al., Multichannel ECG and noise modeling: application to maternal and fetal ECG signals, EURASIP J.
+        Adv. Signal Process. 2007:043407.
+        Dower et al., On deriving the electrocardiogram from vectorcardiographic leads, Clin. Cardiol. 3(2), 1980.
 
     Args:
         patients: number of patients, at least 24 (so that each split has each of the eight classes).
         records_per_patient: number of records of each.
         duration: length of a record in s, from 4 to 3600.
         fs: sampling rate in Hz, from 100 (below, the QRS complex does not fit) to 2000.
-        noise: standard deviation of the noise in mV in the typical record: 90 % of its power baseline wander
-            (breath, drift, a jolted electrode), 7 % muscle, 3 % white; records and electrodes differ.
-            0 for none.
+        noise: standard deviation of the noise in mV in the typical record: 90 % of its power baseline wander (breath,
+            drift, a jolted electrode), 7 % muscle, 3 % white; records and electrodes differ. 0 for none.
         seed: another seed, other patients.
-
-    Raises:
-        UserError: for a setting outside its range.
     """
 
     classes: tuple[str, ...] = CLASSES

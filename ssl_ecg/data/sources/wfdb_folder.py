@@ -18,13 +18,12 @@ from ssl_ecg.leads import numbered
 class WFDBFolder(OwnFiles):
     """Every WFDB record in a folder and the folders in it, in any format wfdb reads and at any sampling rate.
 
-    A record is called by its path, such as `ward3/0017`. Channels of the same name are numbered (`ECG1`, `ECG2`
-    where both are called ECG), and all must be voltages. Annotations are not read.
+    A record is called by its path, such as `ward3/0017`. Channels of the same name are numbered (`ECG1`, `ECG2` where
+    both are called ECG), and all must be voltages. Annotations are not read. A checksum in a header that is not that of
+    the samples is noted. Records of several segments are left out and reported; their segments count as records.
 
     Each record is taken to be the only one of its patient, unless the table of labels says otherwise: where
-    people have several, give it a column `patient`, or they will be on both sides of the split. Records of
-    several segments are left out and reported; their segments count as records. A checksum in a header that is not
-    that of the samples is noted.
+    people have several, give it a column `patient`, or they will be on both sides of the split.
 
     Args:
         root: the folder.

@@ -26,11 +26,7 @@ from ssl_ecg.errors import DataError, UserError
 
 
 def litdata() -> ModuleType:
-    """The module, if it is installed; quiet about what it would recommend.
-
-    Raises:
-        UserError: if it is not.
-    """
+    """The module, quiet about what it would recommend. UserError where it is not installed."""
     try:
         module = importlib.import_module("litdata")
     except ModuleNotFoundError as error:
@@ -58,11 +54,7 @@ def _naming(url: str) -> Iterator[None]:
 
 
 def put(path: Path, url: str) -> None:
-    """Move a file to `url`, a folder or s3://, gs:// or r2://, under its own name.
-
-    Raises:
-        DataError: if it cannot be written there.
-    """
+    """Move a file to `url`, a folder or s3://, gs:// or r2://, under its own name. DataError where that fails."""
     folder = local_folder(url)
     with _naming(url):
         if folder is not None:
@@ -76,14 +68,7 @@ def put(path: Path, url: str) -> None:
 
 
 def get(url: str, name: str, into: Path) -> Path:
-    """Copy a file of `url` into a folder.
-
-    Returns:
-        Its path there.
-
-    Raises:
-        DataError: if it is not there or cannot be read.
-    """
+    """Copy a file of `url` into a folder and return its path there. DataError where it cannot be read."""
     folder = local_folder(url)
     with _naming(f"{url}/{name}"):
         if folder is not None:
@@ -98,11 +83,7 @@ def get(url: str, name: str, into: Path) -> Path:
 
 
 def exists(url: str, name: str) -> bool:
-    """Whether `url` has a file.
-
-    Raises:
-        DataError: if that cannot be found out.
-    """
+    """Whether `url` has a file. DataError where that cannot be found out."""
     folder = local_folder(url)
     if folder is not None:
         return (folder / name).exists()
@@ -114,16 +95,10 @@ def exists(url: str, name: str) -> bool:
 
 
 class Blocks:
-    """Blocks of a streamed store, fetched one at a time.
+    """Blocks of a streamed store, fetched one at a time; `sizes` has the int16 samples of each, shape (B,).
 
-    A plain local folder is read in place. From anywhere else blocks are copied to a cache on disk, of which each
-    process has one of its own: litdata would delete what another process is about to read.
-
-    Args:
-        url: where the blocks are.
-        cache: folder for the caches of all processes.
-        sizes: number of int16 samples in each block, shape (B,).
-        budget: bytes on disk that this process's cache may hold.
+    A plain local folder is read in place. From anywhere else blocks are copied to a folder in `cache`, `budget` bytes
+    at most. Each process has one of its own: litdata would delete what another process is about to read.
     """
 
     def __init__(self, url: str, cache: Path, sizes: Tensor, budget: int) -> None:
@@ -135,11 +110,7 @@ class Blocks:
         self._open()
 
     def read(self, block: int) -> Tensor:
-        """One block: shape (its size,), int16.
-
-        Raises:
-            DataError: if it is missing, cannot be fetched or is not what the index says; it names the block.
-        """
+        """One block: shape (its size,), int16. DataError where it cannot be fetched or is not what the index says."""
         try:
             samples = torch.from_numpy(self._fetch(block))
         except (OSError, RuntimeError, IndexError) as error:
@@ -193,12 +164,9 @@ def _own_folder(parent: Path) -> tuple[Path, IO[str]]:
 
 
 class Buffer:
-    """The blocks used last, and a thread that fetches the next.
+    """The `keep` blocks used last, and a thread that fetches up to `ahead` more before they are used.
 
-    Args:
-        read: fetches a block; called by one thread at a time.
-        keep: number of blocks in memory.
-        ahead: number of blocks fetched before they are used, at most; less than `keep`.
+    `ahead` is less than `keep`; `read` fetches a block, and is called by one thread at a time.
     """
 
     def __init__(self, read: Callable[[int], Tensor], keep: int, ahead: int) -> None:
@@ -211,11 +179,7 @@ class Buffer:
         self._waiting: set[int] = set()  # fetched by the thread, not used yet
 
     def __getitem__(self, block: int) -> Tensor:
-        """A block, at once if it is in memory.
-
-        Raises:
-            DataError: if it cannot be read.
-        """
+        """A block, at once if it is in memory. DataError where it cannot be read."""
         with self._changed:
             self._used.add(block)
             self._waiting.discard(block)

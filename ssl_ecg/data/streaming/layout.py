@@ -16,37 +16,22 @@ class Layout:
     """Recordings cut into pieces in time, and consecutive pieces packed into blocks.
 
     A recording that fits into a block is one piece, a longer one several of equal length. A piece holds all leads,
-    lead after lead, so that a window needs one block, or two where it crosses from one piece to the next.
-
-    Attributes:
-        first: number of each recording's first piece, shape (R,), int64.
-        step: length of a recording's pieces in samples (its last may be shorter), shape (R,), int64.
-        record: row of each piece's recording, shape (P,), int64.
-        start: its first sample in the recording, shape (P,), int64.
-        length: in samples, shape (P,), int64.
-        block: where it lies, shape (P,), int64.
-        offset: its first sample in the block, shape (P,), int64.
-        sizes: number of int16 samples in each block, shape (B,), int64.
+    lead after lead, so that a window needs one block, or two where it crosses from one piece to the next. All numbers
+    are int64: (R,) of the recordings, (P,) of the pieces, (B,) of the blocks.
     """
 
-    first: Tensor
-    step: Tensor
-    record: Tensor
-    start: Tensor
-    length: Tensor
-    block: Tensor
-    offset: Tensor
-    sizes: Tensor
+    first: Tensor  # (R,): number of the first piece
+    step: Tensor  # (R,): length of the pieces in samples; the last may be shorter
+    record: Tensor  # (P,): row of the recording
+    start: Tensor  # (P,): first sample in the recording
+    length: Tensor  # (P,): in samples
+    block: Tensor  # (P,): where it lies
+    offset: Tensor  # (P,): first sample in the block
+    sizes: Tensor  # (B,): int16 samples, over all leads
 
     @staticmethod
     def of(length: Tensor, leads: int, size: int) -> Layout:
-        """The layout of recordings.
-
-        Args:
-            length: of each recording in samples, shape (R,), int64.
-            leads: C, the same for all.
-            size: int16 samples, over all leads, that a block holds at most.
-        """
+        """The layout of recordings of `length` samples, shape (R,), in blocks of `size` int16 at most."""
         most = max(1, size // leads)
         count = (length + most - 1) // most
         step = (length + count - 1) // count
@@ -71,23 +56,12 @@ class Layout:
 
 
 def block_order(block: Tensor, seed: int, epoch: int, rank: int, ranks: int, group: int) -> Tensor:
-    """One rank's windows in the order of an epoch.
+    """One rank's windows in the order of an epoch: numbers of windows, shape (n // ranks,), of `block`, shape (n,).
 
     Blocks are put in a random order, and the row of their windows is cut into equal shares. Windows are so disjoint,
     and a rank shares a block with another only where its share begins or ends. Shares stay the same over the epochs,
     so that a rank's cache holds its share; within it the blocks are shuffled anew for every epoch, and the windows
-    of so many consecutive blocks among each other.
-
-    Args:
-        block: the block of each window, shape (n,), int64.
-        seed: of the shuffling.
-        epoch: counted from 0.
-        rank: this process among `ranks`.
-        ranks: number of processes.
-        group: number of blocks whose windows are mixed; so many are in memory.
-
-    Returns:
-        Numbers of windows, shape (n // ranks,), int64.
+    of `group` consecutive blocks, which are in memory together, among each other.
     """
     share = len(block) // ranks
     place = torch.randperm(int(block.max()) + 1, generator=generator(seed, Purpose.STREAM_BLOCKS))

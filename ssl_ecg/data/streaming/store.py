@@ -47,11 +47,7 @@ class StreamedStore(Store):
         return self
 
     def gather(self, record: Tensor, start: Tensor, samples: int) -> Tensor:
-        """Cut windows; as `Store.gather`. Blocks that are not in memory are fetched.
-
-        Raises:
-            DataError: if a block cannot be read.
-        """
+        """Cut windows; as `Store.gather`. Blocks that are not in memory are fetched. DataError where one cannot be."""
         c = len(self.leads)
         x = torch.empty(len(record), c, samples, dtype=torch.int16)
         filled = torch.zeros_like(record)
