@@ -17,12 +17,9 @@ _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # only writing m
 
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary path beside `path` that takes its place if the block succeeds.
+    """Give a temporary path beside `path`, of no other process, that takes its place if the block succeeds.
 
-    No other process, on this machine or another that shares the folder, is given the same one.
-
-    Raises:
-        UserError: if the file cannot be written; an `OSError` of anything else in the block is passed on.
+    UserError if the file cannot be written; an `OSError` of anything else in the block is passed on.
     """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
@@ -37,21 +34,13 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, whole or not at all.
-
-    Raises:
-        UserError: if the file cannot be written.
-    """
+    """Write a text file, whole or not at all; UserError if it cannot be written."""
     with replacing(path) as temporary:
         temporary.write_text(text)
 
 
 def ensure_writable(folder: Path) -> None:
-    """Make a folder and prove that files can be written to it, before any long work.
-
-    Raises:
-        UserError: if it cannot be made or written to.
-    """
+    """Make a folder and prove that files can be written to it, before any long work; UserError if not."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
@@ -64,8 +53,7 @@ def ensure_writable(folder: Path) -> None:
 def alone_in(folder: Path) -> Iterator[None]:
     """Make a folder, and let one process at a time work in it: the others wait, and then find what it made.
 
-    Raises:
-        DataError: if it cannot be made or read.
+    DataError if it cannot be made or read.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)

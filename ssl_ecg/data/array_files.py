@@ -32,13 +32,8 @@ SUFFIXES = (*STACKS, ".csv", ".edf")
 def open_array(path: Path, name: str | None = None) -> Iterator[Any]:
     """Open the array of a NumPy or HDF5 file, to take its shape or slices; only `.npz` is read whole for that.
 
-    Args:
-        path: the file.
-        name: of the array, for HDF5 and `.npz`; the only one in the file if None.
-
-    Raises:
-        DataError: if the file is missing or cannot be read, has no such array, or not just one.
-        UserError: for HDF5, if h5py is not installed.
+    `name` is that of the array in HDF5 and `.npz`; None for the only one there is. DataError if the file is missing or
+    cannot be read, has no such array, or not just one; UserError if h5py is needed and not installed.
     """
     if path.suffix == ".npy":
         yield _mapped(path)
@@ -51,17 +46,10 @@ def open_array(path: Path, name: str | None = None) -> Iterator[Any]:
 
 
 def read_csv(path: Path, leads: tuple[str, ...] | None) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Read one recording from a CSV file: a column a lead, separated by commas, with or without names above.
+    """Read one recording from a CSV file: its signals, shape (C, T), and their leads.
 
-    Args:
-        path: the file.
-        leads: the leads to take, by the names above the columns; without names, what the columns are.
-
-    Returns:
-        The signals, shape (C, T), and their leads.
-
-    Raises:
-        DataError: if the file is missing or cannot be read, lacks a lead, or has neither names nor `leads`.
+    A column a lead, separated by commas. `leads` are those to take, by the names above the columns; without names, what
+    the columns are. DataError if the file is missing or unreadable, lacks a lead, or has neither names nor `leads`.
     """
     import pandas as pd
 
@@ -81,19 +69,10 @@ def read_csv(path: Path, leads: tuple[str, ...] | None) -> tuple[NDArray[np.floa
 
 
 def read_edf(path: Path, leads: tuple[str, ...] | None) -> tuple[NDArray[np.float32], float, tuple[str, ...]]:
-    """Read one recording from an EDF file.
+    """Read one recording from an EDF file: its signals in mV, shape (C, T), their sampling rate in Hz, and their leads.
 
-    Args:
-        path: the file.
-        leads: the leads to take, called as in the file or like it (`ECG V1` is V1); all if None.
-
-    Returns:
-        The signals in mV, shape (C, T), their sampling rate in Hz, and their leads.
-
-    Raises:
-        DataError: if the file is missing or cannot be read, has gaps or lacks a lead, or the leads are no
-            voltages or have not one sampling rate.
-        UserError: if edfio is not installed.
+    `leads` are those to take, called as in the file or like it (`ECG V1` is V1); all if None. DataError if the file is
+    missing or unreadable, has gaps or lacks a lead, or the leads are no voltages or have not one sampling rate.
     """
     edfio = import_edfio(path)
     try:
@@ -118,11 +97,7 @@ def read_edf(path: Path, leads: tuple[str, ...] | None) -> tuple[NDArray[np.floa
 
 
 def import_edfio(path: Path) -> ModuleType:
-    """Import the library that reads EDF.
-
-    Raises:
-        UserError: if it is not installed; it names the file that needs it, and what to install.
-    """
+    """Import the library that reads EDF; UserError, naming `path` and what to install, where it is missing."""
     try:
         import edfio
     except ImportError:

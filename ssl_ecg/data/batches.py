@@ -17,11 +17,9 @@ from ssl_ecg.errors import UserError
 class Batch(NamedTuple):
     """What a training step gets.
 
-    Attributes:
-        x: normalised windows, shape (B, C, T), float32.
-        patient: number of the patient each is from, shape (B,), int64.
-        partner: a window like each to make the second view of, shape (B, C, T), float32; None for the same window.
-        row: number of each among the windows that are drawn from, shape (B,), int64, on the CPU; to look up labels.
+    `x` are normalised windows, shape (B, C, T), float32; `patient` numbers the patient of each, and `row` each window
+    among those drawn from (to look up labels; on the CPU), both of shape (B,), int64; `partner` is a window like each
+    to make the second view of, shape (B, C, T); None for the same window.
     """
 
     x: Tensor
@@ -39,13 +37,10 @@ class Batches:
         patients: patients in a batch, drawn anew each step, with an equal number of windows each; 0 draws
             windows from all patients without replacement.
         seed: of the shuffling.
-        rank: this process among `ranks`.
-        ranks: number of processes; each sees its own share of every global batch.
+        rank: this process among `ranks`; each sees its own share of every global batch.
+        ranks: number of processes.
         first: step of training to start at, counted from 0 over all epochs; what is left of its epoch is given.
         partners: of each window, one of which comes with it; None for none.
-
-    Attributes:
-        steps: in a whole epoch.
 
     Raises:
         UserError: if there are fewer windows than one batch needs, or patients cannot be drawn as asked for.

@@ -63,9 +63,6 @@ def build(
         again: read the source although it was done before.
         progress: title of a progress bar; None for none.
 
-    Returns:
-        The store.
-
     Raises:
         DataError: if the source's files are missing, no recording can be used (or one cannot, if strict), or the
             store cannot be written; it says the remedy.
@@ -197,11 +194,7 @@ def _write(
 
 
 def _same_records(chunk: Chunk, names: Sequence[str]) -> None:
-    """Check that another process found the same recordings under the same numbers.
-
-    Raises:
-        DataError: if files came or went meanwhile.
-    """
+    """Check that another process found the same recordings under the same numbers; DataError if files came or went."""
     if sorted([*chunk.records["record"], *(name for name, _ in chunk.dropped)]) != sorted(names):
         raise DataError(
             f"the recordings are not those listed at the start ({names[0]}, ...): were files added or removed?"

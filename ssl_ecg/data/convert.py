@@ -27,16 +27,11 @@ SPANS = ("start", "end", "label", "lead")
 
 @dataclass
 class Chunk:
-    """Some neighbouring recordings, converted.
+    """Some neighbouring recordings, converted; `count` of them, unusable ones included.
 
-    Attributes:
-        count: how many recordings of the source it stands for, unusable ones included.
-        signals: of all leads of all recordings, one after the other.
-        records: a column per name in `RECORDS`.
-        beats: a column per name in `BEATS`, and "of", the number of the recording within the chunk.
-        spans: the same for `SPANS`.
-        dropped: names of the recordings that cannot be used, and why.
-        noted: names of those kept although something is odd, and what.
+    `signals` are of all leads of all recordings, one after the other. The tables have a column per name in `RECORDS`,
+    `BEATS` and `SPANS`, the last two also "of", the number of the recording within the chunk. `dropped` has the names
+    of the recordings that cannot be used, and why; `noted` of those kept although something is odd, and what.
     """
 
     count: int = 0
@@ -49,17 +44,10 @@ class Chunk:
 
 
 def convert(source: Source, preprocessing: Preprocessing, strict: bool, numbers: range) -> Chunk:
-    """Read and condition some recordings.
+    """Read and condition recordings, given by their numbers in `source.records`.
 
-    Args:
-        source: where they are.
-        preprocessing: how they are conditioned.
-        strict: whether one that cannot be used is an error, or is left out and named in `dropped`.
-        numbers: which they are, of `source.records`.
-
-    Raises:
-        DataError: if strict, naming the recording, what is wrong and the remedy.
-        UserError: if reading fails for a reason that is none of the recording's.
+    One that cannot be used is a DataError if strict, naming it, what is wrong and the remedy; else it is left out and
+    named in `dropped`. UserError if reading fails for a reason that is none of the recording's.
     """
     chunk = Chunk(count=len(numbers))
     names = source.records
@@ -89,11 +77,7 @@ def convert(source: Source, preprocessing: Preprocessing, strict: bool, numbers:
 
 
 def _silence(recording: Recording, preprocessing: Preprocessing) -> str:
-    """Describe what is flat or saturated in the wanted leads.
-
-    Raises:
-        DataError: if none of them has a signal for half of the time.
-    """
+    """Describe what is flat or saturated in the wanted leads; DataError if all of them are, for half of the time."""
     share = silent_share(recording.signal, recording.fs)
     wanted = [i for i, lead in enumerate(recording.leads) if canonical(lead) in preprocessing.leads]
     if wanted and (share[wanted] > 0.5).all():
@@ -144,12 +128,8 @@ def _extend(table: dict[str, list[Any]], of: int, names: tuple[str, ...], column
 def silent_share(signal: NDArray[np.floating], fs: float) -> NDArray[np.float64]:
     """Measure the share of each lead at its highest or lowest value for 0.2 s or more: flat or saturated.
 
-    Args:
-        signal: shape (C, T), any unit, before any filter.
-        fs: sampling rate, Hz.
-
-    Returns:
-        Shape (C,), from 0 to 1; 1 for a lead that never changes.
+    Of a signal of shape (C, T), in any unit, before any filter: shape (C,), from 0 to 1; 1 for a lead that never
+    changes.
     """
     least = max(2, round(_LEAST * fs))
     low, high = signal.min(axis=-1, keepdims=True), signal.max(axis=-1, keepdims=True)

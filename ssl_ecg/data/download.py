@@ -36,16 +36,9 @@ def from_physionet(database: str, files: Sequence[str], root: Path, progress: bo
     """Fetch the files of a PhysioNet database that are not yet in `root`, checked against its `SHA256SUMS.txt`.
 
     A file gets its name only once it is whole and its checksum is right; until then it is `<name>.part`, and the next
-    call resumes it. A file that is there already is never overwritten.
-
-    Args:
-        database: slug and version, such as "mitdb/1.0.0".
-        files: their paths inside the database.
-        root: folder to put them in; made if need be.
-        progress: show a progress bar on stderr.
-
-    Raises:
-        DataError: if a file cannot be fetched, or one in `root` is not what PhysioNet published.
+    call resumes it. A file that is there already is never overwritten. `database` is slug and version, such as
+    "mitdb/1.0.0"; `files` are paths inside it. DataError if one cannot be fetched, or one in `root` is not what
+    PhysioNet published.
     """
     base = os.environ.get(PHYSIONET_MIRROR) or _wfdb_url()
     url, remedy = f"{base.rstrip('/')}/{database.strip('/')}/", physionet_remedy(database, root, files[0])
@@ -68,13 +61,7 @@ def from_physionet(database: str, files: Sequence[str], root: Path, progress: bo
 def from_zenodo(record: int, files: Sequence[str], root: Path) -> None:
     """Fetch the files of a Zenodo record that are not yet in `root`, checked against the record's own checksums.
 
-    Args:
-        record: number of the record, such as 4916206.
-        files: their names.
-        root: folder to put them in; made if need be.
-
-    Raises:
-        DataError: if a file cannot be fetched, or the record has no such file.
+    `record` is its number, such as 4916206. DataError if a file cannot be fetched, or the record has no such file.
     """
     import requests
 
@@ -105,8 +92,7 @@ def from_zenodo(record: int, files: Sequence[str], root: Path) -> None:
 def verify(root: Path, files: Sequence[str]) -> dict[str, str]:
     """Compute the SHA-256 of each file, and compare it with `SHA256SUMS.txt` where `root` has one.
 
-    Raises:
-        DataError: if a file is missing, unreadable, or not the one PhysioNet published.
+    DataError if a file is missing, unreadable, or not the one PhysioNet published.
     """
     published = _read_sums(root)
     if len(files) > 8:
@@ -137,11 +123,7 @@ def physionet_remedy(database: str, root: Path, sample: str) -> str:
 
 
 def sha256(path: Path) -> str:
-    """Compute the SHA-256 of a file, in hexadecimal.
-
-    Raises:
-        DataError: if it cannot be read.
-    """
+    """Compute the SHA-256 of a file, in hexadecimal; DataError if it cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -176,10 +158,8 @@ def _fetch(
 ) -> None:
     """Fetch files into `root`: path -> its address and checksum ("sha256:..."), None if none is published.
 
-    Shows a progress bar below the title, where there is one. pooch waits 1 s, 2 s, ... between the attempts.
-
-    Raises:
-        DataError: if a file cannot be fetched, ending with the remedy; what has come stays, for the next call.
+    Shows a progress bar below the title, where there is one. pooch waits 1 s, 2 s, ... between the attempts. DataError,
+    ending with the remedy, if a file cannot be fetched; what has come stays, for the next call.
     """
     import pooch
     import requests
@@ -239,10 +219,7 @@ class _Resuming:
     """A downloader for pooch that goes on with a `.part` file, of this call or an earlier one.
 
     pooch wants the whole file at a place of its own; if it finds the checksum wrong there, it starts from nothing.
-
-    Args:
-        part: what has come so far.
-        count: is told how many bytes came; may raise to stop.
+    `count` is told how many bytes came; it may raise to stop.
     """
 
     part: Path

@@ -28,15 +28,9 @@ _NAME = "journal.jsonl"
 
 
 class Journal:
-    """What is converted so far, in a folder; a context manager.
+    """What is converted so far, in the folder of a store in the making; a context manager.
 
-    Args:
-        folder: of the store in the making.
-
-    Attributes:
-        done: number of recordings of the source that are dealt with.
-        kept: number of those that are in the store.
-        bytes: size of their signals.
+    Of the source's recordings, `done` are dealt with and `kept` are in the store; `bytes` is the size of their signals.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -84,13 +78,9 @@ class Journal:
         self._count(entry)
 
     def finish(self) -> dict[str, list[dict[str, str]]]:
-        """Write the tables.
+        """Write the tables, and report recordings left out and why ("dropped"), and what was odd with others ("noted").
 
-        Returns:
-            The recordings that were left out and why ("dropped"), and what was odd with others ("noted").
-
-        Raises:
-            DataError: if another process wrote here too, where files cannot be locked.
+        DataError if another process wrote here too, where files cannot be locked.
         """
         self._journal.flush()
         tables: dict[str, list[pa.RecordBatch]] = {"records": [], "beats": [], "spans": []}

@@ -16,19 +16,7 @@ from ssl_ecg.preprocessing import Preprocessing
 
 
 class TrainingWindows(LightningDataModule):
-    """Windows to train on, in shuffled batches.
-
-    Args:
-        train: the windows.
-        batch_size: windows per rank and step.
-        patients_per_batch: see `Batches`; 0 mixes all.
-        seed: of the shuffling.
-        partners: of the windows; None where each is its own.
-
-    Attributes:
-        train: the windows.
-        partners: of the windows.
-    """
+    """Windows to train on, in shuffled batches of `batch_size` per rank and step; see `Batches` for the rest."""
 
     def __init__(
         self,
@@ -58,8 +46,9 @@ class TrainingWindows(LightningDataModule):
 class ECGDataModule(TrainingWindows):
     """Windows of the train split, in shuffled batches.
 
-    The patients of the val split are held out for the online probe; where a data set has labels but no such split,
-    some train patients are. The test split is never touched here.
+    The patients of the val split are held out for the online probe; where a data set has labels but no such split, some
+    train patients are. The test split is never touched here. `probe_train` and `probe_val` are the labelled windows of
+    the patients in `train` and of the held-out ones, whose names are `patients` and `held_out`.
 
     Args:
         store: the recordings.
@@ -71,14 +60,6 @@ class ECGDataModule(TrainingWindows):
         hold_out: fraction of train patients held out where the data set has no val split; 0 holds out none.
         seed: of the hold-out and the shuffling.
         positives: what a window's views are made of; itself if None.
-
-    Attributes:
-        train: the windows to pretrain on.
-        partners: of the windows in `train`; None where each is its own.
-        probe_train: labelled windows of the patients in `train`.
-        probe_val: labelled windows of the held-out patients.
-        patients: names of the patients in `train`.
-        held_out: names of the held-out patients.
 
     Raises:
         DataError: if nothing is left to train on, or no window fits.

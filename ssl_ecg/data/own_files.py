@@ -31,22 +31,13 @@ class Entry:
 
 
 class LabelTable:
-    """A CSV file with a column `record` and any of `patient`, `split`, `label`, `age` and `sex`.
+    """A CSV file with a column `record` and any of `patient`, `split`, `label`, `age` and `sex`; None says nothing.
 
-    A recording without a patient is taken to be the only one of its patient. Without a split, it follows from
-    the patient's name (`hashed_split`) where there are labels; without any label, all is for training. Labels are
-    separated by "|"; other columns are ignored. A file of two columns without a header line has records and labels.
-
-    Args:
-        path: the file; None if there is none, and nothing is said of any recording.
-
-    Attributes:
-        classes: every label, in alphabetical order.
-        multilabel: whether a recording has several labels.
-
-    Raises:
-        DataError: if the file cannot be read, has no column `record` or a record twice, a split that is none,
-            or a patient on two sides.
+    A recording without a patient is taken to be the only one of its patient. Without a split, it follows from the
+    patient's name (`hashed_split`) where there are labels; without any label, all is for training. Labels are separated
+    by "|"; other columns are ignored. A file of two columns without a header line has records and labels. `classes` are
+    all labels in alphabetical order. DataError if the file cannot be read, has no column `record` or a record twice, a
+    split that is none, or a patient on two sides.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -75,8 +66,7 @@ class LabelTable:
     def check(self, records: Sequence[str]) -> None:
         """Check that the table names these recordings.
 
-        Raises:
-            DataError: if it names none of them, or begins with what is neither a recording nor a header line.
+        DataError if it names none of them, or begins with what is neither a recording nor a header line.
         """
         if not self._entries:
             return

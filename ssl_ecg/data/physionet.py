@@ -16,17 +16,13 @@ from ssl_ecg.errors import DataError
 class PhysioNetSource(Source):
     """A data set whose files lie on PhysioNet.
 
-    A subclass names the `database`, its `index` files, and the files of each recording.
+    A subclass names the `database` (slug and version, such as "ptb-xl/1.0.3"), its `title` in messages, the files of
+    each recording, and its `index`: files that say which recordings there are and whose, needed before anything else.
 
     Args:
         root: folder of the database.
         download: fetch what is missing in `root` from PhysioNet. If false, recordings whose files are missing
             are left out and reported.
-
-    Attributes:
-        database: slug and version, such as "ptb-xl/1.0.3".
-        title: its name in messages.
-        index: files that say which recordings there are and whose; needed before anything else.
     """
 
     database: ClassVar[str]
@@ -44,9 +40,8 @@ class PhysioNetSource(Source):
     def ensure(self, limit: int | None = None) -> None:
         """Fetch what is missing: first the index, then the files of the recordings.
 
-        Raises:
-            DataError: if the index or all recordings are missing and cannot be fetched; it says what to fetch
-                and where to put it.
+        DataError if the index or all recordings are missing and cannot be fetched; it says what to fetch and where to
+        put it.
         """
         self._fetch(self.index, len(self.index))
         numbers = range(len(self.records))[:limit]
@@ -65,8 +60,7 @@ class PhysioNetSource(Source):
     def check_files(self, number: int) -> None:
         """Compare the files of a recording with `SHA256SUMS.txt`, where `root` has one.
 
-        Raises:
-            DataError: if one is missing, or not the file PhysioNet published.
+        DataError if one is missing, or not the file PhysioNet published.
         """
         download.verify(self.root, self.files(number))
 

@@ -18,12 +18,9 @@ from ssl_ecg.errors import UserError
 class Partners:
     """Which windows may be a window's partner: in an order of all, a run of them, less a hole within the run.
 
-    Attributes:
-        order: numbers of all n windows, shape (n,), int64.
-        first: where each window's run begins, shape (n,), int64.
-        size: of the run, shape (n,), int64.
-        hole: where what is left out of it begins, shape (n,), int64.
-        width: of the hole, shape (n,), int64; 0 where the window is alone in its run, and so its own partner.
+    `order` are numbers of all n windows; `first` and `size` say where each window's run begins and how long it is,
+    `hole` and `width` the same of what is left out of it; all of shape (n,), int64. A width of 0 is that of a window
+    alone in its run, and so its own partner.
     """
 
     order: Tensor
@@ -38,16 +35,9 @@ class Partners:
         return float((self.width > 0).double().mean())
 
     def draw(self, rows: Tensor, seed: int, step: int, rank: int = 0) -> Tensor:
-        """Draw a partner of each window, all equally likely; the window itself where it has none.
+        """Draw a partner of each window in `rows` (B,), all equally likely; the window itself where it has none.
 
-        Args:
-            rows: numbers of windows, shape (B,), int64.
-            seed: of the draws.
-            step: of training.
-            rank: of the process.
-
-        Returns:
-            Numbers of windows, shape (B,), int64: a pure function of the arguments.
+        Numbers of windows, shape (B,), int64: a pure function of the arguments.
         """
         u = torch.rand(len(rows), dtype=torch.float64, generator=generator(seed, Purpose.PARTNERS, step, rank))
         width = self.width[rows]
@@ -61,16 +51,9 @@ class Positives(ABC):
     _remedy: ClassVar[str] = "use SameWindow"
 
     def partners(self, windows: WindowSet) -> Partners | None:
-        """Find the partners of every window.
+        """Find the partners of every window that is trained on, or None if a window is its own.
 
-        Args:
-            windows: those that are trained on.
-
-        Returns:
-            The partners, or None if a window is its own.
-
-        Raises:
-            UserError: if no window has any, or the store cannot give them fast enough.
+        UserError if no window has any, or the store cannot give them fast enough.
         """
         found = self._partners(windows)
         if found is not None and not found.width.any():

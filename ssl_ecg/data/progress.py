@@ -20,16 +20,9 @@ def track(items: Iterable[T], total: int, what: str) -> Iterator[T]:
 
 @contextmanager
 def bar(what: str, total: int, done: int = 0, quiet: bool = False) -> Iterator[Callable[[int], None]]:
-    """Show a progress bar with the time left.
+    """Show a progress bar with the time left; yields a function that is told how many more are done.
 
-    Args:
-        what: shown beside it.
-        total: of whatever is counted.
-        done: of them, before this start.
-        quiet: show nothing.
-
-    Yields:
-        A function that is told how many more are done.
+    Of `total` of whatever is counted, `done` were before this start; `quiet` shows nothing.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

@@ -9,18 +9,12 @@ from numpy.typing import NDArray
 
 
 def detect_r_peaks(signal: NDArray[np.floating], fs: float) -> NDArray[np.int64]:
-    """Detect R peaks: the peaks of the smoothed energy of the slope, over all leads.
+    """Detect R peaks, at the largest deflection of each beat: samples, ascending, shape (n,).
 
-    After Pan and Tompkins 1985 (https://doi.org/10.1109/TBME.1985.325532): band-pass, slope, square, moving
-    average, adaptive threshold. Deviations: zero phase, and the threshold is a share of the typical
-    peak around (the median over half a minute), which needs no learning phase.
-
-    Args:
-        signal: shape (C, T), any unit.
-        fs: sampling rate, Hz.
-
-    Returns:
-        Samples, ascending, shape (n,), at the largest deflection of each beat.
+    In a signal of shape (C, T), in any unit, at `fs` Hz: the peaks of the smoothed energy of the slope, over all leads.
+    After Pan and Tompkins 1985 (https://doi.org/10.1109/TBME.1985.325532): band-pass, slope, square, moving average,
+    adaptive threshold. Deviations: zero phase, and the threshold is a share of the typical peak around (the median over
+    half a minute), which needs no learning phase.
     """
     if signal.shape[-1] < fs:
         return np.zeros(0, np.int64)

@@ -33,10 +33,8 @@ def stream(*key: int) -> int:
 
 
 def generator(*key: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """A generator for one purpose at one step: all randomness of training comes from such, none from global state.
+    """Make a generator for one purpose at one step: all randomness of training comes from such, none from global state.
 
-    Args:
-        *key: the run's seed, the `Purpose`, and what tells its draws apart, such as step and rank.
-        device: where it draws.
+    The key is the run's seed, the `Purpose`, and what tells its draws apart, such as step and rank.
     """
     return torch.Generator(device=device).manual_seed(stream(*key))

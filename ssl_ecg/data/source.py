@@ -21,10 +21,8 @@ Task = Literal["record", "beat", "rhythm"]
 class Beats:
     """The annotated beats of one recording, in time order.
 
-    Attributes:
-        samples: R-peak positions, shape (n,), in samples at the recording's own rate, ascending.
-        labels: class of each beat, shape (n,), one of the source's classes, or "" for a beat that
-            counts for the rhythm but has no class (AAMI's Q).
+    `samples` are R-peak positions in samples at the recording's own rate, ascending; `labels` one of the source's
+    classes each, or "" for a beat that counts for the rhythm but has no class (AAMI's Q). Both of shape (n,).
     """
 
     samples: NDArray[np.int64]
@@ -33,13 +31,10 @@ class Beats:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Annotated stretches of one recording: rhythms, or the waves of its beats.
+    """Annotated stretches of one recording: rhythms, or the waves of its beats. All columns of shape (n,).
 
-    Attributes:
-        start: first sample of each, shape (n,), at the recording's own rate.
-        end: the sample after its last, shape (n,).
-        labels: what each is, shape (n,), such as "AFIB" or "QRS".
-        leads: the lead each was marked in, shape (n,), as the data set spells it, or "" for all.
+    `start` is the first sample of each at the recording's own rate, `end` the sample after its last, `labels` what it
+    is, such as "AFIB" or "QRS", and `leads` the lead it was marked in, as the data set spells it, or "" for all.
     """
 
     start: NDArray[np.int64]
@@ -131,9 +126,7 @@ class Source(ABC):
 
     @abstractmethod
     def ensure(self, limit: int | None = None) -> None:
-        """Make sure the files are there, downloading what is missing.
-
-        Called before any work starts.
+        """Make sure the files are there, downloading what is missing; called before any work starts.
 
         Args:
             limit: only the first so many recordings are wanted; all if None.
@@ -157,11 +150,10 @@ class Source(ABC):
 
     @abstractmethod
     def read(self, number: int) -> Recording:
-        """One recording, of the number-th name in `records`.
+        """Read one recording, of the number-th name in `records`.
 
         Raises:
-            DataError: for a file that is missing, truncated, corrupt or foreign; it names the file and the
-                remedy.
+            DataError: for a file that is missing, truncated, corrupt or foreign; it names the file and the remedy.
         """
 
     def __getstate__(self) -> dict[str, object]:
@@ -173,19 +165,11 @@ class Source(ABC):
         return len(self.records)
 
     def recordings(self) -> Iterator[Recording]:
-        """Every recording, in order.
-
-        Raises:
-            DataError: as `read`.
-        """
+        """Read every recording, in order."""
         return map(self.read, range(len(self)))
 
 
 def check_choice(setting: str, value: object, choices: Sequence[object]) -> None:
-    """Check that a setting is one of its choices, where no command line has done so.
-
-    Raises:
-        UserError: if it is not; it names them all.
-    """
+    """Check that a setting is one of its choices, where no command line has done so; UserError names them all."""
     if value not in choices:
         raise UserError(f"{setting} is {value!r}, not one of {', '.join(map(str, choices))}")

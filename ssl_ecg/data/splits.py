@@ -17,22 +17,11 @@ _DRAWS = 500
 def hold_out_patients(
     patients: Sequence[str] | NDArray[np.str_], labels: NDArray[np.int64], fraction: float, seed: int = 0
 ) -> set[str]:
-    """Choose patients to hold out, so that their share of every class comes near the wanted fraction.
+    """Choose a fraction of the patients to hold out, with a share of every class that comes near that fraction.
 
-    Of 500 seeded draws the one with the most even shares is taken: with few patients, a plain draw often
-    leaves a rare class (PVCs, say) wholly on one side.
-
-    Args:
-        patients: whose each window is, shape (n,).
-        labels: class of each window, -1 for none, shape (n,).
-        fraction: of the patients to hold out, above 0 and below 1; at least one is held out, one kept.
-        seed: of the draws.
-
-    Returns:
-        The held-out patients.
-
-    Raises:
-        DataError: if there are fewer than two patients.
+    Of 500 seeded draws the one with the most even shares is taken: with few patients, a plain draw often leaves a rare
+    class (PVCs, say) wholly on one side. `patients` and `labels` are of each window, shape (n,), label -1 for none; at
+    least one patient is held out, one kept. DataError for fewer than two patients.
     """
     names, patient = np.unique(np.asarray(patients), return_inverse=True)
     if len(names) < 2:
@@ -52,16 +41,9 @@ def hold_out_patients(
 
 
 def check_disjoint(left: Sequence[str], right: Sequence[str], what: str, allowed: frozenset[str] = frozenset()) -> None:
-    """Refuse a split that has a patient on both sides.
+    """Refuse two sides of a split, called `what` in the message, that share a patient: a DataError naming the patients.
 
-    Args:
-        left: patients on one side.
-        right: patients on the other.
-        what: the two sides, for the message, such as "train and test".
-        allowed: patients a published protocol itself has on both sides.
-
-    Raises:
-        DataError: naming the patients.
+    `allowed` are patients whom a published protocol itself has on both sides.
     """
     both = sorted((set(left) & set(right)) - allowed)
     if both:
@@ -74,10 +56,7 @@ def check_disjoint(left: Sequence[str], right: Sequence[str], what: str, allowed
 def hashed_split(patient: str) -> Split:
     """Choose the split of a patient where the data set has none: 70 % train, 10 % val, 20 % test.
 
-    It follows from the patient's name alone, so it stays the same whatever else is read or added.
-
-    Args:
-        patient: the name, within its data set.
+    It follows from the patient's name within its data set alone, so it stays the same whatever else is read or added.
     """
     draw = int.from_bytes(hashlib.sha256(patient.encode()).digest()[:4]) % 10
     return "train" if draw < 7 else "val" if draw < 8 else "test"

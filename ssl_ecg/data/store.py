@@ -53,6 +53,8 @@ def default_cache() -> Path:
 class Store:
     """Conditioned recordings, ready to be cut into windows.
 
+    `fs` is in Hz; `leads`, `cohort`, `classes`, `task`, `multilabel` and `simulated` are as in `Source`.
+
     Args:
         path: a folder written by `build`.
         source: whose classes and unit are meant; by default those of the source it was prepared from, as it was set
@@ -63,18 +65,11 @@ class Store:
         records: one row per recording (see the module's docstring).
         beats: one row per annotated beat, ordered by recording and time.
         spans: one row per annotated stretch, ordered by recording.
-        leads: names of the leads.
-        fs: sampling rate, Hz.
         unit: of the amplitudes, as conditioned: "mV", or "SD" where they were divided by a standard deviation.
         patients: names of all patients, sorted.
         patient: number of each recording's patient among them, shape (R,), int64.
         person: the same, but a number of its own for each recording of people who are not told apart.
         source: name of the class it was prepared from.
-        cohort: under what name its patients are known; see `Source`.
-        classes: the K class names of the task.
-        task: what carries a class.
-        multilabel: whether a recording may belong to several classes, or to none.
-        simulated: whether no heart was involved.
         meta: content of `store.json`.
         scattered: whether windows that lie apart are gathered as fast as neighbours.
 
@@ -201,15 +196,10 @@ class Store:
         return self
 
     def gather(self, record: Tensor, start: Tensor, samples: int) -> Tensor:
-        """Cut windows, all in one indexed copy.
+        """Cut windows, all in one indexed copy: shape (B, C, T), float32, as conditioned, on the device of `signals`.
 
-        Args:
-            record: row of each window's recording, shape (B,), int64.
-            start: first sample of each window in its recording, shape (B,), int64.
-            samples: length of a window, T.
-
-        Returns:
-            Shape (B, C, T), float32, as conditioned, on the device of `signals`.
+        `record` is the row of each window's recording, `start` its first sample there, both of shape (B,), int64;
+        `samples` is the length T.
         """
         c = len(self.leads)
         first = self.offset[record] + start
@@ -232,18 +222,10 @@ class Store:
             self._map.madvise(mmap.MADV_WILLNEED, at, size)
 
     def order(self, record: Tensor, start: Tensor, seed: int, epoch: int, rank: int = 0, ranks: int = 1) -> Tensor:
-        """Shuffle one rank's windows for an epoch: a pure function of the arguments.
+        """Shuffle one rank's windows for an epoch, counted from 0: a pure function of the arguments.
 
-        Args:
-            record: row of each window's recording, shape (n,), int64.
-            start: first sample of each window in its recording, shape (n,), int64.
-            seed: of the shuffling.
-            epoch: counted from 0.
-            rank: this process among `ranks`.
-            ranks: number of processes.
-
-        Returns:
-            Numbers of windows, at least n // ranks; no window is another rank's.
+        `record` and `start` as in `gather`, shape (n,). Returns numbers of windows, at least n // ranks; no window is
+        another rank's.
         """
         return torch.randperm(len(record), generator=generator(seed, Purpose.ORDER, epoch))[rank::ranks]
 

@@ -15,18 +15,10 @@ _SEXES: dict[str, Literal["F", "M"]] = {"f": "F", "female": "F", "m": "M", "male
 
 
 def csv_rows(path: Path, columns: Sequence[str], table: str) -> list[dict[str, str]]:
-    """Read some columns of a CSV file. Cells may hold line breaks, where they are quoted.
+    """Read some columns of a CSV file: column -> text of the cell, without blanks around it, for each row.
 
-    Args:
-        path: the file.
-        columns: those that are needed.
-        table: what it should be, for messages, such as "the table of PTB-XL".
-
-    Returns:
-        Column -> text of the cell, without blanks around it, for each row.
-
-    Raises:
-        DataError: if it cannot be read, lacks a column or has no rows.
+    Cells may hold line breaks, where they are quoted. `table` says what it should be, such as "the table of PTB-XL".
+    DataError if the file cannot be read, lacks a column or has no rows.
     """
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
@@ -43,11 +35,7 @@ def csv_rows(path: Path, columns: Sequence[str], table: str) -> list[dict[str, s
 
 
 def age_of(value: object) -> tuple[float | None, tuple[str, ...]]:
-    """Read an age in years: None where it is unknown, and a note where it was given and makes no sense.
-
-    Args:
-        value: what the table has: a number, text, None or NaN.
-    """
+    """Read an age in years, a number, text, None or NaN: None where unknown, and a note where it makes no sense."""
     text = _text(value)
     if not text:
         return None, ()
@@ -61,11 +49,7 @@ def age_of(value: object) -> tuple[float | None, tuple[str, ...]]:
 
 
 def sex_of(value: object) -> tuple[Literal["F", "M"] | None, tuple[str, ...]]:
-    """Read a sex: None where it is unknown, and a note where it was given and is neither.
-
-    Args:
-        value: what the table has: F, M, female or male in any case, None or NaN.
-    """
+    """Read a sex (F, M, female or male in any case, None or NaN): None where unknown, a note where it is neither."""
     text = _text(value)
     if not text or text.lower() in _SEXES:
         return _SEXES.get(text.lower()), ()

@@ -32,19 +32,11 @@ TO_MV = {"mV": 1.0, "mv": 1.0, "uV": 1e-3, "V": 1e3}
 
 @dataclass(frozen=True, slots=True)
 class Channel:
-    """One signal line.
+    """One signal line of a header.
 
-    Attributes:
-        file: where its samples lie, beside the header.
-        format: of the samples, such as "16" or "212".
-        per_frame: samples in each of the record's frames.
-        skew: frames by which it is late.
-        offset: bytes before its first sample.
-        gain: counts per unit.
-        baseline: count that stands for zero.
-        unit: such as "mV".
-        checksum: of its samples, from 0 to 65535.
-        lead: its name.
+    `offset` is the bytes before the channel's first sample in `file`, whose `format` is such as "16" or "212"; each
+    frame of the record has `per_frame` samples of it, and it is `skew` frames late. `gain` is counts per unit,
+    `baseline` the count that stands for zero, `checksum` that of the samples, from 0 to 65535.
     """
 
     file: str
@@ -61,16 +53,7 @@ class Channel:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a `.hea` file says of its record.
-
-    Attributes:
-        path: the `.hea` file.
-        record: name of the record.
-        fs: sampling rate, Hz.
-        n_samples: samples of each channel.
-        channels: in the file's order.
-        comments: the comment lines, without their "#".
-    """
+    """What a `.hea` file says of its record: `n_samples` of each channel, `fs` in Hz, and the comment lines."""
 
     path: Path
     record: str
@@ -86,11 +69,7 @@ class Header:
 
 
 def parse(path: Path) -> Header:
-    """Read a header of a single-segment record.
-
-    Raises:
-        DataError: if it is none, or does not describe all of its signals.
-    """
+    """Read a header of a single-segment record; DataError if it is none, or does not describe all of its signals."""
     try:
         return _parse(path)
     except (OSError, ValueError) as error:
@@ -137,14 +116,9 @@ def _channel(line: str) -> Channel:
 
 
 def read_header(path: Path) -> Header:
-    """Read a `.hea` file and check that the signal files it names are there, and long enough.
+    """Read the `.hea` file of a single-segment record, and check that its signal files are there, and long enough.
 
-    Args:
-        path: the `.hea` file of a single-segment record.
-
-    Raises:
-        DataError: if the header cannot be read or is another record's, or a signal file is missing or
-            truncated.
+    DataError if it cannot be read or is another record's, or a signal file is missing or truncated.
     """
     _require(path)
     header = parse(path)
@@ -169,20 +143,11 @@ def read_header(path: Path) -> Header:
 def read_signal(
     header: Header, units: Mapping[str, float] = TO_MV, strict: bool = True
 ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
-    """Read the signals of a record, in mV.
+    """Read the signals of a record in mV, shape (C, T), and notes of what is odd.
 
-    Args:
-        header: of the record.
-        units: the units that are taken, and the mV that each is.
-        strict: whether a checksum that does not match is an error, or is noted. One of 0 is noted anyway: so wrote
-            the challenge of 2017 all of its headers.
-
-    Returns:
-        Shape (C, T), and notes of what is odd.
-
-    Raises:
-        DataError: if the samples are not those the header was written for (its checksums), or a channel has
-            samples marked invalid or is not a voltage.
+    `units` are those that are taken, and the mV that each is. With `strict` a checksum that does not match is an error,
+    else it is noted. One of 0 is noted anyway: so wrote the challenge of 2017 all of its headers. DataError if the
+    samples are not those the header was written for, or a channel has samples marked invalid or is not a voltage.
     """
     path, notes = header.path, []
     try:
@@ -246,32 +211,19 @@ def _any_format(header: Header) -> tuple[NDArray[np.float32], list[int]]:
 
 
 def read_annotations(path: Path, n_samples: int) -> tuple[NDArray[np.int64], NDArray[np.str_]]:
-    """Read an annotation file: positions in samples, ascending, and WFDB symbols, both of shape (n,).
+    """Read an annotation file, such as `100.atr`: positions in samples, ascending, and WFDB symbols, both (n,).
 
-    Args:
-        path: the annotation file, such as `100.atr`.
-        n_samples: length of the record; no annotation may lie beyond.
-
-    Raises:
-        DataError: if the file is missing, truncated, corrupt, or another record's.
+    DataError if it is missing, truncated, corrupt, or another record's: no annotation may lie beyond `n_samples`.
     """
     samples, symbols, _ = _annotations(path, n_samples)
     return samples, symbols
 
 
 def read_beats(path: Path, n_samples: int, classes: Mapping[str, str] | None) -> tuple[Beats, tuple[str, ...]]:
-    """Read the beats of an annotation file. Of several at one sample the first is kept.
+    """Read the beats of an annotation file, and notes of what is odd. Of several at one sample the first is kept.
 
-    Args:
-        path: the annotation file, such as `100.atr`.
-        n_samples: length of the record.
-        classes: WFDB symbol -> class of the beats; other symbols are no beats. None if all are, without a class.
-
-    Returns:
-        The beats, and notes of what is odd.
-
-    Raises:
-        DataError: as `read_annotations`.
+    `classes` maps a WFDB symbol to the class of the beats; other symbols are no beats. None if all are, without a
+    class. DataError as `read_annotations`.
     """
     samples, symbols = read_annotations(path, n_samples)
     if classes is None:
@@ -290,15 +242,8 @@ def read_beats(path: Path, n_samples: int, classes: Mapping[str, str] | None) ->
 def read_rhythms(path: Path, n_samples: int) -> Spans:
     """Read the rhythms of an annotation file: each lasts until the next, and the last until the record ends.
 
-    Args:
-        path: the annotation file, such as `100.atr`.
-        n_samples: length of the record.
-
-    Returns:
-        Spans named as in the file without its bracket ("AFIB" for "(AFIB"), none where no rhythm is annotated.
-
-    Raises:
-        DataError: as `read_annotations`.
+    Spans named as in the file without its bracket ("AFIB" for "(AFIB"), none where no rhythm is annotated. DataError as
+    `read_annotations`.
     """
     samples, symbols, notes = _annotations(path, n_samples)
     changes = (symbols == "+") & np.char.startswith(notes, "(")

@@ -18,13 +18,7 @@ from ssl_ecg.preprocessing import Preprocessing
 
 @dataclass(frozen=True)
 class WindowSet:
-    """Windows of a store, as an encoder sees them.
-
-    Attributes:
-        store: where they lie.
-        preprocessing: how they are cut and normalised.
-        index: which they are.
-    """
+    """Windows of a store, as an encoder sees them: cut at an index and normalised."""
 
     store: Store
     preprocessing: Preprocessing

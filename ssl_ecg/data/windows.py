@@ -17,13 +17,10 @@ from ssl_ecg.errors import DataError, UserError
 
 @dataclass(frozen=True, slots=True)
 class WindowIndex:
-    """Where windows lie.
+    """Where windows lie, and what they carry: four columns of shape (n,), int64.
 
-    Attributes:
-        record: row of the store's `records`, shape (n,), int64.
-        start: first sample, shape (n,), int64.
-        label: number of the class in the source's `classes`, or -1 for none, shape (n,), int64.
-        beat: row of the store's `beats` at the window's centre, or -1, shape (n,), int64.
+    `record` is the row of the store's `records`, `start` the first sample, `label` the number of the class in the
+    source's `classes`, `beat` the row of the store's `beats` at the window's centre; -1 for no class or beat.
     """
 
     record: Tensor
@@ -42,15 +39,7 @@ class Windows(ABC):
     """A way to cut recordings into windows."""
 
     def index(self, store: Store, samples: int) -> WindowIndex:
-        """Index every window of every recording.
-
-        Args:
-            store: the recordings.
-            samples: length of a window.
-
-        Raises:
-            DataError: if no recording is long enough for a single window.
-        """
+        """Index every window, of so many samples, of every recording; DataError if no recording is long enough."""
         index = self._index(store, samples)
         if not len(index):
             longest = int(store.length.max()) / store.fs
@@ -178,11 +167,7 @@ def labelled(store: Store) -> Windows:
 
 
 def report_left_out(store: Store, samples: int) -> None:
-    """Report on stderr the recordings that could not be prepared, and those shorter than so many samples.
-
-    Raises:
-        DataError: if the store's report cannot be read.
-    """
+    """Report on stderr the recordings that could not be prepared, and those shorter than so many samples."""
     if dropped := store.report["dropped"]:
         reason = textwrap.shorten(dropped[0]["reason"], 240, placeholder=" ...")
         print(

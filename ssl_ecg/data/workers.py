@@ -28,15 +28,9 @@ def in_order(
 ) -> Iterator[R]:
     """Yield the results of `function(*shared, task)` of each task, in the tasks' order.
 
-    Args:
-        function: of a module, so that other processes find it.
-        shared: what every call gets; sent to each process once.
-        tasks: taken only as far as there is work to give out.
-        workers: processes.
-        ahead: results that may wait for their turn, for each worker.
-
-    Raises:
-        DataError: if a process dies; and whatever `function` raises.
+    `function` is one of a module, so that other processes find it; `shared` is sent to each process once; tasks are
+    taken only as far as there is work to give out: `ahead` results for each worker may wait for their turn. DataError
+    if a process dies; and whatever `function` raises.
     """
     context = multiprocessing.get_context("spawn")  # a fork of a process with threads may hang
     with ProcessPoolExecutor(workers, context, _start, (shared,)) as pool:

@@ -138,14 +138,9 @@ def _next(
 
 
 def _in_full(argv: Sequence[str], source: str | None) -> list[str]:
-    """Write out every option's full name.
+    """Write out every option's full name; `source` is the data set where the line names none.
 
-    Args:
-        argv: as it was given.
-        source: name of the data set where the line has none.
-
-    Raises:
-        UsageError: for an option that nobody has, or no data set.
+    UsageError for an option that nobody has, or no data set.
     """
     line = list(argv)
     if line and not line[0].startswith("-"):

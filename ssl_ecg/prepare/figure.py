@@ -30,12 +30,7 @@ _ROWS = 30  # classes in the picture, at most
 
 
 def data_figure(store: Store, summary: Mapping[str, Any]) -> Figure:
-    """Strips of a few records, and how classes, durations and ages are distributed.
-
-    Args:
-        store: what was prepared.
-        summary: what `summarise` counted.
-    """
+    """Draw strips of a few records, and the distributions of classes, durations and ages that `summarise` counted."""
     strips = _strips(store, summary)
     names = present(summary)[:_ROWS]
     others = [_draw_ages] if summary["age"]["known"] else []

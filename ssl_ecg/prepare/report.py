@@ -25,15 +25,11 @@ _VARIES = re.compile(r"'[^']*'|\S*[\d/]\S*|\S+\.\w+")  # between messages of one
 
 
 def summarise(store: Store) -> dict[str, Any]:
-    """Count what a store holds.
+    """Count what a store holds, as plain values.
 
-    Args:
-        store: what was prepared.
-
-    Returns:
-        Plain values: the leads, their sampling rate and unit; the records, patients and hours of each split; how
-        many of what carries a class (records, beats, or hours of a rhythm) each class has in each split; durations,
-        ages and sexes; patients on two sides; and what was left out or odd, grouped by kind.
+    The leads, their sampling rate and unit; the records, patients and hours of each split; how many of what carries a
+    class (records, beats, or hours of a rhythm) each class has in each split; durations, ages and sexes; patients on
+    two sides; and what was left out or odd, grouped by kind.
     """
     records = store.records
     split = records["split"].to_numpy().astype(str)
@@ -67,11 +63,7 @@ def summarise(store: Store) -> dict[str, Any]:
 
 
 def write_summary(store: Store, summary: Mapping[str, Any]) -> None:
-    """Write `summary.json` and `summary.png` into the store's folder, unless they are there and say the same.
-
-    Raises:
-        UserError: if they cannot be written.
-    """
+    """Write `summary.json` and `summary.png` into the store's folder, unless they are there and say the same."""
     picture, document = store.path / "summary.png", store.path / "summary.json"
     if picture.exists() and document.exists() and json.loads(document.read_text()) == plain(summary):
         return  # another task of the same data has other classes

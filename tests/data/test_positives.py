@@ -233,7 +233,7 @@ def test_the_command_trains_on_any_positives(tmp_path: Path, method: str, capsys
 def test_other_positives_are_another_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run(tmp_path, "x")
     for changed, says in [
-        (["--positives=SameRecord"], "positives.class_path: was ssl_ecg.data.positives.SameWindow, now"),
+        (["--positives=SameRecord"], "positives.class_path: was SameWindow, now SameRecord"),
         (["--positives=SameRecord", "--positives.within=0"], "within must be positive"),
     ]:
         with pytest.raises(SystemExit):
