@@ -16,8 +16,9 @@ settings.register_profile(
 )
 settings.load_profile("ssl_ecg")
 
-# Before anyone imports pyplot: there is no screen.
+# Before anyone imports pyplot: there is no screen. And help and tables are as wide here as where output is no terminal.
 os.environ.setdefault("MPLBACKEND", "Agg")
+os.environ["COLUMNS"] = "100"
 
 
 @pytest.hookimpl(tryfirst=True)
