@@ -36,8 +36,7 @@ class Parsed:
     def set(self, option: str, value: object, because: str = "") -> None:
         """Fill in a setting that follows from others, such as `method.encoder.in_channels`, and say why.
 
-        Raises:
-            UsageError: if the chosen class has no such setting, or the user gave another value.
+        UsageError if the chosen class has no such setting, or the user gave another value.
         """
         here, name, chosen = _locate(self.config, option)
         if name not in here:
@@ -54,10 +53,7 @@ class Parsed:
         """Build the command's keyword arguments of those names, all by default; each once, however often asked for.
 
         Among all of them are, where the command takes them, `config`, the resolved configuration, and `defaults`, the
-        same with every setting that is no class at its default.
-
-        Raises:
-            UserError: if a constructor refuses its settings.
+        same with every setting that is no class at its default. UserError if a constructor refuses its settings.
         """
         settings = settings_of(self._command)
         for name in names or settings:

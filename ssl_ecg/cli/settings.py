@@ -85,10 +85,7 @@ def documented(owner: Maker) -> docstring_parser.Docstring:
 
 @cache
 def settings_of(owner: Maker) -> dict[str, Setting]:
-    """The settings of a command or class, in the order of its signature.
-
-    Arguments `config` and `defaults` of a command are none: they take the resolved configuration as a whole.
-    """
+    """The settings of a command or class in its signature's order, without a command's `config` and `defaults`."""
     docs: dict[str, str] = {}
     for cls in reversed(owner.__mro__) if inspect.isclass(owner) else [owner]:
         docs |= {p.arg_name: p.description or "" for p in documented(cls).params}
@@ -113,8 +110,8 @@ def positionals(command: Maker) -> list[str]:
 def known(base: type) -> dict[str, Maker]:
     """What can be chosen for `base` by a short name: it, its imported subclasses, and functions that make one.
 
-    Abstract and private classes, and those defined inside functions, are left out; functions count where the
-    package of `base` exports them.
+    Abstract and private classes, and those defined inside functions, are left out; functions count where the package
+    of `base` exports them.
     """
     found: dict[str, Maker] = {}
     queue = [base]
@@ -144,8 +141,7 @@ def is_abstract(cls: type) -> bool:
 def find_class(name: object, base: type, where: str) -> Maker:
     """The subclass of `base`, or the function that makes one, meant by a short name or a dotted path.
 
-    Raises:
-        UsageError: if there is none; it begins with `where`, the option.
+    UsageError, beginning with `where` (the option), if there is none.
     """
     classes = known(base)
     if isinstance(name, str) and name in classes:

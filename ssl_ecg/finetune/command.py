@@ -90,8 +90,7 @@ class Finetune:
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         trust: whether the checkpoint may import an encoder of your own, from outside ssl_ecg.
         wandb: log to Weights & Biases too, a run for each training; "offline" needs no account and can be synced later.
-        config: all settings as plain values, kept in the run's folder and compared on resume; the command line gives
-            it, and
+        config: all settings as plain values, kept in the run's folder and compared on resume.
         defaults: what those are by default, for runs begun before a setting was there.
     """
 
@@ -120,13 +119,9 @@ class Finetune:
     defaults: dict[str, Any] | None = None
 
     def run(self) -> Run:
-        """Train, or go on, and write checkpoint, results and figures.
+        """Train, or go on, and write checkpoint, results and figures into the run's folder.
 
-        Returns:
-            The run's folder.
-
-        Raises:
-            UserError: for settings, a checkpoint, data or a folder that cannot be used; before any training.
+        UserError, before any training, for settings, a checkpoint, data or a folder that cannot be used.
         """
         self._check()
         data, place, device = self.data, Path(self.checkpoint), pick_device(self.device)

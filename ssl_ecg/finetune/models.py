@@ -28,15 +28,9 @@ Array = NDArray[np.float64]
 class Model:
     """One way to use the labels.
 
-    Attributes:
-        system: its name.
-        validation: macro AUROC of the validation patients, in the best epoch where there are epochs.
-        probabilities: of windows, shape (n, K).
-        decision: what decides beside them, shape (K,): thresholds where a window may belong to several classes,
-            else how common each class was.
-        epoch: the best one, counted from 1; None without epochs.
-        history: metrics of each epoch.
-        settings: what it was trained with.
+    `validation` is the macro AUROC of the validation patients, in the best epoch (`epoch`, counted from 1) where there
+    are epochs; `history` has the metrics of each. `probabilities` of windows have shape (n, K); beside them decides
+    `decision`, shape (K,): thresholds where a window may belong to several classes, else how common each class was.
     """
 
     system: str
@@ -52,10 +46,7 @@ def frozen_probe(study: Study, sides: Sides, device: torch.device) -> tuple[Mode
     """Fit the linear probe on the frozen encoder, on the windows that are learned from.
 
     Where a window may belong to several classes, the validation patients choose its penalty and thresholds; else it is
-    cross-validated.
-
-    Raises:
-        UserError: if there are too few patients.
+    cross-validated. UserError if there are too few patients.
     """
     system = Frozen("frozen linear probe", copy.deepcopy(study.encoder.encoder), device)
     if study.data.multilabel:
@@ -80,11 +71,10 @@ def frozen_probe(study: Study, sides: Sides, device: torch.device) -> tuple[Mode
 def scored_once(
     study: Study, models: Sequence[Model], exclude: Sequence[str], resamples: int, seed: int
 ) -> tuple[dict[str, Resampled], dict[str, Resampled]]:
-    """Score models on the test patients, each once, by a bootstrap over these.
+    """Score models on the test patients, each once, by a bootstrap over these: scores by system.
 
-    Returns:
-        By system, the scores on all test patients, and those without the recordings to `exclude`; the latter empty
-        where none of these is on the test side.
+    Returns those on all test patients, and those without the recordings to `exclude`; the latter empty where none of
+    these is on the test side.
     """
     test, classes = study.labels(study.test), study.data.classes
     left, keep = test.without(exclude)

@@ -40,18 +40,12 @@ def write_finetuning(
     classes: Sequence[str],
     wandb: Literal["off", "offline", "online"] = "off",
 ) -> Results:
-    """Print what was trained and write it down.
+    """Print what was trained and write it down, replacing files of those names in the folder.
 
-    Args:
-        folder: of the files; what has their names there is replaced, or removed where no class can be scored.
-        models: the fine-tuned encoder first; the others are compared with it.
-        scored: scores of each on the test patients; empty if the test set was not touched.
-        without: the same without recordings that the protocol has on both sides; empty if there are none.
-        where: data set, task and fraction of every row.
-        about: what else the JSON says: title, setting, patients, excluded recordings, configuration.
-        test: labels of the test side.
-        classes: the K class names.
-        wandb: log them to W&B too.
+    The first of `models` is the fine-tuned encoder; the others are compared with it. `scored` has each one's scores on
+    the test patients, empty if the test set was not touched, and `without` those without recordings that the protocol
+    has on both sides. `where` goes into every row (data set, task, fraction), `about` into the JSON (title, setting,
+    patients, excluded recordings, configuration); `classes` are the K names.
     """
     histories = {model.system: model.history for model in models if model.history}
     levels = {model.system: model.validation for model in models if not model.history}
@@ -107,9 +101,7 @@ def learning_curves(
 ) -> Figure:
     """Training loss, and AUROC of the validation patients, after each epoch; the best epoch is ringed.
 
-    Args:
-        histories: metrics of each epoch (`loss`, `val_auroc`), by system.
-        levels: validation AUROC of what has no epochs, drawn as a level.
+    `histories` has the metrics of each epoch (`loss`, `val_auroc`) by system, `levels` the AUROC of what has none.
     """
     figure = new_figure(9.5, 3.8)
     loss, area = figure.subplots(1, 2)

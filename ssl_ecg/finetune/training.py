@@ -34,23 +34,16 @@ from ssl_ecg.training.settings import TrainerSettings
 
 
 class Classifier(Trained):
-    """An encoder with a linear head, trained on labelled windows.
+    """An encoder with a linear head, trained in place on labelled windows.
 
-    Where classes exclude each other, a class-balanced cross-entropy, as the linear probe's; else a binary
-    cross-entropy for each class.
+    Where classes exclude each other, a class-balanced cross-entropy, as the linear probe's; else a binary cross-entropy
+    for each class. `targets` are those of the windows that are drawn from, shape (n, K). `views` changes training
+    windows as the first of its views is changed; None leaves them.
 
     The learning rate falls from layer to layer towards the signal: the head has all of it, the encoder's last layer
     `layer_decay` of it, the one before that `layer_decay` of that, and so on (Clark et al. 2020,
-    https://arxiv.org/abs/2003.10555; Bao et al. 2022, https://arxiv.org/abs/2106.08254). Early layers, which found out
-    what is common to all ECG, change the least.
-
-    Args:
-        encoder: trained in place.
-        targets: of the windows that are drawn from, shape (n, K).
-        multilabel: whether a window may belong to several classes.
-        optimiser: how it is trained.
-        layer_decay: of the learning rate from a layer to the one before it; 1 is one rate for all.
-        views: changes training windows as the first of its views is changed; None leaves them.
+    https://arxiv.org/abs/2003.10555; Bao et al. 2022, https://arxiv.org/abs/2106.08254): early layers hold what all ECG
+    has in common.
     """
 
     def __init__(
@@ -124,14 +117,10 @@ class Classifier(Trained):
 
 
 class BestEpoch(Callback):
-    """Logs `val_auroc` after each epoch, and keeps the weights of the best one.
+    """Logs `val_auroc` after each epoch, and keeps the weights of the best in `folder/best.ckpt`.
 
     That is the macro AUROC over the classes that some validation windows have and others lack. A stopped run goes on
     with the best it had.
-
-    Args:
-        folder: of the run; the weights are `best.ckpt` there.
-        windows: of validation patients.
     """
 
     def __init__(self, folder: Path, windows: WindowSet) -> None:
@@ -169,12 +158,7 @@ class BestEpoch(Callback):
 
 
 def macro_auroc(targets: NDArray[np.bool_], probabilities: NDArray[np.float64]) -> float:
-    """Mean AUROC over the classes that some samples have and others lack.
-
-    Args:
-        targets: shape (n, K).
-        probabilities: shape (n, K).
-    """
+    """Mean AUROC over the classes that some samples have and others lack; both arrays have shape (n, K)."""
     areas = [auroc(t, p) for t, p in zip(targets.T, probabilities.T, strict=True)]
     defined = [area for area in areas if not math.isnan(area)]
     return sum(defined) / len(defined) if defined else math.nan
@@ -190,23 +174,11 @@ def fine_tune(
     seed: int = 0,
     logger: Logger | None = None,
 ) -> tuple[list[dict[str, float]], int]:
-    """Train a classifier, going on from where it was stopped, and leave it with the weights of its best epoch.
+    """Train a classifier in `folder`, from where it was stopped, and leave it with the weights of its best epoch.
 
-    Args:
-        classifier: trained in place.
-        learn: the windows to learn from, those its targets belong to.
-        validation: windows of the patients that choose the epoch.
-        folder: of this training; made if it is not there.
-        settings: of the trainer.
-        batch_size: windows per step and process; all of them where there are fewer.
-        seed: of the batches and the views.
-        logger: gets every metric besides.
-
-    Returns:
-        The metrics of each epoch, and the number of the best, counted from 0.
-
-    Raises:
-        UserError: as `train`.
+    It learns from the windows its targets belong to; those of `validation` choose the epoch. A batch has `batch_size`
+    windows per process, or all where there are fewer. Returns the metrics of each epoch, and the number of the best,
+    counted from 0. UserError as `train`.
     """
     ensure_writable(folder)
     best = BestEpoch(folder, validation)

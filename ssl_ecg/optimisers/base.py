@@ -40,20 +40,17 @@ class Optimiser(ABC):
     def configure(
         self, module: nn.Module, steps: int, shares: Mapping[nn.Parameter, float] | None = None
     ) -> tuple[torch.optim.Optimizer, torch.optim.lr_scheduler.LambdaLR]:
-        """Optimiser and per-step schedule for a module's trainable parameters.
+        """Optimiser and per-step schedule for a module's trainable parameters, over `steps` in the whole run.
 
-        Args:
-            module: whose parameters to train.
-            steps: in the whole run.
-            shares: of the learning rate, for parameters that do not have all of it.
+        `shares` are those of the learning rate, for parameters that do not have all of it.
         """
         optimiser = self.build(self.groups(module, shares))
         return optimiser, torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: self.factor(step, steps))
 
     def groups(self, module: nn.Module, shares: Mapping[nn.Parameter, float] | None = None) -> list[dict[str, Any]]:
-        """Two parameter groups: what decays (matrices and kernels) and what does not (biases, norms).
+        """Two parameter groups for each share: what decays (matrices, kernels), and what does not (biases, norms).
 
-        Where parameters have shares of the learning rate, two for each share, the largest first.
+        Shares of the learning rate are sorted, the largest first.
         """
         of = {p: (shares or {}).get(p, 1.0) for p in module.parameters() if p.requires_grad}
         found: list[dict[str, Any]] = []

@@ -72,8 +72,7 @@ class Pretrain:
         out: folder of all runs.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         wandb: log to Weights & Biases too; "offline" needs no account and can be synced later.
-        config: all settings as plain values, kept in the run's folder and compared on resume; the command line gives
-            it, and
+        config: all settings as plain values, kept in the run's folder and compared on resume.
         defaults: what those are by default, for runs begun before a setting was there.
     """
 
@@ -97,13 +96,9 @@ class Pretrain:
     defaults: dict[str, Any] | None = None
 
     def run(self) -> Run:
-        """Pretrain, or go on, and write checkpoint, metrics, results and figure.
+        """Pretrain, or go on, and write checkpoint, metrics, results and figure into the run's folder.
 
-        Returns:
-            The run's folder.
-
-        Raises:
-            UserError: for settings, data or a folder that cannot be used; before any training.
+        UserError, before any training, for settings, data or a folder that cannot be used.
         """
         method, preprocessing, config = self.method, self.preprocessing, self.config or {}
         self._check()

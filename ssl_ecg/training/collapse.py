@@ -17,14 +17,10 @@ from ssl_ecg.training.processes import of_first
 
 
 class CollapseMonitor(Callback):
-    """Watches how the embeddings fill their space.
+    """Logs how the embeddings fill their space, each epoch, and warns of a collapse.
 
-    Logs spread (standard deviation of the normalised embeddings; 1 is isotropic), effective rank,
-    alignment and uniformity each epoch, and warns of a collapse.
-
-    Args:
-        data: gives the windows (of training patients; the same each epoch, with the same augmentations).
-        size: number of windows.
+    Spread (standard deviation of the normalised embeddings; 1 is isotropic), effective rank, alignment and uniformity,
+    on `size` windows of training patients, the same each epoch, with the same augmentations.
     """
 
     def __init__(self, data: ECGDataModule, size: int = 1024) -> None:

@@ -8,11 +8,7 @@ from ssl_ecg.errors import UserError
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of that name; for auto, a GPU if there is one.
-
-    Raises:
-        UserError: if there is no such device here.
-    """
+    """The device of that name; for auto, a GPU if there is one. UserError if there is no such device here."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:

@@ -15,15 +15,12 @@ from ssl_ecg.errors import UserError
 class Crops:
     """Several shorter cuts of one window, whose embeddings are averaged.
 
-    An encoder pretrained on crops of a window has seen nothing as long as the window; the mean over evenly spaced
-    crops is what SimCLR calls multi-crop evaluation.
+    An encoder pretrained on crops of a window has seen nothing as long as the window; the mean over evenly spaced crops
+    is what SimCLR calls multi-crop evaluation. UserError for less than one crop or one sample.
 
     Args:
         number: of crops, evenly spaced from the window's start to its end; they may overlap.
         samples: length of each.
-
-    Raises:
-        UserError: for less than one crop or one sample.
     """
 
     number: int
@@ -34,11 +31,7 @@ class Crops:
             raise UserError(f"expected at least one crop of one sample, got {self.number} of {self.samples}")
 
     def __call__(self, x: Tensor) -> Tensor:
-        """Cut windows (B, C, T): shape (B number, C, samples), those of one window side by side.
-
-        Raises:
-            UserError: if a crop is longer than a window.
-        """
+        """Cut windows (B, C, T): shape (B number, C, samples), window by window; UserError if T < samples."""
         if self.samples > x.shape[-1]:
             raise UserError(f"a crop of {self.samples} samples is longer than the window of {x.shape[-1]}")
         starts = torch.linspace(0, x.shape[-1] - self.samples, self.number).round().long().tolist()
@@ -47,15 +40,10 @@ class Crops:
 
 @torch.inference_mode()
 def embed(encoder: nn.Module, windows: Iterable[Tensor], crops: Crops | None = None) -> Tensor:
-    """Embed batches of normalised windows, in evaluation mode, leaving the encoder's mode as it was.
+    """Embed batches (B, C, T) of normalised windows: shape (n, D), float32, on the CPU.
 
-    Args:
-        encoder: maps (B, C, T) to (B, D); an encoder, or one with a head.
-        windows: batches (B, C, T).
-        crops: average over these crops of each window; the whole window by default.
-
-    Returns:
-        Shape (n, D), float32, on the CPU.
+    In evaluation mode; the encoder (B, C, T) -> (B, D), or one with a head, keeps its own mode. `crops`: average over
+    these crops of each window; the whole window by default.
     """
     training = encoder.training
     device = next(encoder.parameters()).device

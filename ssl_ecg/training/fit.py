@@ -35,15 +35,10 @@ def train(
     logger: Logger | None = None,
     watching: Sequence[Callback] = (),
 ) -> list[dict[str, float]]:
-    """Train a method or a classifier, going on from `folder/last.ckpt` where there is one.
+    """Train a method or a classifier in place, going on from `folder/last.ckpt` where there is one.
 
-    Args:
-        module: trained in place.
-        data: its batches.
-        folder: of the run; gets `last.ckpt` and `metrics.csv`.
-        settings: of the trainer.
-        logger: gets every metric besides.
-        watching: callbacks that add to the metrics of an epoch.
+    The folder gets `last.ckpt` and `metrics.csv`; callbacks `watching` add to the metrics of an epoch, `logger` gets
+    them all.
 
     Returns:
         The metrics of each epoch.
@@ -109,11 +104,7 @@ def _stopped(by: signal.Signals, folder: Path) -> SystemExit:
 
 
 class _Finite(Callback):
-    """Stops at a loss that is NaN or infinite, before it is saved over good weights.
-
-    Args:
-        saved: the last good state, once there is one.
-    """
+    """Stops at a loss that is NaN or infinite, before it is written over the last good state in the file `saved`."""
 
     def __init__(self, saved: Path) -> None:
         self.saved = saved

@@ -22,14 +22,9 @@ _SHOWN = {
 
 
 class EpochLog(Callback):
-    """Writes `metrics.csv` after every epoch.
+    """Writes `metrics.csv` into a run's folder after every epoch and, if `echo`, prints a line (first process only).
 
-    Args:
-        folder: of the run.
-        echo: print a line per epoch (the main process only).
-
-    Attributes:
-        rows: one dictionary per epoch; a resumed run's earlier ones are put here by `Resume`.
+    `rows` holds one dictionary per epoch; `Resume` puts those of a resumed run's earlier epochs there.
     """
 
     def __init__(self, folder: Path, echo: bool = True) -> None:

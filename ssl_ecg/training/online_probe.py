@@ -23,15 +23,8 @@ _C = 0.01  # fixed: an epoch has no time to choose it
 class OnlineProbe(Callback):
     """Logs `probe_auroc` and `knn_auroc` (macro) as it trains: fitted on training patients, scored on held-out ones.
 
-    Both see a fixed, class-balanced sample of the windows, so that an epoch waits seconds, not minutes. The
-    labels never reach the encoder.
-
-    Args:
-        data: gives the labelled windows of both sides.
-        size: at most so many windows on each side.
-        neighbours: of the kNN classifier.
-        multilabel: whether a window may belong to several classes.
-        every: epochs from one probe to the next; the last epoch is always probed.
+    Both see a fixed, class-balanced sample of at most `size` windows a side, so that an epoch waits seconds, not
+    minutes. The labels never reach the encoder. The probe runs once in `every` epochs, and after the last.
     """
 
     def __init__(
@@ -45,10 +38,10 @@ class OnlineProbe(Callback):
 
     @property
     def possible(self) -> bool:
-        """Whether there is a class to learn and to score: one to tell from another on both sides.
+        """Whether there is a class to learn from training windows and to score on held-out ones.
 
-        Where a window may belong to several, that is a class which training windows have and lack, and held-out
-        patients have and lack in numbers that make a score (`scorable`).
+        That takes two classes on each side or, if `multilabel`, one that training windows have and lack, and that
+        held-out patients have and lack in numbers that make a score (`scorable`).
         """
         if self.multilabel:
             known = self.train.targets
@@ -57,10 +50,10 @@ class OnlineProbe(Callback):
         return all(len(side.index.label.unique()) > 1 for side in (self.train, self.val))
 
     def score(self, encoder: Encoder) -> dict[str, float]:
-        """Probe an encoder: macro AUROC of the linear probe and of kNN.
+        """Probe an encoder: macro AUROC of the linear probe and of kNN, and the probe's macro F1.
 
-        And the linear probe's macro F1, but where windows may belong to several classes: that needs thresholds, which
-        nobody is left to choose by.
+        No F1 where windows may belong to several classes: that needs thresholds, and no patients are left to choose
+        them.
         """
         z, z_val = (embed(encoder, side.batches()) for side in (self.train, self.val))
         return self._multilabel(z, z_val) if self.multilabel else self._exclusive(z, z_val)

@@ -39,12 +39,10 @@ def heard_once() -> Iterator[None]:
 
 @contextmanager
 def trained_by_one(folder: Path) -> Iterator[None]:
-    """Make a run's folder, and keep other commands from training in it; the processes of one command share it.
+    """Make a run's folder and lock it against other commands; the processes of one command share it.
 
-    On file systems without locks, such as some NFS, it keeps nobody out.
-
-    Raises:
-        UserError: if another process is in it, or it cannot be made or read.
+    On file systems without locks, such as some NFS, it keeps nobody out. UserError if another process trains in it, or
+    it cannot be made or read.
     """
     if not first_process():
         yield

@@ -21,16 +21,10 @@ from ssl_ecg.training.stop import Stop, Stopped
 
 
 class Resume(Callback):
-    """Keeps `last.ckpt` in the run's folder, and starts from it where there is one.
+    """Keeps `last.ckpt` in the run's folder, with the log's rows, and starts from it where there is one.
 
     It is written after every epoch, every `minutes` within one, and after the current step when SIGTERM or Ctrl-C has
-    come, which ends training. What a SIGKILL costs is the time since the last save.
-
-    Args:
-        folder: of the run.
-        log: its rows are saved and restored too.
-        minutes: between saves within an epoch.
-        stop: notes SIGTERM and Ctrl-C.
+    come (`stop`), which ends training. What a SIGKILL costs is the time since the last save.
     """
 
     def __init__(self, folder: Path, log: EpochLog, minutes: float, stop: Stop) -> None:
@@ -43,8 +37,7 @@ class Resume(Callback):
     def restore(self, trainer: Trainer, method: LightningModule, steps_per_epoch: int) -> None:
         """Put a saved state's weights and counters in place; the rest follows when training starts.
 
-        Raises:
-            CheckpointError: if the file cannot be read or does not fit the method.
+        CheckpointError if the file cannot be read or does not fit the method.
         """
         if not self.path.exists():
             return
@@ -116,11 +109,7 @@ class Resume(Callback):
 
 
 def write_state(path: Path, state: dict[str, Any]) -> None:
-    """Write a state of training, whole or not at all.
-
-    Raises:
-        UserError: if it cannot be written.
-    """
+    """Write a state of training, whole or not at all; UserError if it cannot be written."""
     with replacing(path) as temporary:
         try:
             torch.save(state, temporary)

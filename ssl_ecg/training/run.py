@@ -20,11 +20,7 @@ _FREE = (
 
 
 def run_folder(out: str, name: str) -> Path:
-    """The folder of a run, which lies in the folder of all runs and nowhere else.
-
-    Raises:
-        UserError: if the name is no name of a folder there.
-    """
+    """The folder of a run in that of all runs; UserError if the name is no name of a folder there."""
     folder = Path(out) / name
     if name in ("", ".", "..") or Path(name).name != name:
         raise UserError(f"name must be that of a folder in {out}, without a path, not {name!r}")
@@ -39,20 +35,15 @@ def has_trained(folder: Path) -> bool:
 
 
 class Run:
-    """The folder of one run.
+    """The folder of one run, made if it is not there.
 
-    Args:
-        folder: where; made if it is not there.
-        config: the resolved configuration. The first start writes it to `config.yaml`; later ones must agree, once
-            something was trained.
-        origin: what else the result comes from, such as a checksum of the weights at a path: plain values by name.
-            Kept in `origin.json`; later starts must agree with that, too, where the file is there.
-        defaults: the configuration with every setting at its default, for those that `config.yaml` of an older
-            version does not know.
+    The first start writes `config`, the resolved configuration, to `config.yaml`, and `origin`, plain values of what
+    else the result comes from, such as a checksum of weights, to `origin.json`. Later starts must agree with both once
+    something was trained. `defaults`, the configuration with every setting at its default, stands for settings that
+    `config.yaml` of an older version does not know.
 
-    Raises:
-        UserError: if the folder cannot be written, holds something else, or was started with other settings or from
-            something else.
+    UserError if the folder cannot be written, holds something else, or was started with other settings or from
+    something else.
     """
 
     def __init__(

@@ -46,11 +46,7 @@ class TrainerSettings:
         return self.accelerator != "cpu" and torch.cuda.is_available()
 
     def check(self) -> None:
-        """Refuse, before any work, devices that this machine lacks.
-
-        Raises:
-            UserError: naming the setting and what there is.
-        """
+        """Refuse, before any work, devices that this machine lacks: UserError naming the setting and what there is."""
         if self.accelerator == "gpu" and not (self.on_gpu or torch.backends.mps.is_available()):
             raise UserError("trainer.accelerator is gpu, but there is none here: use cpu, or auto")
         if self.on_gpu and self.devices > (there := torch.cuda.device_count()):

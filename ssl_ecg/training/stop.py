@@ -16,23 +16,16 @@ from ssl_ecg.training.processes import first_process
 
 
 class Stopped(Exception):  # noqa: N818  (nothing is wrong)
-    """Training was stopped after it was saved.
-
-    Attributes:
-        by: the signal that asked for it.
-    """
+    """Training was stopped after it was saved, by the signal `by`."""
 
     def __init__(self, by: signal.Signals) -> None:
         self.by = by
 
 
 class Stop:
-    """Notes the first signal that asks to stop, from `listen` to the end of the block; a second Ctrl-C stops at once.
+    """Notes in `by` the first signal to stop, from `listen` to the block's end; a second Ctrl-C stops at once.
 
     Where Ctrl-C has another handler, or in another thread than the main one, it is left alone.
-
-    Attributes:
-        by: the signal that has come; None until then.
     """
 
     def __init__(self) -> None:

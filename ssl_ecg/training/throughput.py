@@ -11,10 +11,7 @@ from ssl_ecg.data.batches import Batch
 
 
 class Throughput(Callback):
-    """Logs `samples_per_s` and `data_wait` (share of the time spent waiting for batches) each epoch.
-
-    Of several processes, the samples of all a second, and the mean share.
-    """
+    """Logs `samples_per_s` (of all processes) and `data_wait` (share of time spent waiting for batches) each epoch."""
 
     def __init__(self) -> None:
         self._waiting = self._working = 0.0

@@ -15,13 +15,8 @@ from ssl_ecg.training.processes import first_process
 def wandb_logger(folder: Path, mode: Mode, config: dict[str, Any]) -> WandbLogger | None:
     """A logger that goes on with the folder's W&B run; None for "off".
 
-    Args:
-        folder: of the run; keeps the W&B id in `wandb_id`, and W&B's own files in `wandb/`.
-        mode: "offline" writes to disk only; `wandb sync` uploads it later.
-        config: logged as the run's configuration.
-
-    Raises:
-        UserError: if wandb is not installed, or cannot start (no account, no network).
+    The folder keeps the W&B id in `wandb_id` and W&B's own files in `wandb/`; "offline" writes to disk only, for `wandb
+    sync`. UserError if wandb is not installed, or cannot start (no account, no network).
     """
     if mode == "off":
         return None
