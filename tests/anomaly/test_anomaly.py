@@ -16,11 +16,15 @@ from ssl_ecg.anomaly.detectors import Detector
 from ssl_ecg.data.sources import Simulated
 from ssl_ecg.errors import UserError
 from ssl_ecg.preprocessing import Preprocessing
-from ssl_ecg.report.results import read_results
+from ssl_ecg.report.results import Results, Row, read_results
 from ssl_ecg.study import open_study
 
 P = Preprocessing(leads=("I", "II"), window=5.0)
 DATA = ["--data=Simulated", "--data.patients=320", "--data.records_per_patient=1"]
+
+
+def by_score(results: Results, **where: object) -> dict[str, Row]:
+    return {row.score: row for row in results.select(**where)}
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +58,7 @@ def test_systems_and_detectors_are_scored_side_by_side(
     assert pairs == {(s, d) for s in systems for d in detectors} | {("raw signal", "reconstruction")}
     assert max(fitted) == about["normal_train_samples"] <= 320 / 4
     assert set(devices) == {torch.device("cpu")}
-    by_hand = results.of(system="hand features", predictor="kNN distance", reference="")["auroc"]
+    by_hand = by_score(results, system="hand features", predictor="kNN distance", reference="")["auroc"]
     assert by_hand.low <= by_hand.value <= by_hand.high
     assert by_hand.value > 0.7
     assert {row.reference for row in results.rows if row.system == "pretrained"} == {"", "raw PCA", "hand features"}
@@ -109,8 +113,8 @@ def test_beats_of_mit_bih_are_scored_with_rr_beside(mitdb: Path, tmp_path: Path)
     assert systems == ["pretrained + RR", "pretrained", "RR alone"]
     assert {row.subset for row in results.rows} == {"", "without 202", "without 232"}
     assert results.about["normal_train_patients"] == 22
-    both, alone, rhythm = (results.of(system=system, subset="", reference="") for system in systems)
+    both, alone, rhythm = (by_score(results, system=system, subset="", reference="") for system in systems)
     assert rhythm["auroc"].value == pytest.approx(0.857, abs=0.01)
     assert both["auroc"].value > alone["auroc"].value
-    assert results.of(system="RR alone", subset="without 202")["auroc"].value != rhythm["auroc"].value
+    assert by_score(results, system="RR alone", subset="without 202")["auroc"].value != rhythm["auroc"].value
     assert {name for name in rhythm if name.startswith("auroc_")} >= {"auroc_S", "auroc_V"}

@@ -14,11 +14,15 @@ from ssl_ecg.cluster import Cluster
 from ssl_ecg.data.sources import Simulated
 from ssl_ecg.errors import UserError
 from ssl_ecg.preprocessing import Preprocessing
-from ssl_ecg.report.results import read_results
+from ssl_ecg.report.results import Results, Row, read_results
 from ssl_ecg.study.systems import Frozen, HandFeatures
 
 SMALL = ["--data.patients=80", "--data.records_per_patient=3"]
 QUICK = ["--resamples=30", "--projection=pca"]
+
+
+def by_score(results: Results, **where: object) -> dict[str, Row]:
+    return {row.score: row for row in results.select(**where)}
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +51,11 @@ def test_recordings_are_clustered_in_every_way(simulated: Path, here: Path, caps
         assert systems[:3] == ["pretrained", "untrained", "raw PCA"]
         compared = {row.reference for row in results.rows if row.predictor == way and row.system == "pretrained"}
         assert compared == {"", *systems} - {"pretrained"}
-        score = results.of(system="pretrained", predictor=way, reference="")["ami"]
+        score = by_score(results, system="pretrained", predictor=way, reference="")["ami"]
         assert score.low <= score.value <= score.high
         sizes = [group["size"] for group in results.about["clusters"][way]]
         assert sum(sizes) == results.about["samples"]
-    assert results.of(system="pretrained", predictor=ways[0])["clusters"].value == 3
+    assert by_score(results, system="pretrained", predictor=ways[0])["clusters"].value == 3
     assert results.about["not_clustered"] == {}
     table = pd.read_csv(folder / "results.csv")
     assert {"ami", "silhouette", "patient_ami", "patient_purity", "patient_purity_random"} <= set(table["score"])
@@ -151,7 +155,7 @@ def test_beats_of_mit_bih_are_clustered_by_rhythm_better_than_by_chance(mitdb: P
     cluster.main([str(run), *arguments, f"--out={tmp_path}/out", "--beside=RR alone"])
     results = read_results(tmp_path / "out")
     for way in ("k-means, k = 4", "k-means, k = 16"):
-        rhythm = results.of(system="RR alone", predictor=way)
+        rhythm = by_score(results, system="RR alone", predictor=way)
         assert 0.15 < rhythm["nmi"].value < 0.3  # as measured before
         assert rhythm["within"].value > 0.4
         assert rhythm["patient_purity"].value > 1.5 * rhythm["patient_purity_random"].value
