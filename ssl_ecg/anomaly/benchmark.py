@@ -24,18 +24,12 @@ SPECIFICITY = 0.95
 
 @dataclass(frozen=True)
 class Detection:
-    """Scores of one detector on one system's features.
+    """Scores of one detector on one system's features: those of the test samples (n,), more means more anomalous.
 
-    Attributes:
-        system: whose features.
-        detector: its name.
-        scores: of the test samples, shape (n,), more means more anomalous.
-        held_out: scores of normal train samples by detectors fitted on other patients, shape (m,).
-        judged: normal train samples the threshold is set by, shape (m,).
-        threshold: above which a sample is called abnormal: 95 % of the judged ones are below.
-        intervals: scores by name, as `AnomalyBootstrap` names them.
-        versus: paired differences to other systems with the same detector, by system and score.
-        subsets: the scores on parts of the test set, by name.
+    `held_out` (m,) are scores of normal train samples by detectors fitted on other patients; 95 % of the `judged` ones
+    lie below the `threshold`, above which a sample is called abnormal. `intervals` by name, as `AnomalyBootstrap` names
+    them; `subsets`: the same on parts of the test set; `versus`: paired differences to other systems with the same
+    detector.
     """
 
     system: str
@@ -57,11 +51,7 @@ def check_normal(normal: Sequence[str], classes: Sequence[str]) -> None:
 
 
 def normal_samples(targets: NDArray[np.bool_], classes: Sequence[str], normal: Sequence[str]) -> NDArray[np.bool_]:
-    """Find the samples of targets (n, K) that belong to a normal class and to no other, shape (n,).
-
-    Raises:
-        UserError: for an unknown class.
-    """
+    """Find the samples of targets (n, K) of a normal class and no other, shape (n,); UserError for an unknown class."""
     t = check_targets(targets, len(targets), len(classes))
     check_normal(normal, classes)
     mine = np.isin(list(classes), list(normal))
@@ -69,29 +59,15 @@ def normal_samples(targets: NDArray[np.bool_], classes: Sequence[str], normal: S
 
 
 class AnomalyBootstrap(Bootstrap):
-    """Resamples of a test set of normal and abnormal samples.
+    """Resamples of a test set of normal and abnormal samples: targets (n, K), patients (n,), some classes `normal`.
 
     The scores are `auroc`, `auprc` (average precision; by chance it is `prevalence`), `sensitivity_95` (at 95 %
     specificity among the test's own normal samples, a point of the ROC curve) and, at the threshold set on train
     patients, `sensitivity` and `specificity`. Then all but the last for every abnormal class against all normal samples
     (`auroc_V`, ...), and their means over the classes (`macro_auroc`, ...). A class that fewer than five patients have
-    has none of these.
+    (`too_few`) has none of these.
 
-    Args:
-        targets: which classes each sample belongs to, shape (n, K).
-        patients: whose each sample is, shape (n,).
-        classes: the K class names.
-        normal: the normal ones.
-        n_resamples: B.
-        seed: of the draws.
-
-    Attributes:
-        normal: which samples are normal, shape (n,).
-        abnormal: samples of every abnormal class that is scored, by its name, shape (n,).
-        too_few: abnormal classes that are not scored, because fewer than five test patients have them.
-
-    Raises:
-        UserError: for labels or patients that do not fit, fewer than two patients, or a side that is empty.
+    UserError for labels or patients that do not fit, fewer than two patients, or a side that is empty.
     """
 
     def __init__(
@@ -117,14 +93,9 @@ class AnomalyBootstrap(Bootstrap):
         self._all_draws = np.concatenate([np.ones((1, self.n_patients)), self.drawn])  # the test set itself first
 
     def resample(self, scores: NDArray[np.floating[Any]], thresholds: NDArray[np.floating[Any]]) -> Resampled:
-        """Score one detector on the test set and on every resample.
+        """Score one detector on the test set and on every resample: scores (n,), more means more anomalous.
 
-        Args:
-            scores: more means more anomalous, shape (n,).
-            thresholds: above which a sample is called abnormal, shape (1,).
-
-        Raises:
-            UserError: for scores that do not fit the samples.
+        `thresholds` (1,): above which a sample is called abnormal. UserError for scores that do not fit the samples.
         """
         s = check_probabilities(np.asarray(scores)[:, None], len(self.normal), 1)[:, 0]
         flagged = s > float(thresholds[0])
@@ -169,17 +140,8 @@ class AnomalyBootstrap(Bootstrap):
 class AnomalyBenchmark:
     """Fits detectors on normal train samples and scores the test samples of one data set.
 
-    Args:
-        normal: labels of the normal train samples.
-        test: labels of the test samples; one class or several each.
-        classes: the K class names.
-        normal_classes: the normal ones.
-        subsets: test recordings to leave out in a second scoring, by its name, such as "without 232".
-        resamples: of the bootstrap over test patients.
-        seed: of the bootstrap.
-
-    Attributes:
-        bootstrap: of the test set.
+    `normal` and `test` are labels of normal train samples and of the test samples, one class or several each; `subsets`
+    test recordings to leave out in a second scoring, by its name, such as "without 232".
     """
 
     def __init__(
@@ -213,14 +175,10 @@ class AnomalyBenchmark:
         judged: NDArray[np.bool_] | None = None,
         versus: Sequence[str] = (),
     ) -> list[Detection]:
-        """Fit detectors on one system's features of the normal train samples, and score the test samples.
+        """Fit detectors on one system's features of the normal train samples (m, D), and score the test samples (n, D).
 
-        Args:
-            system: its name.
-            features: of the normal train samples, shape (m, D), and of the test samples, shape (n, D).
-            detectors: makes a detector, by its name.
-            judged: normal train samples to set the threshold by, shape (m,); all by default.
-            versus: systems to compare with, run before.
+        The threshold is set by the normal train samples `judged` (m,), all by default; `versus`: systems to compare
+        with, run before.
         """
         train, test = (check_features(x, system) for x in features)
         patients = self.normal.patients
@@ -236,8 +194,8 @@ class AnomalyBenchmark:
         """Combine two detections by Fisher's method, with the arguments of `run`.
 
         Each score becomes the share of held-out normal train samples that score as high, a conformal p-value (Bates et
-        al., "Testing for outliers with conformal p-values", Annals of Statistics 2023), and the logarithms are
-        added. So neither counts for more because it has more features or another unit.
+        al., "Testing for outliers with conformal p-values", Annals of Statistics 2023), and the logarithms are added.
+        So neither counts for more because it has more features or another unit.
         """
         judged = first.judged & second.judged
         normal = first.held_out[judged], second.held_out[judged]

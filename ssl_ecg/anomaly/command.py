@@ -67,11 +67,7 @@ class Anomaly(Evaluation):
     normal_patients: bool = False
 
     def check(self) -> None:
-        """Refuse, before any work, settings that cannot be used.
-
-        Raises:
-            UserError: naming the setting and what it may be.
-        """
+        """Refuse, before any work, settings that cannot be used, by a UserError."""
         super().check()
         if not self.detectors or len(set(self.detectors)) < len(self.detectors):
             raise UserError(f"detectors must name each of some of {', '.join(DETECTORS)} once, got {self.detectors}")
@@ -79,24 +75,16 @@ class Anomaly(Evaluation):
 
     @property
     def normal_classes(self) -> tuple[str, ...]:
-        """The classes that are normal.
-
-        Raises:
-            UserError: if none was named and the data set has none of the usual names.
-        """
+        """The classes that are normal; UserError if none was named and the data set has none of the usual names."""
         usual = tuple(name for name in _NORMAL if name in self.data.classes)[:1]
         if not self.normal and not usual:
             raise UserError(f"which class is normal? Set normal to some of {', '.join(self.data.classes)}")
         return tuple(self.normal) or usual
 
     def run(self) -> Results:
-        """Fit, score, print and write.
+        """Fit, score, print and write: scores of every system (`system`) and detector (`predictor`).
 
-        Returns:
-            Scores of every system (`system`) and detector (`predictor`).
-
-        Raises:
-            UserError: for a checkpoint, data, classes or a folder that cannot be used, or a patient on both sides.
+        UserError for a checkpoint, data, classes or a folder that cannot be used, or a patient on both sides.
         """
         folder, study = self.open()
         study = replace(study, train=normal_train(study, self.normal_classes, self.normal_patients))
@@ -159,8 +147,7 @@ class Anomaly(Evaluation):
 def normal_train(study: Study, normal: tuple[str, ...], normal_patients: bool) -> WindowSet:
     """The normal windows of the train patients, or of those of them without any other window.
 
-    Raises:
-        UserError: if fewer than two patients have any.
+    UserError if fewer than two patients have any.
     """
     train = study.train
     chosen = normal_samples(train.targets, study.data.classes, normal)

@@ -35,10 +35,7 @@ _COMPONENTS_OF = 20_000  # samples to fit components on: more do not move them
 class Detector(ABC):
     """Base: standardises features and reduces more than 1,024 of them to 512 principal components.
 
-    Attributes:
-        name: in tables.
-        wide: whether it takes any number of features.
-        device: to score on, where torch scores.
+    Detectors that are `wide` take any number of features; `device`: to score on, where torch scores.
     """
 
     name: ClassVar[str]
@@ -51,17 +48,9 @@ class Detector(ABC):
         return self
 
     def fit(self, features: Features, patients: NDArray[Any]) -> Self:
-        """Fit to normal samples.
+        """Fit to features (m, D) of normal samples of patients (m,); returns itself.
 
-        Args:
-            features: of normal samples, shape (m, D).
-            patients: whose each is, shape (m,).
-
-        Returns:
-            Itself.
-
-        Raises:
-            UserError: for fewer than two samples, or features that do not fit or are not finite.
+        UserError for fewer than two samples, or features that do not fit or are not finite.
         """
         x = check_features(features, "normal")
         check_patients(patients, len(x))
@@ -77,13 +66,9 @@ class Detector(ABC):
         return self
 
     def score(self, features: Features) -> Array:
-        """Score samples, shape (n,): more means more anomalous.
+        """Score samples by features (n, D), shape (n,): more means more anomalous.
 
-        Args:
-            features: shape (n, D).
-
-        Raises:
-            UserError: for features that do not fit those of the normal samples, or are not finite.
+        UserError for features that do not fit those of the normal samples, or are not finite.
         """
         x = check_features(features, "scored")
         if x.shape[1] != len(self._mean):
@@ -102,14 +87,11 @@ class Detector(ABC):
 
 
 class KNNDistance(Detector):
-    """Mean Euclidean distance to the nearest normal samples, found exactly.
+    """Mean Euclidean distance to the k nearest normal samples, found exactly.
 
     As in Bergman, Cohen & Hoshen, "Deep nearest neighbor anomaly detection", 2020 (https://arxiv.org/abs/2002.10445).
-
-    Args:
-        k: neighbours.
-        bank: normal samples to keep, at most, an even share of every patient, spread evenly in time.
-        batch_size: samples to score at a time; the memory is batch_size x bank.
+    At most `bank` normal samples are kept, an even share of every patient, spread evenly in time; `batch_size` samples
+    are scored at a time, which takes memory for batch_size x bank.
     """
 
     name = "kNN distance"
@@ -153,12 +135,7 @@ class Mahalanobis(Detector):
 
 
 class Forest(Detector):
-    """How few random splits set a sample apart: the isolation forest of Liu, Ting & Zhou, ICDM 2008.
-
-    Args:
-        trees: how many.
-        seed: of the splits.
-    """
+    """How few random splits set a sample apart: the isolation forest of Liu, Ting & Zhou, ICDM 2008."""
 
     name = "isolation forest"
 
@@ -178,11 +155,8 @@ class Reconstruction(Detector):
     """Error of reconstructing a sample from the principal components of the normal ones, as by a linear autoencoder.
 
     The mean squared residual, called Q in process control: Jackson & Mudholkar, "Control procedures for residuals
-    associated with principal component analysis", Technometrics 1979.
-
-    Args:
-        variance: share of the normal samples' variance that the components explain; at most 256 are kept, and fewer
-            than there are features.
+    associated with principal component analysis", Technometrics 1979. Components explain `variance`, a share of the
+    normal samples' variance; at most 256 are kept, and fewer than there are features.
     """
 
     name = "reconstruction"
@@ -219,14 +193,8 @@ def held_out_scores(
 ) -> Array:
     """Score normal samples (m, D) by detectors fitted on other patients, to set a threshold by, shape (m,).
 
-    Args:
-        make: makes a detector.
-        features: of normal samples, shape (m, D).
-        patients: whose each is, shape (m,).
-        n_folds: groups of patients that are held out in turn; fewer where there are fewer patients.
-
-    Raises:
-        UserError: for fewer than two patients.
+    Groups of patients are held out in turn; fewer than `n_folds` where there are fewer patients. UserError for fewer
+    than two patients.
     """
     fold = patient_folds(patients, np.ones((len(features), 1), dtype=np.bool_), n_folds)
     scores = np.empty(len(features))

@@ -33,14 +33,7 @@ def roc_figure(
     *,
     title: str = "",
 ) -> Figure:
-    """Draw the ROC curve of each system's scores (n,), and on it the threshold that was set on train patients.
-
-    Args:
-        scores: of the test samples, shape (n,), by system.
-        normal: the normal ones, shape (n,).
-        thresholds: above which each system calls a sample abnormal.
-        title: above the curves.
-    """
+    """Draw the ROC curve of each system's scores (n,), and on it the threshold that was set on train patients."""
     from sklearn.metrics import roc_curve
 
     figure = new_figure(7.8, 5.2)

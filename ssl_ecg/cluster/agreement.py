@@ -9,16 +9,10 @@ from ssl_ecg.metrics.scores import Array
 
 
 def agreement(tables: Array) -> dict[str, Array]:
-    """Score tables; NaN where all samples are of one class.
+    """Score tables (B, clusters, classes), one clustering's and its resamples': `nmi`, `ami`, `ari`, ..., each (B,).
 
-    The information expected by chance is exact for the first table; for the others, its resamples, it is scaled by the
-    leading term of its expansion, (clusters - 1) (classes - 1) / 2 (samples - 1).
-
-    Args:
-        tables: counts of one clustering and of resamples of it, shape (B, clusters, classes).
-
-    Returns:
-        `nmi`, `ami`, `ari`, `explained` and `purity`, each of shape (B,).
+    NaN where all samples are of one class. The information expected by chance is exact for the first table; for the
+    others it is scaled by the leading term of its expansion, (clusters - 1) (classes - 1) / 2 (samples - 1).
     """
     mutual, of_cluster, of_class = information(tables)
     filled = [np.maximum((tables.sum(axis=axis) > 0).sum(axis=-1) - 1, 0) for axis in (-1, -2)]

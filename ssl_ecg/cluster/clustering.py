@@ -40,16 +40,10 @@ Row = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Clustering:
-    """Clusters, and how the method's parameters were chosen.
+    """Clusters of the samples (n,), from 0 on, the largest first, -1 for noise, and how the parameters were chosen.
 
-    Attributes:
-        method: its name.
-        labels: cluster of every sample from 0 on, the largest first; -1 for noise; shape (n,).
-        parameters: of the method, chosen or fixed.
-        reason: criterion they were chosen by.
-        candidates: each parameter value that was tried, with its criteria.
-        chosen: the candidate that was chosen.
-        distances: of DBSCAN: the distance of each fitted sample to its tenth nearest, ascending.
+    `reason` is the criterion, `candidates` are the values that were tried, with their criteria; `distances` (DBSCAN
+    alone) those of each fitted sample to its tenth nearest, ascending.
     """
 
     method: str
@@ -77,17 +71,10 @@ class Clustering:
 
 
 def kmeans(space: Space, k: int | None = None) -> Clustering:
-    """k-means with k-means++ starts.
+    """k-means with k-means++ starts; UserError for k below 2 or above the number of different fitted samples.
 
-    Of the stable numbers of clusters, those with at least 0.9 of the best one's stability, the one with the largest
-    silhouette is chosen.
-
-    Args:
-        space: the points.
-        k: number of clusters; chosen by default.
-
-    Raises:
-        UserError: for k below 2 or above the number of different fitted samples.
+    Without k: of the stable numbers of clusters, those with at least 0.9 of the best one's stability, the one with the
+    largest silhouette is chosen.
     """
     if k is not None:
         return Clustering("k-means", _assigned(space, _kmeans(_checked(k, space), space)), {"k": k}, "given")
@@ -107,16 +94,9 @@ def kmeans(space: Space, k: int | None = None) -> Clustering:
 
 
 def gaussian_mixture(space: Space, k: int | None = None) -> Clustering:
-    """A mixture of Gaussians with full covariances; each sample belongs to its likeliest component.
+    """A mixture of k Gaussians with full covariances; each sample belongs to its likeliest component.
 
-    The number of components with the smallest Bayesian information criterion (BIC) is chosen.
-
-    Args:
-        space: the points.
-        k: number of components; chosen by default.
-
-    Raises:
-        UserError: for k below 2 or above the number of different fitted samples.
+    Without k, the one with the smallest Bayesian information criterion (BIC) is chosen. UserError as of `kmeans`.
     """
     rows, found = [], {}
     for count in _counts(space) if k is None else [_checked(k, space)]:
@@ -158,9 +138,7 @@ def dbscan(space: Space) -> Clustering:
     The radius is the elbow of the sorted distances to the tenth nearest, where they lie farthest below the chord
     between their ends (Ester, Kriegel, Sander & Xu, "A density-based algorithm for discovering clusters", KDD 1996;
     Satopää et al., "Finding a kneedle in a haystack", ICDCS Workshops 2011). Other radii on the curve are candidates.
-
-    Raises:
-        UserError: if most fitted samples coincide with ten others, so that the elbow lies at 0.
+    UserError if most fitted samples coincide with ten others, so that the elbow lies at 0.
     """
     distances = np.sort(_core_distances(space.x[space.fit]))
     elbow = float(distances[_elbow(distances)])

@@ -62,11 +62,7 @@ class Cluster(Evaluation):
     fit_on: int = 8000
 
     def check(self) -> None:
-        """Refuse, before any work, settings that cannot be used.
-
-        Raises:
-            UserError: naming the setting and what it may be.
-        """
+        """Refuse, before any work, settings that cannot be used, by a UserError."""
         super().check()
         if not self.methods and not self.k:
             raise UserError("nothing to do: name at least one of methods, or a number of clusters k")
@@ -81,14 +77,10 @@ class Cluster(Evaluation):
         return (open_whole if self.side == "all" else open_study)(self.checkpoint, self.data, self.cache)
 
     def run(self) -> Results:
-        """Cluster, score, print and write.
+        """Cluster, score, print and write: scores of every system (`system`) and way of clustering (`predictor`).
 
-        Returns:
-            Scores of every system (`system`) and way of clustering (`predictor`).
-
-        Raises:
-            UserError: for a checkpoint, data or a folder that cannot be used, a patient on both sides, an encoder that
-                was fine-tuned on labels of those who are clustered, or embeddings that all coincide.
+        UserError for a checkpoint, data or a folder that cannot be used, a patient on both sides, an encoder that was
+        fine-tuned on labels of those who are clustered, or embeddings that all coincide.
         """
         folder, study = self.open()
         windows = study.train if self.side == "train" else study.test

@@ -46,15 +46,9 @@ def cluster_map(
     *,
     projection: str = "tsne",
 ) -> Figure:
-    """Draw the judged samples in two dimensions: by class, by patient and by the clusters of each method.
+    """Draw the judged samples in two dimensions: by class y (n,), by patient (n,) and by each method's clusters.
 
-    Args:
-        space: the points.
-        clusterings: by the heading of their panel.
-        y: class of each sample, shape (n,).
-        classes: the K class names.
-        patients: whose each sample is, shape (n,).
-        projection: "tsne" (van der Maaten & Hinton, JMLR 2008; started from the principal components) or "pca".
+    "tsne" is that of van der Maaten & Hinton, JMLR 2008, started from the principal components that "pca" shows.
     """
     rows = space.judged
     points, names = _projected(space.x[rows], projection, space.seed)

@@ -29,16 +29,7 @@ _WITH_INTERVAL = ("ami", "within")
 
 @dataclass
 class Report:
-    """Results of all systems and ways of clustering.
-
-    Attributes:
-        windows: what was clustered.
-        benchmark: what scored it.
-        side: whose windows these are: test, train or all.
-        setting: whether the encoder had seen the patients.
-        by_way: results by way of clustering and system, the first system on top.
-        left_out: why a system, or one way of clustering it, has no result.
-    """
+    """Results by way of clustering and system, the first system on top, and why others have none (`left_out`)."""
 
     windows: WindowSet
     benchmark: ClusterBenchmark

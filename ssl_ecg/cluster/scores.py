@@ -42,17 +42,12 @@ _SHUFFLES = 20
 
 @dataclass(frozen=True)
 class ClusterResult:
-    """Scores of one clustering of one system's features.
+    """Scores of one clustering, in a `way` such as "k-means, k = 4", of one system's features.
 
-    Attributes:
-        system: whose features.
-        way: how they were clustered, such as "k-means, k = 4".
-        clustering: the clusters.
-        scores: agreement with the class, with intervals over patients, by name.
-        plain: scores without interval: `silhouette`, `clusters`, `noise`, `purity_random` (of random clusters of the
-            same sizes; not where a sample may have several classes), and agreement with the patient, `patient_nmi`,
-            `patient_ami`, `patient_ari`, `patient_explained`, `patient_purity` and `patient_purity_random`.
-        versus: paired differences of the scores to other systems, clustered in the same way.
+    `scores` are agreement with the class, with intervals over patients; `plain` those without interval: `silhouette`,
+    `clusters`, `noise`, `purity_random` (of random clusters of the same sizes; not where a sample may have several
+    classes), and `patient_nmi`, `patient_ami`, ... `patient_purity_random`: agreement with the patient. `versus`:
+    paired differences to other systems, clustered in the same way.
     """
 
     system: str
@@ -66,17 +61,8 @@ class ClusterResult:
 class ClusterBenchmark(Bootstrap):
     """Scores clusterings of the same samples on the same resamples of their patients, and compares systems in pairs.
 
-    Args:
-        labels: classes and patients of the samples.
-        classes: the K class names.
-        resamples: B, of the bootstrap over patients.
-        seed: of the bootstrap and of random clusters.
-
-    Attributes:
-        too_few: classes in no average, because too few patients have or lack them; only where samples have several.
-
-    Raises:
-        UserError: for labels or patients that do not fit, fewer than two patients, or no class to score.
+    `too_few` are classes in no average, because too few patients have or lack them; only where samples have several.
+    UserError for labels or patients that do not fit, fewer than two patients, or no class to score.
     """
 
     def __init__(self, labels: Labels, classes: Sequence[str], *, resamples: int = 1000, seed: int = 0) -> None:

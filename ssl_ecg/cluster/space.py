@@ -33,15 +33,11 @@ _COLLAPSED = 1e-6  # spread over size of features, below which float32 holds onl
 
 @dataclass(frozen=True)
 class Space:
-    """Points to cluster, and the rows that are fitted on and judged.
+    """Points x (n, d) to cluster, at a root mean square distance of 1 from their centre.
 
-    Attributes:
-        x: all points, shape (n, d); their root mean square distance to the centre is 1.
-        explained: share of the features' variance that the d dimensions hold.
-        fit: rows that methods are fitted on; all others are assigned afterwards, shape (m,).
-        halves: rows of `fit` that belong to random halves of the patients, for the stability.
-        judged: rows of `fit` that the silhouette is taken over, shape (s,).
-        seed: of these choices and of every fit.
+    Methods are fitted on the rows `fit` (m,), and for the stability on `halves` of these, random halves of the
+    patients; all others are assigned afterwards. The silhouette is taken over the rows `judged` (s,) of `fit`.
+    `explained` is the share of the features' variance that the d dimensions hold.
     """
 
     x: Array
@@ -61,9 +57,6 @@ class Space:
 
         Rousseeuw, "Silhouettes: a graphical aid to the interpretation and validation of cluster analysis", Journal of
         Computational and Applied Mathematics 1987.
-
-        Args:
-            labels: cluster of every point, -1 for noise, shape (n,).
         """
         from sklearn.metrics import silhouette_score
 
@@ -81,9 +74,6 @@ class Space:
         not stable. Halves of patients, not of samples: a cluster that is there because of one person goes with that
         person. After Ben-Hur, Elisseeff & Guyon, "A stability based method for discovering structure in clustered
         data", Pacific Symposium on Biocomputing 2002.
-
-        Args:
-            fit: fits the method on points (h, d).
         """
         found = [fit(self.x[half])(self.x[self.fit]) for half in self.halves]
         alike = np.array([_agreement(one, two) for one, two in combinations(found, 2)])
@@ -101,21 +91,12 @@ def make_space(
     halves: int = 4,
     seed: int = 0,
 ) -> Space:
-    """Reduce features to their leading principal components and choose the rows to fit on.
+    """Reduce features (n, D) to their `dims` leading principal components and choose the rows to fit on.
 
-    Args:
-        features: of the samples, shape (n, D).
-        patients: whose each sample is, shape (n,).
-        dims: of the space; features that have no more are only centred.
-        standardise: divide each feature by its standard deviation first, for features with units of their own. An
-            embedding's dimensions share one, and dividing would blow up those that hold little.
-        fit_on: samples to fit on, at most, an even share of every patient.
-        judge: samples of these for the silhouette, at most.
-        halves: random halves of the patients.
-        seed: of these choices.
-
-    Raises:
-        UserError: for features or patients that do not fit each other, too few of either, or samples that coincide.
+    Features of no more dimensions are only centred. `standardise`: divide each by its standard deviation first, for
+    features with units of their own; an embedding's dimensions share one, and dividing would blow up those that hold
+    little. At most `fit_on` samples are fitted on, an even share of every patient, and `judge` of them judged.
+    UserError for features or patients (n,) that do not fit each other, too few of either, or samples that coincide.
     """
     from sklearn.decomposition import PCA
 
