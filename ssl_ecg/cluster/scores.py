@@ -94,16 +94,10 @@ class ClusterBenchmark(Bootstrap):
         return ClusterResult(system, way, clustering, mine.intervals(), plain, compared)
 
     def resample(self, clusters: NDArray[np.integer[Any]]) -> Resampled:
-        """Score clusters against the classes, on the samples and on every resample of their patients.
+        """Score clusters (n,), -1 for noise, against the classes, on the samples and on resamples of their patients.
 
-        Args:
-            clusters: of each sample, -1 for noise, shape (n,).
-
-        Returns:
-            `nmi`, `ami`, `ari`, `explained`, `within` and, unless a sample may have several classes, `purity`.
-
-        Raises:
-            UserError: unless there is a cluster for each sample.
+        `nmi`, `ami`, `ari`, `explained`, `within` and, unless a sample may have several classes, `purity`. UserError
+        unless there is a cluster for each sample.
         """
         if clusters.shape != self.patient.shape:
             raise UserError(f"expected {len(self.patient)} clusters, one per sample, got shape {clusters.shape}")

@@ -38,17 +38,10 @@ def embed_windows(
 ) -> Embeddings:
     """Embed windows, keeping every finished block; the same call goes on where it was stopped.
 
-    Args:
-        encoder: the frozen encoder, on the device to compute on.
-        windows: what to embed.
-        parts: folder of the finished blocks; `forget` removes it once the embeddings are safe elsewhere. Blocks of
-            other windows, settings or weights that lie there are made anew.
-        about: what to keep with the embeddings; tells one call from another.
-        crops: average over these crops of each window.
-        batch_size: windows at a time.
-
-    Raises:
-        UserError: if the folder cannot be written, or embeddings are not finite.
+    Finished blocks lie in the folder `parts` until `forget` removes it, once the embeddings are safe elsewhere; blocks
+    of other windows, settings or weights that lie there are made anew. `about` is kept with the embeddings and tells
+    one call from another. `crops`: average over these crops of each window. UserError if the folder cannot be written,
+    or embeddings are not finite.
     """
     ensure_writable(parts)
     plan = _plan(windows, about, crops)

@@ -71,11 +71,7 @@ class Embed:
     config: dict[str, Any] | None = None
 
     def run(self) -> Embeddings:
-        """Embed, write and show.
-
-        Raises:
-            UserError: for a checkpoint, data, settings or a file that cannot be used.
-        """
+        """Embed, write and show; UserError for a checkpoint, data, settings or a file that cannot be used."""
         name = type(self.data).__name__
         path = Path(self.out) if self.out else Path(self.checkpoint) / f"embed-{name.lower()}.parquet"
         check_format(path)

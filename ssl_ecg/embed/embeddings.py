@@ -126,11 +126,7 @@ def read_embeddings(path: str | Path) -> Embeddings:
 
 
 def check_format(path: Path) -> str:
-    """The ending of a file of embeddings.
-
-    Raises:
-        UserError: if it is none of `FORMATS`.
-    """
+    """The ending of a file of embeddings; UserError if it is none of `FORMATS`."""
     if path.suffix not in FORMATS:
         raise UserError(f"embeddings are written to {' or '.join(FORMATS)}, not to {path.name!r}")
     return path.suffix

@@ -63,11 +63,7 @@ class Probe(Evaluation):
     validate: bool = False
 
     def check(self) -> None:
-        """Refuse settings that cannot be used.
-
-        Raises:
-            UserError: naming the setting and what it may be.
-        """
+        """Refuse, before any work, settings that cannot be used, by a UserError."""
         super().check()
         if self.folds < 0 or self.folds == 1:
             raise UserError(f"folds must be 0, for the data set's own split, or at least 2, not {self.folds}")
@@ -78,13 +74,9 @@ class Probe(Evaluation):
         return (open_whole if whole else open_study)(self.checkpoint, self.data, self.cache, self.trust)
 
     def run(self) -> Results:
-        """Fit, score, print and write.
+        """Fit, score, print and write: scores of each system, on parts of the test set too, and differences.
 
-        Returns:
-            A row for each system and score, differences to the baselines, and scores on parts of the test set.
-
-        Raises:
-            UserError: for a checkpoint, data or a folder that cannot be used, or a patient on both sides.
+        UserError for a checkpoint, data or a folder that cannot be used, or a patient on both sides.
         """
         name = "validation" if self.validate and not self.folds else "results"
         folder, study = self.open(name)

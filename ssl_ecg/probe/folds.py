@@ -21,21 +21,11 @@ Extract = Callable[[NDArray[np.bool_], NDArray[np.bool_]], tuple[Mapping[str, Fe
 
 
 class Folds:
-    """Folds of patients and a probe for each; C is chosen inside the other folds.
+    """Folds of patients, `fold` (n,) of each sample, and a probe for each; C is chosen inside the other folds.
 
-    Args:
-        labels: of all samples.
-        classes: the K class names.
-        n_folds: how many folds.
-        seed: of the bootstrap of the first fold; each further one has the next.
-        **options: of each fold's `Benchmark`.
-
-    Attributes:
-        fold: of each sample, shape (n,).
-        too_few: classes that are not scored in some fold, because too few of its patients have or lack them.
-
-    Raises:
-        UserError: for fewer than two patients or folds.
+    The bootstrap of the first fold has the seed, each further one the next; `options` are of each fold's `Benchmark`.
+    Classes are `too_few` that are not scored in some fold, because too few of its patients have or lack them. UserError
+    for fewer than two patients or folds.
     """
 
     def __init__(
@@ -57,13 +47,7 @@ class Folds:
         self.too_few = tuple(name for name in classes if any(name in b.too_few for b in self.benchmarks))
 
     def run(self, system: str, extract: Extract, versus: Sequence[Result] = ()) -> Result:
-        """Fit and score one system fold by fold.
-
-        Args:
-            system: its name.
-            extract: makes its features of one fold's sides; what it fits, it fits on the first.
-            versus: results to compare with.
-        """
+        """Fit and score one system fold by fold; what `extract` fits, it fits on the first of the sides it is given."""
         parts = []
         for f, benchmark in enumerate(self.benchmarks):
             fit_on, score_on = extract(self.fold != f, self.fold == f)

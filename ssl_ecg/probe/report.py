@@ -42,18 +42,11 @@ _FEW_CLASSES = 6  # so many find room in the table
 
 @dataclass(frozen=True)
 class Scored:
-    """What a probe found, on the data set's own split or by folds.
+    """What a probe found, on the data set's own split or by `folds`, of which the `benchmark` is the first.
 
-    Attributes:
-        data: name of the data set.
-        task: what is predicted.
-        simulated: whether no heart was involved.
-        setting: whether the encoder had seen the patients: inductive or transductive, in words.
-        results: of all systems; the first is the one the figures show. Without scores where the test set was not
-            touched.
-        benchmark: what they were fitted and scored on; of folds, the first.
-        embeddings: of the test windows, shape (n, D), where the split has any.
-        folds: of patients, where there are any.
+    The `setting` is inductive or transductive, in words: whether the encoder had seen the patients. The figures show
+    the first of the results, which have no scores where the test set was not touched. `embeddings` (n, D) are those of
+    a split's test windows.
     """
 
     data: str

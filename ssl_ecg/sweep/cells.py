@@ -36,18 +36,11 @@ _RESULTS = ("ssl_ecg.estimators", "ssl_ecg.metrics", "ssl_ecg.sweep", "ssl_ecg.s
 
 @dataclass(frozen=True)
 class DrawScores:
-    """One draw of the labels: what chose the setting, and what was reached.
+    """One draw of the labels: what chose the setting, and its scores on the test patients.
 
-    Attributes:
-        fraction: of the patients.
-        seed: of the draw.
-        patients: who gave labels, those of the validation split included.
-        samples: how many windows of theirs there are.
-        missing: classes that nobody who was learned from has.
-        how: what chose: the validation split, cross-validation, or a default.
-        chosen: setting.
-        curve: validation macro AUROC of every setting, NaN where nothing held out can say.
-        test: scores of the chosen setting on the test patients.
+    Counted are the patients who gave labels, those of the validation split included, and their windows; `missing` are
+    classes that nobody who was learned from has; `curve` is the validation macro AUROC of every setting, NaN where
+    nothing held out can say.
     """
 
     fraction: float
@@ -65,19 +58,10 @@ class DrawScores:
 class Cell:
     """What one predictor made of one system's features on one task, for every draw of the labels.
 
-    Attributes:
-        data: name of the data set.
-        task: what the task is called.
-        system: what the system is called.
-        predictor: what read its features.
-        setting: what it chooses, such as C.
-        checkpoints: whose encoder it is, or which checkpoints it is the baseline of.
-        seen: whether it had seen the test patients, unlabelled: inductive or transductive, in words.
-        settings: every one to choose from.
-        too_few: classes that fewer than five test patients have, or lack: in no average.
-        sides: patients and windows of train, validation and test.
-        draws: in the order of `resampled`.
-        resampled: the test scores, on the test set and on every resample of its patients.
+    It chose the `setting`, such as C, from `settings`. `checkpoints`: whose encoder it is, or whose baseline. `seen`:
+    inductive or transductive, in words. `too_few`: classes that fewer than five test patients have, or lack, in no
+    average. `sides`: patients and windows of train, validation and test. `draws` are in the order of `resampled`, the
+    test scores.
     """
 
     data: str
@@ -94,11 +78,7 @@ class Cell:
     resampled: tuple[Resampled, ...]
 
     def save(self, path: Path) -> None:
-        """Write it, whole or not at all.
-
-        Raises:
-            UserError: if the file cannot be written.
-        """
+        """Write it, whole or not at all; UserError if the file cannot be written."""
         document = asdict(replace(self, resampled=())) | {"key": self.resampled[0].key}
         replicates = np.array([[run.replicates[name] for name in SCORES] for run in self.resampled])
         with replacing(path) as temporary, open(temporary, "wb") as file:
@@ -181,13 +161,6 @@ class SharedFeatures:
     """Features of every window that some task of a data set may label: made once for each system, kept on disk.
 
     All tasks of a data set choose from the same windows, so that another task needs no new embedding.
-
-    Args:
-        study: one encoder on one task.
-        folder: where they are kept.
-
-    Attributes:
-        windows: all of them, in order.
     """
 
     def __init__(self, study: Study, folder: Path) -> None:

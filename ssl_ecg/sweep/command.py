@@ -78,11 +78,7 @@ class Sweep(Shared):
     out: str | None = "runs/sweep"
 
     def check(self) -> None:
-        """Refuse settings that cannot be used.
-
-        Raises:
-            UserError: naming the setting and what it may be.
-        """
+        """Refuse, before any work, settings that cannot be used, by a UserError."""
         if not self.checkpoints or not self.data:
             raise UserError("a sweep needs at least one checkpoint and one data set")
         check_fractions(self.fractions, self.seeds)
@@ -92,13 +88,9 @@ class Sweep(Shared):
         super().check()
 
     def run(self) -> Results:
-        """Embed, predict, score, print and write.
+        """Embed, predict, score, print and write: rows for each task, system, predictor, share of the labels and draw.
 
-        Returns:
-            A row for each task, system, predictor, share of the labels and draw.
-
-        Raises:
-            UserError: for settings, checkpoints, data or a folder that cannot be used, or a patient on both sides.
+        UserError for settings, checkpoints, data or a folder that cannot be used, or a patient on both sides.
         """
         self.check()
         for checkpoint in self.checkpoints:

@@ -21,10 +21,6 @@ def label_efficiency_figure(tasks: Tasks, scored: str = "test") -> Figure:
     """Macro AUROC against the number of labelled patients: a panel per task, a line per system.
 
     Bars are 95 % intervals over patients of the mean over draws, dots the single draws.
-
-    Args:
-        tasks: cells by title, by task.
-        scored: whose scores they are.
     """
     figure = new_figure(0.8 + 4.6 * len(tasks), 4.0)
     panels = figure.subplots(1, len(tasks), squeeze=False)[0]
@@ -67,9 +63,6 @@ def validation_figure(tasks: Tasks) -> Figure:
     """What chose C or another setting: validation macro AUROC against it; a row per task, a panel per share.
 
     Lines are means over draws, bands reach from the worst to the best draw, and marks are what was chosen.
-
-    Args:
-        tasks: cells by title, by task.
     """
     shares = list(dict.fromkeys(p.share for task in tasks.values() for c in task.values() for p in points_of(c)))
     figure = new_figure(0.8 + 3.6 * len(shares), 0.6 + 3.0 * len(tasks))

@@ -30,15 +30,10 @@ PREDICTORS: dict[str, type[Predictor]] = {
 
 @dataclass(frozen=True)
 class Run:
-    """One draw of the labels: what was predicted, and its scores on the test patients.
+    """One draw of the labels: what was predicted, and its scores on the test set and on every resample of its patients.
 
-    Attributes:
-        draw: whose labels are known.
-        patients: how many gave labels, those of the validation split included.
-        samples: how many samples of theirs there are.
-        learned: how many samples of each class were learned from, shape (K,).
-        prediction: of the test samples.
-        test: scores on the test set and on every resample of its patients.
+    Counted are the patients who gave labels, those of the validation split included, and their samples; `learned` (K,)
+    are the samples of each class that were learned from.
     """
 
     draw: Draw
@@ -52,22 +47,9 @@ class Run:
 class LabelEfficiency:
     """One data set's draws of labels, the same ones for every system and predictor, and one test set.
 
-    Args:
-        side: labels of the train and validation samples.
-        test_targets: which of the K classes each test sample belongs to, bool, shape (m, K).
-        test_patients: whose each is, shape (m,).
-        classes: the K class names.
-        fractions: of the labels.
-        seeds: how many draws of each fraction.
-        resamples: of the bootstrap over test patients.
-        seed: of the bootstrap.
-
-    Attributes:
-        draws: of the labels, ascending by fraction, then seed.
-        too_few: classes that fewer than five test patients have, or lack: they are in no average.
-
-    Raises:
-        UserError: for arrays that do not fit, or a test set without a class to score.
+    Test targets are bool, shape (m, K), of patients (m,). `seeds` draws are made of each fraction, ascending by
+    fraction, then seed. Classes that fewer than five test patients have, or lack, are `too_few`: in no average.
+    UserError for arrays that do not fit, or a test set without a class to score.
     """
 
     def __init__(
@@ -108,11 +90,7 @@ class LabelEfficiency:
 
 
 def predictor(name: str) -> type[Predictor]:
-    """The predictor of a name.
-
-    Raises:
-        UserError: if there is none.
-    """
+    """The predictor of a name; UserError if there is none."""
     if name not in PREDICTORS:
         raise UserError(f"predictors must be some of {', '.join(PREDICTORS)}, not {name or 'none'}")
     return PREDICTORS[name]

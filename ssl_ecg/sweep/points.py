@@ -18,15 +18,9 @@ Tasks = Mapping[str, Mapping[str, Cell]]
 
 @dataclass(frozen=True)
 class Point:
-    """One cell with one share of the labels.
+    """One cell with one share of the labels: what its draws have in the mean, and their values of macro AUROC.
 
-    Attributes:
-        fraction: of the patients.
-        patients: who gave labels, mean over the draws.
-        samples: how many windows of theirs there are, mean over the draws.
-        mean: the test scores' mean over the draws, also inside every resample.
-        values: test macro AUROC of each draw.
-        spread: their standard deviation; NaN for a single draw.
+    `mean` is taken inside every resample too; `spread` is the standard deviation over draws, NaN for a single one.
     """
 
     fraction: float
@@ -91,8 +85,7 @@ def system_of(cell: Cell, cells: Sequence[Cell]) -> str:
 def versus(task: Mapping[str, Cell], title: str) -> dict[str, list[dict[str, Difference]]]:
     """A checkpoint minus each of its baselines, read by the same predictor, for each share of the labels.
 
-    Returns:
-        Differences of all scores by the baseline's title, paired over patients and draws.
+    By the baseline's title: differences of all scores, paired over patients and draws.
     """
     mine = task[title]
     return {

@@ -38,19 +38,11 @@ _JUDGED = 5_000  # left-out samples that judge, at most: an even share of every 
 
 @dataclass(frozen=True)
 class TrainSide:
-    """Labels of a task's train and validation samples, and who judges.
+    """Labels of a task's train and validation samples: targets (n, K), bool, of patients (n,); `exclusive`: one each.
 
-    Attributes:
-        targets: which of the K classes each belongs to, bool, shape (n, K).
-        patients: whose each is, shape (n,).
-        exclusive: whether each belongs to exactly one.
-        validation: the samples of the validation split, shape (n,); None without one.
-        judged: which samples settings are judged by where five such patients are drawn, shape (n,); None for all.
-        cs: values of C to choose from, ascending.
-        device: where to compute.
-
-    Raises:
-        UserError: for arrays that do not fit each other.
+    `validation` (n,) are the samples of the validation split, if there is one; `judged` (n,) those that settings are
+    judged by where five such patients are drawn, None for all; `cs` the values of C to choose from, ascending.
+    UserError for arrays that do not fit each other.
     """
 
     targets: Mask
@@ -74,15 +66,10 @@ class TrainSide:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a predictor says of the test samples.
+    """What a predictor says of the test samples: probabilities (m, K), and the setting it chose.
 
-    Attributes:
-        probabilities: shape (m, K).
-        thresholds: from which probability on a class is predicted, shape (K,): those of the largest F1 of what was held
-            out; 0.5 where nothing was.
-        chosen: the setting it was made with.
-        how: what chose it.
-        curve: macro AUROC on held-out drawn patients with every setting, shape (S,); NaN where they cannot say.
+    A class is predicted from its threshold (K,) on, that of the largest F1 of what was held out, or 0.5 where nothing
+    was. `curve` (S,) is the macro AUROC on held-out drawn patients with every setting, NaN where they cannot say.
     """
 
     probabilities: NDArray[np.float64]
@@ -93,19 +80,10 @@ class Prediction:
 
 
 class Predictor(ABC):
-    """Predicts the test samples of one system from the labels of some patients.
+    """Predicts the test samples (m, d) of one system from train samples (n, d) and the labels of some patients.
 
-    Args:
-        train: features of the train and validation samples, shape (n, d).
-        test: of the test samples, shape (m, d).
-        side: whose labels there are.
-
-    Attributes:
-        name: what the command line and tables call it.
-        setting: what is chosen, such as C.
-
-    Raises:
-        UserError: for features that do not fit each other or the labels.
+    `name` is what the command line and tables call it, `setting` what is chosen, such as C. UserError for features that
+    do not fit each other or the labels.
     """
 
     name: ClassVar[str]
@@ -126,11 +104,7 @@ class Predictor(ABC):
 
     @abstractmethod
     def predict(self, known: Mask) -> Prediction:
-        """Predict the test samples.
-
-        Args:
-            known: the train and validation samples whose labels may be read, shape (n,).
-        """
+        """Predict the test samples from the train and validation samples whose labels are known, mask (n,)."""
 
 
 class LinearProbe(Predictor):
@@ -164,10 +138,7 @@ class JudgedPredictor(Predictor):
     """A predictor whose settings are judged by the macro AUROC of drawn patients that it does not learn from.
 
     Features are standardised with the mean and standard deviation of all train samples, which knows no labels. Of equal
-    settings the first is taken.
-
-    Attributes:
-        fixed: the setting where nothing can be judged.
+    settings the first is taken; where nothing can be judged, the `fixed` one.
     """
 
     fixed: ClassVar[float]
@@ -228,12 +199,9 @@ class JudgedPredictor(Predictor):
 
     @abstractmethod
     def probabilities(self, known: Mask, setting: float, rows: Rows | None = None) -> NDArray[np.float64]:
-        """Probability of each class.
+        """Probability of each class for the train samples `rows`, by default for all test samples.
 
-        Args:
-            known: the labelled train samples, shape (n,).
-            setting: one of the settings.
-            rows: the train samples to predict; all test samples if None.
+        Learned from the labelled train samples `known` (n,), with one of the settings.
         """
 
     def _folds(self, known: Mask) -> Rows:

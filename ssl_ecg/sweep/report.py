@@ -21,13 +21,7 @@ if TYPE_CHECKING:
 
 
 def show(cells: Sequence[Cell], *, simulated: bool, scored: str = "test") -> None:
-    """Print a table for each task, its differences, and what is to be known of it.
-
-    Args:
-        cells: one for each system, predictor and task.
-        simulated: whether no heart was involved in any of the data.
-        scored: whose scores they are: test or validation patients.
-    """
+    """Print a table for each task, its differences, and what is to be known of it."""
     kind = origin(simulated)
     for name, task in titled(cells).items():
         _show_task(name, task, kind, scored)

@@ -30,13 +30,10 @@ _TEMPERATURE = 0.1  # as in kNN: an edge between samples of cosine similarity s 
 
 
 class SemiSupervised(JudgedPredictor):
-    """A predictor that uses unlabelled train samples too, on the leading principal components of the features.
+    """A predictor that uses unlabelled train samples too, on at most `components` principal components of the features.
 
     Of large sets, the unlabelled samples that take part are drawn evenly over patients; the same ones whoever is
     labelled. The labelled ones take part besides.
-
-    Attributes:
-        components: at most so many; fewer features than that are left as they are.
     """
 
     components: ClassVar[int]
