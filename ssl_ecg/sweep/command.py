@@ -126,7 +126,7 @@ class Sweep(Shared):
         return self.publish(folder, rows(found), figures(found, scored), more, name=name, curves=curves(found))
 
     def _opened(self, checkpoint: str, source: Source, folder: Path) -> tuple[SharedFeatures, list[System]]:
-        study = open_study(checkpoint, source, self.cache, self.trust)
+        study = replace(open_study(checkpoint, source, self.cache, self.trust), note=self.context.note)
         if self.validate:
             sides = label_sides(study, seed=self.seed)
             check_untaught(study.encoder, study.store.cohort, sides.validation, source)
