@@ -54,17 +54,11 @@ def model_card(
     scores: Mapping[str, Mapping[str, float]],
     finetuning: Mapping[str, Any] | None = None,
 ) -> str:
-    """Write the model card.
+    """Write the model card: Markdown with the Hugging Face front matter.
 
-    Args:
-        pretraining: method, data, simulated, epochs, seed and patients.
-        preprocessing: `Preprocessing.to_dict()`.
-        encoder: as `describe` says it.
-        scores: one row of named figures per system.
-        finetuning: where it was fine-tuned too: data, classes, epochs and patients.
-
-    Returns:
-        Markdown with the Hugging Face front matter.
+    `pretraining` has method, data, simulated, epochs, seed and patients, `preprocessing` is that of its `to_dict`,
+    `encoder` that of `describe`, `scores` one row of named figures per system, and `finetuning` data, classes, epochs
+    and patients where the encoder was fine-tuned too.
     """
     names = list(dict.fromkeys(name for row in scores.values() for name in row))
     table = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]

@@ -144,11 +144,7 @@ def load_encoder(path: str | Path, trust: bool | Collection[str] = False) -> Pre
 
 
 def find_checkpoint(path: str | Path) -> Path:
-    """The folder of a checkpoint, given as it or as the run that holds it.
-
-    Raises:
-        CheckpointError: if there is none.
-    """
+    """The folder of a checkpoint, given as it or as the run that holds it; CheckpointError if there is none."""
     folder = Path(path).expanduser()
     if not folder.exists():
         raise CheckpointError(f"{folder} does not exist: give the folder of a run or of a checkpoint")

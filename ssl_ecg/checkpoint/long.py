@@ -16,13 +16,10 @@ _ROWS = 4096  # positions pooled at once
 
 
 class Piece(NamedTuple):
-    """A stretch of a signal and the feature maps around it.
+    """A stretch of a signal, from sample `start` to before `stop`, and the feature maps around it.
 
-    Attributes:
-        start: its first sample.
-        stop: the sample after its last.
-        origin: the sample that token 0 of each map stands at.
-        maps: of every stage, each lead alone where they are embedded apart, shapes (1 or C, F_i, T_i).
+    Token 0 of each map stands at sample `origin`. The maps are those of every stage, each lead alone where leads are
+    embedded apart, shapes (1 or C, F_i, T_i).
     """
 
     start: int
@@ -50,17 +47,11 @@ def pieces(encoder: Encoder, x: Tensor, around: float = 0) -> Iterator[Piece]:
 
 @torch.inference_mode()
 def embed_at(encoder: Encoder, x: Tensor, positions: Tensor, span: float) -> Tensor:
-    """Pool the tokens around positions of a signal, which is encoded once.
+    """Pool the tokens around positions of a normalised signal (C, T), which is encoded once: shape (n, D), on the CPU.
 
-    Args:
-        encoder: in evaluation mode; it needs tokens.
-        x: a normalised signal, shape (C, T).
-        positions: in samples, shape (n,).
-        span: how much of the signal the pooled tokens stand for, in samples: of each pooled stage the token nearest to
-            a position and those up to half the span from it; at the ends of the signal, the nearest that there are.
-
-    Returns:
-        Shape (n, D), float32, on the CPU.
+    Positions (n,) and span are in samples. Of each pooled stage, the token nearest to a position and those up to half
+    the span from it are pooled; at the ends of the signal, the nearest that there are. The encoder is in evaluation
+    mode and has tokens.
     """
     z = torch.empty(len(positions), encoder.dim)
     used = slice(None) if encoder.pooling == "stages" else slice(-1, None)

@@ -266,10 +266,10 @@ def _met(
     patients: Iterable[str],
     covers: Iterable[str],
 ) -> list[str]:
-    """Which patients are among the hashed ones, or may be.
+    """Which patients are among the hashed ones, or may be: anybody whose cohort what the encoder has met covers.
 
-    Anybody may be whose cohort was covered by what the encoder has met. Where it is the other way round, those may be
-    who are not told apart ("?" and a group: see `Recording`); whoever has a name of their own is somebody else.
+    Where it is the other way round, those may be who are not told apart ("?" and a group: see `Recording`); whoever has
+    a name of their own is somebody else.
     """
     if cohort in covered:
         return list(patients)

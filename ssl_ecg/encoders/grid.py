@@ -13,10 +13,7 @@ from torch import Tensor
 class Grid(NamedTuple):
     """The tokens of one stage: token j stands at sample `j * stride`.
 
-    Attributes:
-        stride: samples from a token to the next.
-        left: samples it sees before that; infinite if all.
-        right: samples it sees after that; infinite if all.
+    It sees `left` samples before that and `right` after it; infinite if all.
     """
 
     stride: int
@@ -27,8 +24,7 @@ class Grid(NamedTuple):
     def centre(self) -> float:
         """What to add to `j * stride` for the sample a token is about.
 
-        The middle of what it sees; of one that sees without end, the last sample it sees, or else the middle of its
-        stride.
+        The middle of what it sees; without end, the last sample it sees, or else the middle of its stride.
         """
         if math.isfinite(self.left + self.right):
             return (self.right - self.left) / 2

@@ -27,10 +27,8 @@ BLOCK_WEIGHTS = (1.0, 10.0, 100.0)
 class Design:
     """Blocks as the solver likes them: standardised, centred, each rotated to its principal axes.
 
-    Args:
-        arrays: features as `checked` gives them.
-        weight: of each sample in the centre and the axes, sums to 1, shape (n, 1), on the device to compute on.
-        rows: the samples whose mean and standard deviation count, shape (n,), bool.
+    `arrays` are features as `checked` gives them; centre and axes weigh each sample by `weight` (n, 1), which sums to 1
+    and lies on the device to compute on; mean and standard deviation are those of the samples in `rows` (n,).
 
     Attributes:
         x: rotated features, shape (n, d), or fewer columns where a block has more of them than there are samples.
@@ -82,11 +80,7 @@ def _principal_axes(x: Tensor, weight: Tensor) -> Tensor:
 
 
 def ascending(cs: Sequence[float]) -> list[float]:
-    """The distinct values of C, the strongest penalty first.
-
-    Raises:
-        UserError: if there are none, or one is not positive.
-    """
+    """The distinct values of C, the strongest penalty first; UserError if there are none, or one is not positive."""
     values = sorted(set(map(float, cs)))
     if not values or values[0] <= 0:
         raise UserError(f"expected positive values of C, got {values}")
@@ -96,8 +90,7 @@ def ascending(cs: Sequence[float]) -> list[float]:
 def weightings(names: Sequence[str], candidates: Mapping[str, Sequence[float]] | None) -> list[Weights]:
     """Every combination of block weights: 1 for the first block, `BLOCK_WEIGHTS` for others, unless given.
 
-    Raises:
-        UserError: for a weight that is not positive, or of no block.
+    UserError for a weight that is not positive, or of no block.
     """
     candidates = candidates or {}
     if unknown := [name for name in candidates if name not in names]:
@@ -109,11 +102,7 @@ def weightings(names: Sequence[str], candidates: Mapping[str, Sequence[float]] |
 
 
 def checked(blocks: Blocks) -> dict[str, NDArray[np.float32]]:
-    """The blocks as float32.
-
-    Raises:
-        UserError: if there are none, they differ in rows, or hold values that are not finite.
-    """
+    """The blocks as float32; UserError if there are none, they differ in rows, or hold values that are not finite."""
     if not blocks:
         raise UserError("expected at least one block of features")
     arrays = {name: check_features(block, name) for name, block in blocks.items()}

@@ -21,7 +21,7 @@ def knn_predict(
     balanced: bool = True,
     batch_size: int = 2048,
 ) -> Tensor:
-    """Class probabilities by a vote of the k nearest embeddings in cosine similarity.
+    """Class probabilities by a vote of the k nearest embeddings in cosine similarity, shape (n, K), float32.
 
     A neighbour at similarity s votes with exp(s / temperature), as in Wu, Xiong, Yu & Lin, "Unsupervised feature
     learning via non-parametric instance discrimination", CVPR 2018. Where classes exclude each other, the balanced form
@@ -29,21 +29,9 @@ def knn_predict(
     rest nearly everywhere. Where they do not, the probability of a class is the share of the votes that have it:
     weights would move all probabilities of a class, and rank no query otherwise.
 
-    Args:
-        bank: labelled embeddings, shape (m, D).
-        labels: their classes, shape (m,), int64; or which classes each belongs to, bool, shape (m, K).
-        queries: embeddings to classify, shape (n, D), on the bank's device.
-        n_classes: K; needed for labels of shape (m,) alone.
-        k: neighbours, at most m are used.
-        temperature: of the votes; smaller listens to the very nearest.
-        balanced: whether votes of rare classes count for more, where classes exclude each other.
-        batch_size: queries at a time; the memory is batch_size x (m + k K).
-
-    Returns:
-        Probabilities, shape (n, K), float32; rows sum to 1 where classes exclude each other.
-
-    Raises:
-        UserError: for an empty bank, or shapes or labels that do not fit.
+    `bank` (m, D) and `queries` (n, D) lie on one device; `labels` are classes (m,), which need `n_classes`, or say
+    which classes each sample belongs to, bool (m, K). The memory is batch_size x (m + k K). UserError for an empty
+    bank, or shapes or labels that do not fit.
     """
     if bank.ndim != 2 or queries.ndim != 2 or bank.shape[1] != queries.shape[1] or not len(bank):
         raise UserError(f"expected embeddings (m, D) and (n, D), got {tuple(bank.shape)} and {tuple(queries.shape)}")

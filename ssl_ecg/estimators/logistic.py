@@ -17,13 +17,10 @@ _IN_CACHE = 2**18  # logits: what a processor works on without going back to mem
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """Solutions of P problems.
+    """Solutions of P problems, and how many iterations the slowest took.
 
-    Attributes:
-        coefficients: shape (d + 1, K, P), K being 1 for binary problems; the last row holds the intercepts.
-        logits: of every sample, also of those a problem gives no weight, shape (n, K, P).
-        converged: shape (P,), bool.
-        iterations: how many the slowest problem took.
+    Coefficients have shape (d + 1, K, P), K being 1 for binary problems, with the intercepts in the last row; logits
+    (n, K, P) are those of every sample, also of one that a problem gives no weight; `converged` has shape (P,).
     """
 
     coefficients: Tensor
@@ -79,14 +76,10 @@ class Regressions(ABC):
         tolerance: float | Tensor = 1e-6,
         max_iterations: int = 1000,
     ) -> Fit:
-        """Minimise all problems.
+        """Minimise all problems, from `start` (d + 1, K, P), such as the solution for a stronger penalty.
 
-        Args:
-            penalties: shape (d, P), above zero.
-            start: coefficients to start from, shape (d + 1, K, P), such as those of a stronger penalty.
-            tolerance: a problem is solved when its next step promises to lower the objective by less than
-                this, in nats; or when steps no longer lower it at the precision of x. One for all, or shape (P,).
-            max_iterations: give up on problems not solved by then.
+        Penalties (d, P) are above zero. A problem is solved when its next step promises to lower the objective by less
+        than the tolerance, in nats, one for all or (P,); or when steps no longer lower it at the precision of x.
         """
         ridge = torch.cat([penalties, torch.zeros_like(penalties[:1])]).to(self.x)[:, None, :]
         v = self.first_guess() if start is None else start.clone()
@@ -175,13 +168,9 @@ class Regressions(ABC):
 
 
 class SoftmaxRegressions(Regressions):
-    """P softmax regressions on the same features and labels.
+    """P softmax regressions on the same features (n, d) and targets, bool (n, K), with weights (n, P).
 
-    Args:
-        x: features, shape (n, d).
-        targets: the class of each sample, bool, shape (n, K). A class no weighted sample of a problem has gets
-            probability 0 there.
-        weights: shape (n, P).
+    A class that no weighted sample of a problem has gets probability 0 there.
     """
 
     def __init__(self, x: Tensor, targets: Tensor, weights: Tensor) -> None:
@@ -199,13 +188,10 @@ class SoftmaxRegressions(Regressions):
 
 
 class BinaryRegressions(Regressions):
-    """P binary regressions on the same features, each with a target of its own.
+    """P binary regressions on the same features (n, d), each with a target of its own, bool (n, P).
 
-    Args:
-        x: features, shape (n, d).
-        targets: bool, shape (n, P). A problem whose weighted samples are all positive gets probability 1
-            everywhere, one without positives 0.
-        weights: shape (n, P) or (n, 1).
+    Weights have shape (n, P) or (n, 1). A problem whose weighted samples are all positive gets probability 1
+    everywhere, one without positives 0.
     """
 
     def __init__(self, x: Tensor, targets: Tensor, weights: Tensor) -> None:

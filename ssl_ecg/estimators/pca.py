@@ -15,50 +15,32 @@ from ssl_ecg.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class PrincipalComponents:
-    """Fitted principal components.
+    """Fitted principal components: the mean of the samples, (C, T) or (d,), and axes, (C T or d, k), by variance.
 
-    Attributes:
-        mean: of the samples, shape (C, T) or (d,).
-        axes: shape (C T or d, k), in order of variance; the largest entry of each is positive.
+    The largest entry of each axis is positive.
     """
 
     mean: Tensor
     axes: Tensor
 
     def __call__(self, windows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Project samples of the shape of the fit, shape (n, k).
-
-        Raises:
-            UserError: for another shape, or values that are not finite.
-        """
+        """Project samples of the shape of the fit, shape (n, k); UserError for another shape, or values not finite."""
         projected: NDArray[np.float32] = ((_flat(windows, self.mean.shape) - self.mean.flatten()) @ self.axes).numpy()
         return projected
 
     def residual(self, windows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-        """Mean squared error of each sample redrawn from its components, as by a linear autoencoder, shape (n,).
-
-        Raises:
-            UserError: as for a projection.
-        """
+        """Mean squared error of each sample redrawn from its components, as by a linear autoencoder, shape (n,)."""
         x = _flat(windows, self.mean.shape) - self.mean.flatten()
         lost: NDArray[np.float32] = (x - x @ self.axes @ self.axes.T).square().mean(dim=1).numpy()
         return lost
 
 
 def fit_pca(train: NDArray[np.floating[Any]], n_components: int = 64, seed: int = 0) -> PrincipalComponents:
-    """Find principal components.
+    """Find at most min(n, C T) principal components of windows (n, C, T) or features (n, d), from a seed.
 
-    They come from randomised subspace iteration (Halko, Martinsson & Tropp, "Finding structure with randomness",
-    SIAM Review 2011), which stays fast where a window has 12 x 1000 values; components whose variances are nearly
-    equal may be mixed.
-
-    Args:
-        train: windows, shape (n, C, T), or features, shape (n, d).
-        n_components: at most min(n, C T) are made.
-        seed: of the iteration's start.
-
-    Raises:
-        UserError: for fewer than two samples or one component, or values that are not finite.
+    They come from randomised subspace iteration (Halko, Martinsson & Tropp, "Finding structure with randomness", SIAM
+    Review 2011), which stays fast where a window has 12 x 1000 values; components whose variances are nearly equal may
+    be mixed. UserError for fewer than two samples or one component, or values that are not finite.
     """
     if train.ndim < 2:
         raise UserError(f"expected windows (n, C, T) or features (n, d), got {train.shape}")
@@ -71,11 +53,7 @@ def fit_pca(train: NDArray[np.floating[Any]], n_components: int = 64, seed: int 
 
 
 def check_components(n: int) -> None:
-    """Refuse a number of components that is none.
-
-    Raises:
-        UserError: for fewer than one.
-    """
+    """Refuse, by a UserError, fewer than one component."""
     if n < 1:
         raise UserError(f"components must be at least 1, not {n}")
 

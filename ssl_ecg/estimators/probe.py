@@ -31,13 +31,9 @@ _LOGITS = 50_000_000  # held at a time: some GB with what the solver keeps besid
 
 @dataclass(frozen=True, slots=True)
 class Setting:
-    """One setting of a probe and its score.
+    """One setting of a probe: C as scikit-learn counts it, the weight of each standardised block, and its score.
 
-    Attributes:
-        c: inverse strength of the penalty, as scikit-learn counts it.
-        weights: of each block, after standardisation.
-        macro_auroc: of the held-out predictions (`folds.held_out_auroc` says how folds are joined); NaN where nothing
-            was, or could be, held out.
+    The score is that of held-out predictions (`held_out_auroc`), NaN where nothing was, or could be, held out.
     """
 
     c: float
@@ -80,14 +76,7 @@ class LinearProbe:
     converged: bool
 
     def logits(self, blocks: Blocks) -> Array:
-        """Logit of each class, shape (n, K).
-
-        Args:
-            blocks: the features the probe was fitted on, each (n, d of the block).
-
-        Raises:
-            UserError: if the blocks are not those of the fit.
-        """
+        """Logit of each class, shape (n, K); UserError if the blocks, each (n, d of it), are not those of the fit."""
         x = np.concatenate(list(checked(blocks).values()), axis=1)
         sizes = {name: np.shape(block)[1] for name, block in blocks.items()}
         if list(sizes.items()) != list(self.sizes.items()):
@@ -95,14 +84,7 @@ class LinearProbe:
         return ((x - self.mean) / self.scale @ self.coefficients + self.intercept).astype(np.float64)
 
     def predict_proba(self, blocks: Blocks) -> Array:
-        """Probability of each class, shape (n, K); rows sum to 1 where classes exclude each other.
-
-        Args:
-            blocks: the features the probe was fitted on, each (n, d of the block).
-
-        Raises:
-            UserError: if the blocks are not those of the fit.
-        """
+        """Probability of each class, shape (n, K), as `logits`; rows sum to 1 where classes exclude each other."""
         logits = self.logits(blocks)
         if not self.exclusive:
             return _sigmoid(logits)

@@ -15,13 +15,8 @@ def evenly_over_patients(
 ) -> NDArray[np.int64]:
     """Choose at most so many samples: of every patient the same number, give or take one, as far as there are any.
 
-    Args:
-        patients: whose each sample is, in the order of time where there is no `rng`, shape (n,).
-        most: samples.
-        rng: draws them; without, each patient's are evenly spaced in time.
-
-    Returns:
-        Their numbers, ascending, shape (min(n, most),).
+    `patients` says whose each sample is, (n,). A generator draws them; without, samples are in the order of time, and
+    each patient's are evenly spaced in it. Gives their numbers, ascending, shape (min(n, most),).
     """
     _, patient = check_patients(patients, len(patients))
     counts = np.bincount(patient)
@@ -36,14 +31,9 @@ def evenly_over_patients(
 
 
 def taken_in_turn(patients: NDArray[Any], most: int) -> NDArray[np.int64]:
-    """Choose the first samples of every patient: everybody's first before anybody's second.
+    """Choose the first samples of every patient: everybody's first before anybody's second, shape (min(n, most),).
 
-    Args:
-        patients: whose each sample is, in the order of preference, shape (n,).
-        most: samples.
-
-    Returns:
-        Their numbers, shape (min(n, most),).
+    `patients` says whose each sample is, in the order of preference, (n,).
     """
     _, patient = check_patients(patients, len(patients))
     counts = np.bincount(patient)
@@ -53,14 +43,9 @@ def taken_in_turn(patients: NDArray[Any], most: int) -> NDArray[np.int64]:
 
 
 def even_shares(counts: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """How many to take of each group so that none has two more than another, unless that has no more to give.
+    """How many of `most` to take of each group so that none has two more than another, unless that has no more to give.
 
-    Args:
-        counts: how many each group has, shape (G,).
-        most: of all groups together; where they do not part evenly, larger groups give the odd one.
-
-    Returns:
-        Shape (G,), at most `counts`.
+    Shape (G,), at most `counts`, which says how many each has; larger groups give what does not part evenly.
     """
     share = np.zeros(len(counts), dtype=np.int64)
     left = most

@@ -25,10 +25,6 @@ class Trained(LightningModule, ABC):
     would have: what `loss` draws comes from the generator it is given, and what layers such as dropout draw from
     torch's global state, which is seeded anew for each step.
 
-    Args:
-        encoder: what is trained.
-        optimiser: how.
-
     Attributes:
         fs: sampling rate of the windows, Hz.
         seed: of all that is drawn.
@@ -47,13 +43,7 @@ class Trained(LightningModule, ABC):
         self.optimiser = optimiser if optimiser is not None else AdamW()
 
     def prepare(self, fs: float, seed: int = 0, steps: int = 1) -> None:
-        """Say what run this is; the training loop does so, once, before the first step.
-
-        Args:
-            fs: sampling rate of the windows, Hz.
-            seed: of all that is drawn.
-            steps: of the whole run.
-        """
+        """Say once, before the first step, what run this is; `fs`, in Hz, is the sampling rate of the windows."""
         self.fs, self.seed, self.steps = fs, seed, steps
 
     @abstractmethod
@@ -263,11 +253,7 @@ def in_fp32(criterion: Callable[..., Tensor], *z: Tensor) -> Tensor:
 
 
 def check_tokens(method: Method) -> None:
-    """Refuse an encoder without tokens.
-
-    Raises:
-        UserError: naming method and encoder.
-    """
+    """Refuse an encoder without tokens, by a UserError that names method and encoder."""
     if not method.encoder.has_tokens:
         raise UserError(
             f"{type(method).__name__} works on tokens, and {type(method.encoder).__name__} gives none: take an encoder "
@@ -277,11 +263,7 @@ def check_tokens(method: Method) -> None:
 
 @torch.inference_mode()
 def check_embeds(encoder: Encoder, leads: int, samples: int) -> None:
-    """Refuse an encoder that does not make windows (B, C, T) into embeddings (B, dim), by two windows of zeros.
-
-    Raises:
-        UserError: naming its class and what it gives instead.
-    """
+    """Refuse, by a UserError, an encoder that does not make two windows (B, C, T) of zeros into (B, dim)."""
     training = encoder.training
     z = encoder.eval()(torch.zeros(2, leads, samples))
     encoder.train(training)

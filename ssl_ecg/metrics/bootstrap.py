@@ -39,14 +39,10 @@ from ssl_ecg.metrics.scores import (
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A score and where it may lie.
+    """A score on the test set itself and the interval in which it may lie.
 
-    Attributes:
-        value: on the test set itself.
-        low: lower end of the interval; NaN where more than half of the resamples are undefined.
-        high: upper end, likewise.
-        undefined: resamples without this score, because a class it needs had no samples in them; they
-            are left out of the interval.
+    The ends are NaN where more than half of the resamples are undefined. Those without this score, because a class it
+    needs had no samples in them, are counted and left out of the interval.
     """
 
     value: float
@@ -67,9 +63,8 @@ class Interval:
 class Difference(Interval):
     """A difference of two systems on the same patients.
 
-    Attributes:
-        p_value: two-sided: twice the share of resamples on the other side of zero, counting the test set
-            itself as one more on that side, so it is never below 2 / (resamples + 1); NaN without an interval.
+    Its p-value is two-sided: twice the share of resamples on the other side of zero, counting the test set itself as
+    one more on that side, so it is never below 2 / (resamples + 1); NaN without an interval.
     """
 
     p_value: float = float("nan")
@@ -81,12 +76,9 @@ class Difference(Interval):
 
 @dataclass(frozen=True, slots=True)
 class Resampled:
-    """One system's scores on the test set and on every resample of its patients.
+    """One system's scores by name, on the test set and on all resamples of its patients: (B,), NaN where undefined.
 
-    Attributes:
-        values: score by name, as `scores.named_scores` names them.
-        replicates: the same on each resample, shape (B,), NaN where undefined.
-        key: tells resamples of different bootstraps apart.
+    The key tells resamples of different bootstraps apart.
     """
 
     values: dict[str, float]
@@ -100,12 +92,6 @@ class Resampled:
 
 class Bootstrap:
     """Resamples of a test set's patients, the same ones for every system.
-
-    Args:
-        patients: whose each sample is, shape (n,).
-        n: samples.
-        n_resamples: B.
-        seed: of the draws.
 
     Attributes:
         patient: the number of each sample's patient, 0 to R - 1, shape (n,).
@@ -140,7 +126,7 @@ class ScoreBootstrap(Bootstrap):
     """Scores classifiers on resamples of a test set.
 
     Averages are over the classes that five patients have and five lack; where classes exclude each other and the test
-    set is so small that there is none, over all that it has.
+    set is so small that there is none, over all that it has. The others, `too_few`, have no scores.
 
     Args:
         y: class indices, shape (n,); or which of the K classes each sample belongs to, bool, shape (n, K).
@@ -149,9 +135,6 @@ class ScoreBootstrap(Bootstrap):
         subsets: groups of classes to also average the F1 over, where classes exclude each other.
         n_resamples: B.
         seed: of the draws.
-
-    Attributes:
-        too_few: classes that too few patients have, or lack: without scores, and in no average.
 
     Raises:
         UserError: for labels or patients that do not fit, or fewer than two patients or one resample.
@@ -181,15 +164,11 @@ class ScoreBootstrap(Bootstrap):
     def resample(
         self, probabilities: NDArray[np.floating[Any]], decision: NDArray[np.floating[Any]] | None = None
     ) -> Resampled:
-        """Score one system on the test set and on every resample.
+        """Score one system's probabilities (n, K) on the test set and on every resample.
 
-        Args:
-            probabilities: shape (n, K).
-            decision: shape (K,): where classes exclude each other, how common each was in training, which adds the
-                prior-corrected rule; else from which probability on each is predicted, 0.5 by default.
-
-        Raises:
-            UserError: for probabilities or a decision that do not fit the labels.
+        The decision (K,) is, where classes exclude each other, how common each was in training, which adds the
+        prior-corrected rule; else from which probability on each is predicted, 0.5 by default. UserError for what does
+        not fit the labels.
         """
         p = check_probabilities(probabilities, len(self.y), len(self.classes))
         values, replicates = (self._exclusive if self.exclusive else self._multilabel)(p, decision)
@@ -219,11 +198,7 @@ class ScoreBootstrap(Bootstrap):
 
 
 def difference(first: Resampled, second: Resampled, level: float = 0.95) -> dict[str, Difference]:
-    """Each score of the first system minus that of the second, on the same resamples.
-
-    Raises:
-        UserError: if the two were not resampled by the same bootstrap.
-    """
+    """Each score of the first system minus that of the second; UserError unless one bootstrap resampled both."""
     if first.key != second.key:
         raise UserError("a paired difference needs both systems scored on the same resamples of one test set")
     found = {}
@@ -242,10 +217,7 @@ def seed_mean(runs: Sequence[Resampled]) -> Resampled:
     """The mean over draws of the labels, taken inside each resample of the test patients.
 
     Its interval says how the mean over draws may lie for other test patients; how the draws differ is another question,
-    that the values of the single runs answer.
-
-    Raises:
-        UserError: if there are none, or they were not resampled by the same bootstrap.
+    that the values of the single runs answer. UserError for no runs, or unless one bootstrap resampled them.
     """
     if len({run.key for run in runs}) != 1:
         raise UserError(f"a mean over seeds needs runs scored on the same resamples, got {len(runs)} run(s)")
@@ -257,11 +229,7 @@ def seed_mean(runs: Sequence[Resampled]) -> Resampled:
 
 
 def check_resamples(n: int) -> None:
-    """Refuse a number of resamples that makes no interval.
-
-    Raises:
-        UserError: for fewer than one.
-    """
+    """Refuse, by a UserError, fewer than one resample."""
     if n < 1:
         raise UserError(f"resamples must be at least 1, not {n}")
 

@@ -12,11 +12,7 @@ from ssl_ecg.errors import UserError
 
 
 def check_labels(y: NDArray[np.integer[Any]], n: int, n_classes: int) -> NDArray[np.int64]:
-    """The labels as int64, shape (n,).
-
-    Raises:
-        UserError: unless they are n indices of the K classes.
-    """
+    """The labels as int64, shape (n,); UserError unless they are n indices of the K classes."""
     y = np.asarray(y)
     if y.shape != (n,) or not np.issubdtype(y.dtype, np.integer):
         raise UserError(f"expected {n} integer labels, one per sample, got {y.dtype} of shape {y.shape}")
@@ -26,11 +22,7 @@ def check_labels(y: NDArray[np.integer[Any]], n: int, n_classes: int) -> NDArray
 
 
 def check_targets(targets: NDArray[Any], n: int, n_classes: int) -> NDArray[np.bool_]:
-    """The classes each sample belongs to, shape (n, K).
-
-    Raises:
-        UserError: unless they are bool and of that shape.
-    """
+    """The classes each sample belongs to, shape (n, K); UserError unless they are bool and of that shape."""
     t = np.asarray(targets)
     if t.shape != (n, n_classes) or t.dtype != np.bool_:
         raise UserError(f"expected bool targets of shape ({n}, {n_classes}), got {t.dtype} of shape {t.shape}")
@@ -38,11 +30,7 @@ def check_targets(targets: NDArray[Any], n: int, n_classes: int) -> NDArray[np.b
 
 
 def check_patients(patients: NDArray[Any] | Sequence[str], n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The distinct patients, sorted, and each sample's index among them, shape (n,).
-
-    Raises:
-        UserError: unless there is one patient per sample.
-    """
+    """The distinct patients, sorted, and each sample's index among them, shape (n,); UserError unless each has one."""
     patients = np.asarray(patients)
     if patients.shape != (n,):
         raise UserError(f"expected {n} patients, one per sample, got shape {patients.shape}")
@@ -51,11 +39,7 @@ def check_patients(patients: NDArray[Any] | Sequence[str], n: int) -> tuple[NDAr
 
 
 def check_probabilities(probabilities: NDArray[np.floating[Any]], n: int, n_classes: int) -> NDArray[np.float64]:
-    """The probabilities (any scores where more means likelier) as float64, shape (n, K).
-
-    Raises:
-        UserError: for another shape, or for values that are not finite.
-    """
+    """The probabilities (any scores where more means likelier) as float64; UserError unless (n, K) and finite."""
     p = np.asarray(probabilities, dtype=np.float64)
     if p.shape != (n, n_classes):
         raise UserError(f"expected probabilities of shape ({n}, {n_classes}), got {p.shape}")
@@ -65,11 +49,7 @@ def check_probabilities(probabilities: NDArray[np.floating[Any]], n: int, n_clas
 
 
 def check_features(features: NDArray[np.floating[Any]], name: str) -> NDArray[np.float32]:
-    """The features as float32, shape (n, d).
-
-    Raises:
-        UserError: for another shape, no rows or columns, or values that are not finite.
-    """
+    """The features as float32; UserError unless finite, of shape (n, d) and with rows and columns."""
     x = np.asarray(features, dtype=np.float32)
     if x.ndim != 2 or 0 in x.shape:
         raise UserError(f"expected {name} features of shape (n, d), got {x.shape}")
@@ -80,11 +60,7 @@ def check_features(features: NDArray[np.floating[Any]], name: str) -> NDArray[np
 
 
 def check_windows(windows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """The windows as float32, shape (n, C, T).
-
-    Raises:
-        UserError: for another shape, no channels or samples, or values that are not finite.
-    """
+    """The windows as float32; UserError unless finite, of shape (n, C, T) and with channels and samples."""
     x = np.asarray(windows, dtype=np.float32)
     if x.ndim != 3 or 0 in x.shape[1:]:
         raise UserError(f"expected windows of shape (n, C, T), got {x.shape}")

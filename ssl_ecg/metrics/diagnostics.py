@@ -26,14 +26,9 @@ class Diagnostics:
 
 @torch.no_grad()
 def diagnose(embeddings: Tensor, views: Tensor | None = None) -> Diagnostics:
-    """All diagnostics of a batch; a thousand samples or so are enough.
+    """All diagnostics of embeddings (n, D), and of second views of the same samples; a thousand or so are enough.
 
-    Args:
-        embeddings: shape (n, D), n at least 2.
-        views: embeddings of second views of the same samples, shape (n, D).
-
-    Raises:
-        UserError: for other shapes.
+    UserError for other shapes, or fewer than two.
     """
     if embeddings.ndim != 2 or len(embeddings) < 2:
         raise UserError(f"expected at least two embeddings, shape (n, D), got {tuple(embeddings.shape)}")
@@ -50,24 +45,20 @@ def diagnose(embeddings: Tensor, views: Tensor | None = None) -> Diagnostics:
 
 
 def spread(embeddings: Tensor) -> float:
-    """Standard deviation of the L2-normalised embeddings over samples, mean over dimensions, times sqrt(D).
+    """Standard deviation of the L2-normalised embeddings (n, D) over samples, mean over dimensions, times sqrt(D).
 
-    1 if they point everywhere alike, 0 if all point the same way (complete collapse). Chen & He, "Exploring
-    simple Siamese representation learning", CVPR 2021.
-
-    Embeddings have shape (n, D).
+    1 if they point everywhere alike, 0 if all point the same way (complete collapse). Chen & He, "Exploring simple
+    Siamese representation learning", CVPR 2021.
     """
     z = normalize(embeddings.float(), dim=1)
     return float(z.std(dim=0, correction=0).mean() * z.shape[1] ** 0.5)
 
 
 def effective_rank(embeddings: Tensor) -> float:
-    """How many dimensions are in use: exp of the entropy of the singular values, from 1 to min(n, D).
+    """How many dimensions embeddings (n, D) use: exp of the entropy of the singular values, from 1 to min(n, D).
 
-    Garrido, Balestriero, Najman & LeCun, "RankMe: assessing the downstream performance of pretrained
-    self-supervised representations by their rank", ICML 2023; as there, the mean is not removed.
-
-    Embeddings have shape (n, D).
+    Garrido, Balestriero, Najman & LeCun, "RankMe: assessing the downstream performance of pretrained self-supervised
+    representations by their rank", ICML 2023; as there, the mean is not removed.
     """
     if not bool(embeddings.isfinite().all()):
         return math.nan
@@ -77,24 +68,19 @@ def effective_rank(embeddings: Tensor) -> float:
 
 
 def alignment(first: Tensor, second: Tensor) -> float:
-    """Mean squared distance of the two normalised views of a sample; 0 if they coincide, 2 if unrelated.
+    """Mean squared distance of the two normalised views (n, D) of a sample; 0 if they coincide, 2 if unrelated.
 
     Wang & Isola, "Understanding contrastive representation learning through alignment and uniformity on the
     hypersphere", ICML 2020.
-
-    Both have shape (n, D).
     """
     apart = normalize(first.float(), dim=1) - normalize(second.float(), dim=1)
     return float(apart.square().sum(dim=1).mean())
 
 
 def uniformity(embeddings: Tensor) -> float:
-    """Log of the mean of exp(-2 distance^2) over pairs of normalised samples: 0 collapsed, about -4 uniform.
+    """Log of the mean of exp(-2 distance^2) over pairs of normalised samples (n, D): 0 collapsed, about -4 uniform.
 
-    Wang & Isola 2020, as `alignment`.
-
-    Args:
-        embeddings: shape (n, D), n at least 2; memory grows as n^2.
+    Wang & Isola 2020, as `alignment`; memory grows as n^2.
     """
     z = normalize(embeddings.float(), dim=1)
     norms = 2 * z.square().sum(dim=1)  # 2, but for an embedding that is all zeros
@@ -105,10 +91,7 @@ def uniformity(embeddings: Tensor) -> float:
 def collapsed(found: Diagnostics, *, spread_below: float = 0.05, rank_below: float = 2.0) -> str | None:
     """What is wrong with the embeddings, in a sentence, or None.
 
-    Args:
-        found: their diagnostics.
-        spread_below: complete collapse: they all point nearly the same way.
-        rank_below: dimensional collapse: they differ, but along a line or two.
+    Complete collapse: they all point nearly the same way; dimensional collapse: they differ, but along a line or two.
     """
     if math.isnan(found.spread):
         return "The embeddings are not finite: training has diverged."

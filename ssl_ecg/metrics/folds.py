@@ -13,23 +13,15 @@ from ssl_ecg.metrics.scores import auroc
 
 
 def patient_folds(patients: NDArray[Any], targets: NDArray[np.bool_], n_folds: int = 5) -> NDArray[np.int64]:
-    """Deal patients into folds so that each fold holds a like share of every class.
+    """Deal patients into folds that hold a like share of every class: the fold of each sample, shape (n,).
 
-    In arrhythmia data a class can be nearly one person's: MIT-BIH's record 208 has nine of ten fusion beats
-    of DS1. Patients are therefore dealt out greedily, those with the largest share of any class first, each
-    to the fold that leaves the classes spread most evenly, as scikit-learn's StratifiedGroupKFold does, but
-    counting a class by shares so that a rare one weighs as much as a common one. Deterministic.
+    In arrhythmia data a class can be nearly one person's: MIT-BIH's record 208 has nine of ten fusion beats of DS1.
+    Patients are therefore dealt out greedily, those with the largest share of any class first, each to the fold that
+    leaves the classes spread most evenly, as scikit-learn's StratifiedGroupKFold does, but counting a class by shares
+    so that a rare one weighs as much as a common one. Deterministic.
 
-    Args:
-        patients: whose each sample is, shape (n,).
-        targets: which classes each sample belongs to, shape (n, K).
-        n_folds: fewer are made where there are fewer patients.
-
-    Returns:
-        The fold of each sample, shape (n,).
-
-    Raises:
-        UserError: for fewer than two patients or folds.
+    `patients` has shape (n,), targets (n, K). Where there are fewer patients, fewer folds are made; UserError for fewer
+    than two of either.
     """
     names, patient = check_patients(patients, len(targets))
     if len(names) < 2 or n_folds < 2:
@@ -58,19 +50,12 @@ def held_out_auroc(
     fold: NDArray[np.int64],
     judged: NDArray[np.bool_] | None = None,
 ) -> NDArray[np.float64]:
-    """AUROC of each class over judged pairs that were held out together.
+    """AUROC of each class over judged pairs that were held out together, shape (K,).
 
-    Of all pairs of a sample of the class and one of another in the same fold, the share ranked rightly. Pooling
-    the folds instead would compare scores of different models.
-
-    Args:
-        targets: which classes each sample belongs to, shape (n, K).
-        scores: of each sample by the model that its fold was held out of, shape (n, K).
-        fold: of each sample, shape (n,); negative for those that were never held out.
-        judged: which samples count, shape (n,); all by default.
-
-    Returns:
-        Shape (K,); NaN for a class without pairs, or that could not be learned because one fold alone has it.
+    Of all pairs of a sample of the class and one of another in the same fold, the share ranked rightly. Pooling the
+    folds instead would compare scores of different models. NaN for a class without pairs, or that could not be learned
+    because one fold alone has it. Targets, and scores by the model that a sample's fold was held out of, are (n, K);
+    `fold` (n,) is negative for samples that were never held out; `judged` (n,) says which count, all by default.
     """
     right = np.zeros(targets.shape[1])
     pairs = np.zeros(targets.shape[1])

@@ -27,17 +27,9 @@ def score_multilabel(
     patients: NDArray[Any] | Sequence[str],
     thresholds: NDArray[np.floating[Any]],
 ) -> dict[str, float]:
-    """Score probabilities against the truth; every score by name, as `named_multilabel_scores` builds them.
+    """Score probabilities (n, K) against targets (n, K); every score by name, as `named_multilabel_scores` builds them.
 
-    Args:
-        targets: which classes each sample belongs to, shape (n, K).
-        probabilities: of each class, shape (n, K).
-        classes: the K class names.
-        patients: whose each sample is, shape (n,).
-        thresholds: from which probability on a class counts as predicted, shape (K,); for the F1.
-
-    Raises:
-        UserError: for targets, probabilities or patients that do not fit the classes.
+    From its threshold (K,) on a class counts as predicted, for the F1. UserError for what does not fit the classes.
     """
     t = check_targets(targets, len(targets), len(classes))
     p = check_probabilities(probabilities, len(t), len(classes))
@@ -55,19 +47,12 @@ def score_multilabel(
 def named_multilabel_scores(
     areas: Array, precisions: Array, f1: Array, classes: Sequence[str], chosen: NDArray[np.bool_]
 ) -> dict[str, Array]:
-    """All scores by name, for one test set or a whole batch of resampled ones.
+    """All scores by name, for one test set or a whole batch of resampled ones, from those of classes (..., K).
 
     `macro_auroc`, `macro_auprc` and `macro_f1`, each followed by that of every chosen class (`auroc_<class>`, ...);
     what is undefined is NaN. A resample may lack a rare class though the test set has it, and with 71 classes most do:
-    its averages are over the others. Where classes are left out, `macro_auroc_all` is over every class that has an
-    AUROC, as published tables average.
-
-    Args:
-        areas: AUROC of each class, shape (..., K).
-        precisions: average precision of each, shape (..., K).
-        f1: of each, shape (..., K).
-        classes: the K class names.
-        chosen: which classes have scores and are averaged over, shape (K,).
+    its averages are over the others. Where classes are left out (`chosen` (K,) is false), `macro_auroc_all` is over
+    every class that has an AUROC, as published tables average.
     """
     found = {}
     for what, per_class in {"auroc": areas, "auprc": precisions, "f1": f1}.items():
@@ -79,12 +64,7 @@ def named_multilabel_scores(
 
 
 def scorable(targets: NDArray[np.bool_], patients: NDArray[Any]) -> NDArray[np.bool_]:
-    """Which classes at least `ENOUGH` patients have and as many have a sample without, shape (K,).
-
-    Args:
-        targets: shape (n, K).
-        patients: whose each sample is, shape (n,).
-    """
+    """Which classes (n, K) at least `ENOUGH` patients (n,) have and as many have a sample without, shape (K,)."""
 
     def count(samples: NDArray[np.bool_]) -> int:
         return len(np.unique(patients[samples]))
@@ -95,12 +75,7 @@ def scorable(targets: NDArray[np.bool_], patients: NDArray[Any]) -> NDArray[np.b
 def average_precision(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> float:
     """Area under the precision-recall curve, as scikit-learn sums it: mean precision at each positive.
 
-    Args:
-        positive: which samples belong to the class, shape (n,).
-        scores: more means likelier, shape (n,).
-
-    Returns:
-        NaN if all samples are positive or none is.
+    More means likelier, shapes (n,); NaN if all samples are positive or none is.
     """
     if positive.all() or not positive.any():
         return float("nan")
@@ -109,15 +84,7 @@ def average_precision(positive: NDArray[np.bool_], scores: NDArray[np.floating[A
 
 
 def best_threshold(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> float:
-    """The score from which on to call samples positive for the largest F1; of equals the highest.
-
-    Args:
-        positive: which samples belong to the class, shape (n,).
-        scores: more means likelier, shape (n,).
-
-    Returns:
-        0.5 if no sample is positive.
-    """
+    """The score from which on to call samples (n,) positive for the largest F1; of equals the highest, of none 0.5."""
     if not positive.any():
         return 0.5
     ascending = np.sort(scores)

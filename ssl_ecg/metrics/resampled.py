@@ -18,16 +18,11 @@ _AT_ONCE = 4_000_000  # numbers held at a time
 
 
 def resampled_auroc(positive: NDArray[np.bool_], scores: Array, patient: NDArray[np.int64], drawn: Array) -> Array:
-    """AUROC of one class when each patient counts as often as it was drawn.
+    """AUROC of one class when each patient counts as often as it was drawn, shape (B,).
 
-    Args:
-        positive: which samples belong to the class, shape (n,).
-        scores: more means likelier, shape (n,).
-        patient: whose each sample is, 0 to R - 1, shape (n,).
-        drawn: how often each patient is in each resample, shape (B, R).
-
-    Returns:
-        Shape (B,); NaN where a resample has no positives or no negatives.
+    `positive` (n,) says which samples belong to the class, scores (n,) rank them, more meaning likelier, `patient` (n,)
+    says whose each is, 0 to R - 1, and `drawn` (B, R) how often each patient is in each resample. NaN where a resample
+    has no positives or no negatives.
     """
     n_patients = drawn.shape[1]
     if n_patients > len(drawn) // 4:
@@ -53,13 +48,7 @@ def resampled_auroc(positive: NDArray[np.bool_], scores: Array, patient: NDArray
 def resampled_ranking(
     positive: NDArray[np.bool_], scores: Array, patient: NDArray[np.int64], drawn: Array
 ) -> tuple[Array, Array]:
-    """AUROC and average precision of one class when each patient counts as often as it was drawn.
-
-    Args are those of `resampled_auroc`.
-
-    Returns:
-        Both of shape (B,); NaN where a resample has no positives or no negatives.
-    """
+    """AUROC and average precision of one class, both as `resampled_auroc` gives the first."""
     auroc, precision = _over_steps(positive, scores, patient, drawn, _areas)
     return auroc, precision
 
@@ -67,20 +56,10 @@ def resampled_ranking(
 def resampled_detection(
     positive: NDArray[np.bool_], scores: Array, patient: NDArray[np.int64], drawn: Array, specificity: float = 0.95
 ) -> tuple[Array, Array, Array]:
-    """AUROC, average precision and the sensitivity at a specificity, when each patient counts as often as drawn.
+    """As `resampled_ranking`, and the sensitivity at a specificity, the least share of negatives below the threshold.
 
-    The sensitivity is that of the lowest threshold at which the negatives of the same resample have the specificity:
-    a point of its ROC curve, not what a threshold that was set beforehand achieves.
-
-    Args:
-        positive: which samples belong to the class, shape (n,).
-        scores: more means likelier, shape (n,).
-        patient: whose each sample is, 0 to R - 1, shape (n,).
-        drawn: how often each patient is in each resample, shape (B, R).
-        specificity: least share of negatives that score below the threshold.
-
-    Returns:
-        All of shape (B,); NaN where a resample has no positives or no negatives.
+    The sensitivity is that of the lowest threshold at which the negatives of the same resample have the specificity: a
+    point of its ROC curve, not what a threshold that was set beforehand achieves.
     """
 
     def measured(mine: Array, below: Array, not_above: Array, negatives: Array) -> Array:
@@ -132,11 +111,8 @@ def _over_steps(
 def _areas(mine: Array, below: Array, not_above: Array, negatives: Array) -> Array:
     """Both areas of B resamples, shape (2, B).
 
-    Args:
-        mine: positives at each of m steps, shape (m, B).
-        below: negatives that score less, shape (m, B).
-        not_above: negatives that score less or the same, shape (m, B).
-        negatives: all of them, shape (B,).
+    `mine` counts the positives at each of m steps, `below` the negatives that score less, `not_above` those that score
+    less or the same, (m, B); `negatives` counts them all, (B,).
     """
     total = mine.sum(axis=0)
     defined = (total > 0) & (negatives > 0)

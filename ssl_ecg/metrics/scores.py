@@ -33,18 +33,11 @@ def score(
     subsets: Sequence[Sequence[str]] = (),
     chosen: NDArray[np.bool_] | None = None,
 ) -> dict[str, float]:
-    """Score probabilities against the truth; every score by name, as `named_scores` builds them.
+    """Score probabilities (n, K) of a class-balanced classifier against true classes (n,), by name as `named_scores`.
 
-    Args:
-        y: true class indices, shape (n,).
-        probabilities: of a class-balanced classifier, shape (n, K).
-        classes: the K class names.
-        priors: how common each class was in training, shape (K,); adds the prior-corrected rule.
-        subsets: groups of classes to also average the F1 over, such as `[("N", "S", "V")]`.
-        chosen: which classes have scores and are averaged over, shape (K,); those the test set has by default.
-
-    Raises:
-        UserError: for labels, probabilities, priors or subsets that do not fit the classes.
+    `priors` (K,), how common each class was in training, add the prior-corrected rule; `subsets` are groups of classes
+    to also average the F1 over, such as `[("N", "S", "V")]`; `chosen` (K,) says which classes have scores and are
+    averaged over, those the test set has by default. UserError for what does not fit the classes.
     """
     k = len(classes)
     y = check_labels(y, len(y), k)
@@ -65,18 +58,11 @@ def named_scores(
     """All scores by name, for one test set or a whole batch of resampled ones.
 
     `macro_auroc`; `auroc_<class>`; then for argmax `macro_f1`, `macro_f1_<subset>`, `sensitivity_<class>`,
-    `ppv_<class>` and `f1_<class>`; then the same with the prefix `prior_` for the prior-corrected rule.
-    What is undefined is NaN, and so is every average over it.
+    `ppv_<class>` and `f1_<class>`; then the same with the prefix `prior_` for the prior-corrected rule. What is
+    undefined is NaN, and so is every average over it.
 
-    Args:
-        matrices: confusion matrices of the rules, each (..., K, K).
-        areas: AUROC of each class, shape (..., K).
-        classes: the K class names.
-        chosen: which classes have scores and are averaged over, shape (K,).
-        subsets: groups of classes to also average the F1 over.
-
-    Raises:
-        UserError: if a subset names an unknown class.
+    `matrices` are the rules' confusion matrices (..., K, K), `areas` the AUROC of each class (..., K); for the rest see
+    `score`. UserError if a subset names an unknown class.
     """
     members = {f"macro_f1_{''.join(subset)}": _members(subset, classes) & chosen for subset in subsets}
     found = {"macro_auroc": _mean(areas, chosen)}
@@ -98,14 +84,9 @@ def mean_defined(values: Array, axis: int = 0) -> Array:
 
 
 def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> float:
-    """Area under the ROC curve: how often a positive scores above a negative, ties counting half.
+    """Area under the ROC curve: how often a positive scores above a negative, ties counting half; shapes (n,).
 
-    Args:
-        positive: which samples belong to the class, shape (n,).
-        scores: more means likelier, shape (n,).
-
-    Returns:
-        NaN if all samples are positive or none is.
+    NaN if all samples are positive or none is.
     """
     negatives = np.sort(scores[~positive])
     positives = scores[positive]
@@ -119,8 +100,7 @@ def auroc(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> flo
 def rules(priors: NDArray[np.floating[Any]] | None, n_classes: int) -> list[Array]:
     """What each decision rule multiplies the probabilities with: ones, then the priors where given.
 
-    Raises:
-        UserError: unless the priors are K numbers, none negative, not all zero.
+    UserError unless the priors are K numbers, none negative, not all zero.
     """
     ones = np.ones(n_classes)
     if priors is None:
