@@ -1,3 +1,1 @@
-"""The simulated heart of many records: draws -> rhythm (when) + morphology (what shape) -> dipole (leads) + noise."""
-
-CLASSES = ("NORM", "SBRAD", "STACH", "AFIB", "PVC", "LBBB", "RBBB", "STE")
+"""The simulated heart of many records: draws -> heart (when it beats, its waves) -> electrodes (leads, noise)."""

@@ -14,20 +14,6 @@ from ssl_ecg.data.sources.simulated import Simulated
 from ssl_ecg.data.sources.wfdb_folder import WFDBFolder
 
 __all__ = [
-    "AFDB",
-    "CODE15",
-    "LTDB",
-    "LUDB",
-    "MIMIC",
-    "MITBIH",
-    "NSRDB",
-    "NSTDB",
-    "PTBXL",
-    "SVDB",
-    "Arrays",
-    "CinC2021",
-    "Prepared",
-    "Simulated",
-    "Source",
-    "WFDBFolder",
-]
+    "AFDB", "CODE15", "LTDB", "LUDB", "MIMIC", "MITBIH", "NSRDB", "NSTDB", "PTBXL", "SVDB", "Arrays", "CinC2021",
+    "Prepared", "Simulated", "Source", "WFDBFolder",
+]  # fmt: skip

@@ -71,6 +71,7 @@ class CODE15(Source):
     def __init__(self, root: str = "data/code-15", download: bool = True) -> None:
         self.root = Path(root).expanduser()
         self.download = download
+        self._csv = self.root / "exams.csv"
 
     def ensure(self, limit: int | None = None) -> None:
         """Fetch the table, and the files of the exams that are wanted."""
@@ -130,10 +131,6 @@ class CODE15(Source):
             sex=_SEX.get(exam["is_male"]),
             notes=notes,
         )
-
-    @property
-    def _csv(self) -> Path:
-        return self.root / "exams.csv"
 
     def _there(self, name: str) -> bool:
         return (self.root / name).is_file()

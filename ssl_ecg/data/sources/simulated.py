@@ -9,12 +9,9 @@ from typing import ClassVar, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.data.simulation import CLASSES
-from ssl_ecg.data.simulation.dipole import draw_breath, draw_leads
 from ssl_ecg.data.simulation.draws import Draws, stream
-from ssl_ecg.data.simulation.morphology import draw_hearts
-from ssl_ecg.data.simulation.noise import draw_noise
-from ssl_ecg.data.simulation.rhythm import beats_within, draw_rhythm
+from ssl_ecg.data.simulation.electrodes import draw_breath, draw_leads, draw_noise
+from ssl_ecg.data.simulation.heart import CLASSES, beats_within, draw_hearts, draw_rhythm
 from ssl_ecg.data.source import Beats, Recording, Source, Split
 from ssl_ecg.errors import UserError
 from ssl_ecg.leads import STANDARD_12
