@@ -145,10 +145,7 @@ class Anomaly(Evaluation):
 
 
 def normal_train(study: Study, normal: tuple[str, ...], normal_patients: bool) -> WindowSet:
-    """The normal windows of the train patients, or of those of them without any other window.
-
-    UserError if fewer than two patients have any.
-    """
+    """Normal windows of the train patients, or of those without others; UserError for fewer than two such patients."""
     train = study.train
     chosen = normal_samples(train.targets, study.data.classes, normal)
     if normal_patients:

@@ -98,11 +98,15 @@ def gaussian_mixture(space: Space, k: int | None = None) -> Clustering:
 
     Without k, the one with the smallest Bayesian information criterion (BIC) is chosen. UserError as of `kmeans`.
     """
-    rows, found = [], {}
+    from sklearn.mixture import GaussianMixture
+
+    ridge = 1e-3 / space.x.shape[1]  # the variances add up to 1: a component narrower than a thousandth is a spike
+    rows, found, fitted = [], {}, space.x[space.fit]
     for count in _counts(space) if k is None else [_checked(k, space)]:
-        model = _mixture(count, space)
+        model = GaussianMixture(count, reg_covar=ridge, max_iter=200, random_state=space.seed)
+        model.fit(fitted.astype(np.float64))
         found[count] = _largest_first(model.predict(space.x))
-        bic = float(model.bic(space.x[space.fit]))
+        bic = float(model.bic(fitted))
         rows.append({"k": count, "BIC": bic, "silhouette": space.silhouette(found[count])})
     best = min(rows, key=lambda row: row["BIC"])
     reason = "smallest BIC" + _at_the_edge(best, rows) if k is None else "given"
@@ -172,14 +176,6 @@ def _kmeans(k: int, space: Space) -> Callable[[Array], Assign]:
     from sklearn.cluster import KMeans
 
     return lambda x: KMeans(min(k, len(x)), n_init=_STARTS, random_state=space.seed).fit(x).predict
-
-
-def _mixture(k: int, space: Space) -> Any:  # noqa: ANN401 - scikit-learn has no types
-    from sklearn.mixture import GaussianMixture
-
-    ridge = 1e-3 / space.x.shape[1]  # the variances add up to 1: a component narrower than a thousandth is a spike
-    mixture = GaussianMixture(k, reg_covar=ridge, max_iter=200, random_state=space.seed)
-    return mixture.fit(space.x[space.fit].astype(np.float64))
 
 
 def _hdbscan(share: float) -> Callable[[Array], Assign]:

@@ -43,8 +43,7 @@ class Cluster(Evaluation):
         python -m ssl_ecg.cluster runs/simclr-mitbih --data MITBIH --data.root data/mitdb
 
     Args:
-        side: whose windows are clustered: those of the test patients, of the train patients, or all,
-            whatever the split.
+        side: whose windows are clustered: those of the test patients, of the train patients, or all.
         methods: which choose their own parameters.
         k: numbers of clusters for which k-means is run as well, to compare systems at the same number.
         projection: of the map: t-SNE, which shows neighbours, or the two leading principal components.

@@ -37,11 +37,9 @@ class Space:
 
     Methods are fitted on the rows `fit` (m,), and for the stability on `halves` of these, random halves of the
     patients; all others are assigned afterwards. The silhouette is taken over the rows `judged` (s,) of `fit`.
-    `explained` is the share of the features' variance that the d dimensions hold.
     """
 
     x: Array
-    explained: float
     fit: NDArray[np.int64]
     halves: tuple[NDArray[np.int64], ...]
     judged: NDArray[np.int64]
@@ -115,15 +113,12 @@ def make_space(
         raise UserError(f"all {len(fit)} samples coincide (the features differ by rounding alone: they have collapsed)")
     if standardise:
         x = x / np.maximum(x[fit].std(axis=0), 1e-6)
-    explained = 1.0
     if x.shape[1] > dims:
-        reduce = PCA(min(dims, len(fit)), svd_solver="randomized", random_state=seed).fit(x[fit])
-        x, explained = (reduce.transform(x), float(reduce.explained_variance_ratio_.sum()))
+        x = PCA(min(dims, len(fit)), svd_solver="randomized", random_state=seed).fit(x[fit]).transform(x)
     x = x / max(_rms(x[fit]), 1e-12)
     drawn = [rng.permutation(len(names))[: len(names) // 2] for _ in range(halves)]
     return Space(
         np.ascontiguousarray(x, dtype=np.float32),
-        explained,
         fit,
         tuple(fit[np.isin(patient[fit], half)] for half in drawn),
         np.sort(rng.permutation(fit)[:judge]),

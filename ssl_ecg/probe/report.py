@@ -35,8 +35,6 @@ _COLUMNS = {
     "ppv_V": "V PPV",
 }
 _WITH_INTERVAL = ("macro_auroc", "macro_auprc", "macro_f1", "prior_macro_f1")
-
-
 _FEW_CLASSES = 6  # so many find room in the table
 
 

@@ -99,10 +99,8 @@ class Sweep(Shared):
         for part in ("features", "cells"):
             ensure_writable(folder / part)
         # All are opened before anything is embedded: a leak, a foreign file or a wrong name is refused at once.
-        tasks, labels = (
-            unique([_title(source) for source in self.data]),
-            unique([Path(c).name for c in self.checkpoints]),
-        )
+        tasks = unique([_title(source) for source in self.data])
+        labels = unique([Path(checkpoint).name for checkpoint in self.checkpoints])
         work = [
             (label, task, *self._opened(checkpoint, source, folder))
             for label, checkpoint in zip(labels, self.checkpoints, strict=True)

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ssl_ecg.report.style import colour, marker, new_figure, tidy
-from ssl_ecg.sweep.points import SCORE, Point, Tasks, points_of, share_of
+from ssl_ecg.sweep.points import SCORE, Tasks, points_of, share_of
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _APART = 1.06  # of neighbouring systems on the axis of patients, so that their intervals do not cover each other
@@ -38,7 +36,12 @@ def label_efficiency_figure(tasks: Tasks, scored: str = "test") -> Figure:
                 if len(point.values) > 1:
                     beside = [at * _APART**2] * len(point.values)
                     axes.scatter(beside, point.values, s=10, alpha=0.6, color=look["color"], linewidths=0)
-        _patients_axis(axes, points_of(next(iter(task.values()))))
+        first = points_of(next(iter(task.values())))
+        axes.set_xscale("log")
+        axes.set_xticks([p.patients for p in first], [f"{p.patients:.0f}\n{p.share}" for p in first])
+        axes.minorticks_off()
+        axes.margins(x=0.12)
+        axes.set_xlabel("patients with labels (log scale)")
         axes.set_title(name, fontsize=10)
         axes.set_ylabel(f"{scored} macro AUROC")
         axes.grid(axis="y", color="#dddddd", linewidth=0.8)
@@ -49,14 +52,6 @@ def label_efficiency_figure(tasks: Tasks, scored: str = "test") -> Figure:
     )
     figure.suptitle(f"mean over draws with 95 % interval over {scored} patients; dots: single draws", fontsize=9)
     return figure
-
-
-def _patients_axis(axes: Axes, points: Sequence[Point]) -> None:
-    axes.set_xscale("log")
-    axes.set_xticks([p.patients for p in points], [f"{p.patients:.0f}\n{p.share}" for p in points])
-    axes.minorticks_off()
-    axes.margins(x=0.12)
-    axes.set_xlabel("patients with labels (log scale)")
 
 
 def validation_figure(tasks: Tasks) -> Figure:

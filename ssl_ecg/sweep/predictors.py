@@ -177,17 +177,13 @@ class JudgedPredictor(Predictor):
             # Of the same classes for every setting, so their sum says what their mean would.
             chosen = int(np.nansum(areas, axis=1).argmax())
         if curve is None:
-            how = "default" if not judges.any() else self.how
+            enough: How = "cross-validation" if self.side.validation is None else "validation split"
+            how = enough if judges.any() else "default"
             curve = np.array([np.nan if np.isnan(a).all() else np.nanmean(a) for a in areas])
         pairs = zip(self.targets[judges].T, held_out[chosen][judges].T, strict=True)
         thresholds = np.where(shares > 0, [best_threshold(*of) for of in pairs], 0.5)
         found = probabilities(learned, settings[chosen])
         return Prediction(found, thresholds, settings[chosen], how, curve)
-
-    @property
-    def how(self) -> How:
-        """What chooses, where enough patients can."""
-        return "cross-validation" if self.side.validation is None else "validation split"
 
     def given(self, known: Mask) -> tuple[tuple[float, ...], NDArray[np.float64] | None, How]:
         """The settings to try, and the curve and what chose where another model has chosen already."""
