@@ -68,7 +68,14 @@ class Arrays(OwnFiles):
             where = "has no" if self.path.is_dir() else "is missing, or none of the"
             raise DataError(f"{self.path} {where} files {', '.join(array_files.SUFFIXES)}. Give another path.")
         for file in self._files:
-            self._check_settings(file)
+            if file.suffix == ".edf":
+                array_files.import_edfio(file)
+            elif self.fs is None:
+                raise UserError(f"{file} does not say its sampling rate: give it with fs.")
+            elif self.given is None and file.suffix in array_files.STACKS:
+                raise UserError(
+                    f"{file} does not say its leads: name them in the array's order, such as leads=[I, II]."
+                )
         if len(self._files) == 1:
             self._count(self._files[0])  # else a file that does not fit is left out and reported
         super().ensure(limit)
@@ -142,15 +149,6 @@ class Arrays(OwnFiles):
     def _name(self, file: Path) -> str:
         root = self.path if self.path.is_dir() else self.path.parent
         return file.relative_to(root).with_suffix("").as_posix()
-
-    def _check_settings(self, file: Path) -> None:
-        if file.suffix == ".edf":
-            array_files.import_edfio(file)
-            return
-        if self.fs is None:
-            raise UserError(f"{file} does not say its sampling rate: give it with fs.")
-        if self.given is None and file.suffix in array_files.STACKS:
-            raise UserError(f"{file} does not say its leads: name them in the array's order, such as leads=[I, II].")
 
     def _count(self, file: Path) -> int | None:
         if file.suffix not in array_files.STACKS:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
@@ -155,7 +155,8 @@ class CinC2021(PhysioNetSource):
         self.check_files(number)
         name = self.records[number]
         header = read_header(self.root / self._headers[name])
-        said = _said(header.comments)
+        pairs = (comment.partition(":") for comment in header.comments)
+        said = {key.strip().lower(): text.strip() for key, _, text in pairs}  # "Age: 78" is age -> 78
         codes = [code.strip() for code in said.get("dx", "").split(",")]
         odd = [code for code in codes if code and not code.isdecimal()]
         odd_codes = tuple(f"diagnosis {code!r} is no SNOMED CT code: left out" for code in odd)
@@ -191,14 +192,10 @@ class CinC2021(PhysioNetSource):
             if place.stem in found:
                 raise DataError(f"{path} is there a second time, in {self.root / found[place.stem]}. Remove one.")
             found[place.stem] = place
-        listed = {place.stem: place for place in self._listed()} if self.download else {}
-        return {name: place for name, place in (listed | found).items() if self._wanted(_database(name))}
-
-    def _listed(self) -> Iterator[PurePosixPath]:
-        """Headers of the records in the groups' own listings."""
-        for group in self._groups():
-            for name in _lines(self.root / group / _LISTING):
-                yield group / f"{name}.hea"
+        groups = self._groups() if self.download else []
+        listed = [group / f"{name}.hea" for group in groups for name in _lines(self.root / group / _LISTING)]
+        places = {place.stem: place for place in listed} | found
+        return {name: place for name, place in places.items() if self._wanted(_database(name))}
 
     def _groups(self) -> list[PurePosixPath]:
         """The folders that the official listing names, such as `training/georgia/g1`; none where there is no such."""
@@ -220,9 +217,3 @@ def _database(record: str) -> Database | None:
         return None
     ningbo = int(found[2]) > _LAST_OF_CHAPMAN
     return _PREFIX.get(found[1]) or ("ningbo" if ningbo else "chapman_shaoxing")
-
-
-def _said(comments: Iterable[str]) -> dict[str, str]:
-    """What the comments of a header say: "Age: 78" is age -> 78."""
-    pairs = (comment.partition(":") for comment in comments)
-    return {name.strip().lower(): text.strip() for name, _, text in pairs}

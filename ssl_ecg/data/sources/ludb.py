@@ -102,9 +102,10 @@ class LUDB(PhysioNetSource):
 
     @cached_property
     def meaning(self) -> Mapping[str, tuple[str, ...]]:
-        """Finding -> its class. Where it lies, and of what kind it is, makes no difference."""
+        """Finding -> its class. Where and of what kind it is makes no difference: "Stemi: septal" is stemi."""
         findings = {finding for row in self._people.values() for finding in _findings(row)}
-        named = {finding: _CLASS_OF.get(finding.lower()) or _CLASS_OF.get(_head(finding)) for finding in findings}
+        heads = {finding: re.split("[:,]", finding.lower())[0] for finding in findings}
+        named = {finding: _CLASS_OF.get(finding.lower()) or _CLASS_OF.get(head) for finding, head in heads.items()}
         return {finding: (name,) for finding, name in sorted(named.items()) if name}
 
     @cached_property
@@ -157,11 +158,6 @@ def _findings(person: dict[str, str]) -> tuple[str, ...]:
     """Every finding of a person: cells hold one a line."""
     lines = (line.strip() for column in _FINDINGS for line in person[column].splitlines())
     return tuple(dict.fromkeys(line for line in lines if line))
-
-
-def _head(finding: str) -> str:
-    """What was found, without where and of what kind: "Stemi: septal" -> "stemi"."""
-    return re.split("[:,]", finding.lower())[0]
 
 
 def _waves(header: Header) -> tuple[Spans, tuple[str, ...]]:

@@ -14,8 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from ssl_ecg.data.store import Store
-from ssl_ecg.data.streaming.blocks import exists, get, litdata, local_folder, put
-from ssl_ecg.data.streaming.layout import Layout
+from ssl_ecg.data.streaming.blocks import Layout, exists, get, litdata, local_folder, put
 from ssl_ecg.errors import DataError, UserError
 
 FORMAT = 1

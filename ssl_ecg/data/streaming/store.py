@@ -13,9 +13,8 @@ import torch
 from torch import Tensor
 
 from ssl_ecg.data.store import Store, default_cache
-from ssl_ecg.data.streaming.blocks import Blocks, Buffer, get
+from ssl_ecg.data.streaming.blocks import Blocks, Buffer, Layout, block_order, get
 from ssl_ecg.data.streaming.export import FORMAT, MARK
-from ssl_ecg.data.streaming.layout import Layout, block_order
 from ssl_ecg.errors import DataError, UserError
 
 
