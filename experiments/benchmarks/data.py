@@ -29,8 +29,7 @@ from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.sources import PTBXL, Simulated
 from ssl_ecg.data.store import Store
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import Whole
+from ssl_ecg.data.windows import Whole, WindowSet
 from ssl_ecg.encoders import ResNet1d
 from ssl_ecg.leads import STANDARD_12
 from ssl_ecg.preprocessing import Preprocessing

@@ -13,7 +13,7 @@ from ssl_ecg import cli
 from ssl_ecg.anomaly.benchmark import AnomalyBenchmark, Detection, check_normal, normal_samples
 from ssl_ecg.anomaly.detectors import DETECTORS, Detector
 from ssl_ecg.anomaly.report import about, figures, rows, show
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import UserError
 from ssl_ecg.report.results import Results
 from ssl_ecg.report.tables import origin

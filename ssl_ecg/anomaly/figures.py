@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.estimators.sampling import taken_in_turn
 from ssl_ecg.metrics.bootstrap import Interval
 from ssl_ecg.report.score_figures import dot_rows, row_height

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ssl_ecg.anomaly.benchmark import AnomalyBenchmark, Detection
 from ssl_ecg.anomaly.figures import class_dots, detector_dots, roc_figure, strips_figure
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.report.results import Row, differences, rows_of
 from ssl_ecg.report.tables import Value, print_table
 

@@ -13,7 +13,7 @@ from ssl_ecg.cluster.clustering import METHODS, Clustering, kmeans
 from ssl_ecg.cluster.report import Report
 from ssl_ecg.cluster.scores import ClusterBenchmark
 from ssl_ecg.cluster.space import LEAST_PATIENTS, LEAST_SAMPLES, Space, make_space
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import UserError
 from ssl_ecg.report.results import Results
 from ssl_ecg.study import Study, System, open_study, open_whole

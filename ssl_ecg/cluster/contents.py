@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ssl_ecg.cluster.clustering import Clustering
 from ssl_ecg.cluster.figures import grid
 from ssl_ecg.cluster.space import Space
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.report.style import colour, tidy
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssl_ecg.data.positives import Partners
 from ssl_ecg.data.randomness import Purpose, generator
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import UserError
 
 

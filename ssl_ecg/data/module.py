@@ -9,8 +9,7 @@ from ssl_ecg.data.batches import Batches
 from ssl_ecg.data.positives import Partners, Positives, SameWindow
 from ssl_ecg.data.splits import check_disjoint, hold_out_patients
 from ssl_ecg.data.store import Store
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import Windows
+from ssl_ecg.data.windows import Windows, WindowSet
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
 

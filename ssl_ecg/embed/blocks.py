@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ssl_ecg.checkpoint import PretrainedEncoder
 from ssl_ecg.data.progress import bar
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.embed.embeddings import SEPARATOR, Embeddings
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable, replacing, write_text

@@ -14,8 +14,7 @@ from ssl_ecg import cli
 from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
 from ssl_ecg.data.build import build
 from ssl_ecg.data.sources import Source
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import Windows, labelled, report_left_out
+from ssl_ecg.data.windows import Windows, WindowSet, labelled, report_left_out
 from ssl_ecg.embed.blocks import averaged, embed_windows, forget
 from ssl_ecg.embed.embeddings import Embeddings, check_format, write_embeddings
 from ssl_ecg.errors import UserError

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.estimators.probe import LinearProbe, fit_probe
 from ssl_ecg.finetune.training import macro_auroc
 from ssl_ecg.metrics.bootstrap import Resampled

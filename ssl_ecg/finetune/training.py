@@ -18,7 +18,7 @@ from augmentations import Views
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.data.module import TrainingWindows
 from ssl_ecg.data.randomness import Purpose
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.estimators.probe import LinearProbe

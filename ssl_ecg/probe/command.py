@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg import cli
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import UserError
 from ssl_ecg.probe.folds import Extract, Folds
 from ssl_ecg.probe.report import Scored

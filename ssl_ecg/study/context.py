@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.checkpoint.long import embed_at
 from ssl_ecg.data.progress import track
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import BeatCentred, labelled
+from ssl_ecg.data.windows import BeatCentred, WindowSet, labelled
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.training.embedding import embed

@@ -9,8 +9,7 @@ from ssl_ecg.checkpoint import PretrainedEncoder
 from ssl_ecg.data.source import Source
 from ssl_ecg.data.splits import check_disjoint
 from ssl_ecg.data.store import Store
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import labelled
+from ssl_ecg.data.windows import WindowSet, labelled
 from ssl_ecg.errors import DataError
 
 _JUDGES = 5  # patients, at least, to choose hyper-parameters on: as many as there are folds

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from ssl_ecg.data.splits import check_disjoint, hold_out_patients
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import DataError
 from ssl_ecg.study.guard import unseen_by, validation_of
 from ssl_ecg.study.label_draws import label_draws

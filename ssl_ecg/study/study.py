@@ -13,8 +13,7 @@ from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
 from ssl_ecg.data.build import build
 from ssl_ecg.data.source import Source
 from ssl_ecg.data.store import Store
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import report_left_out
+from ssl_ecg.data.windows import WindowSet, report_left_out
 from ssl_ecg.errors import DataError
 from ssl_ecg.study import guard
 from ssl_ecg.study.benchmark import Labels

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from ssl_ecg.data.progress import track
 from ssl_ecg.data.store import Store
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca

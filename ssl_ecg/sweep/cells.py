@@ -16,8 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import labelled
+from ssl_ecg.data.windows import WindowSet, labelled
 from ssl_ecg.files import replacing
 from ssl_ecg.fingerprint import code_fingerprint, fingerprint
 from ssl_ecg.metrics.bootstrap import Resampled
@@ -30,7 +29,7 @@ Features = NDArray[np.float32]
 
 SCORES = ("macro_auroc", "macro_auprc", "macro_f1")
 # Of these depends what is computed: other code makes it anew.
-_FEATURES = ("ssl_ecg.encoders", "ssl_ecg.study", "ssl_ecg.training.embedding", "ssl_ecg.data.window_set")
+_FEATURES = ("ssl_ecg.encoders", "ssl_ecg.study", "ssl_ecg.training.embedding", "ssl_ecg.data.windows")
 _RESULTS = ("ssl_ecg.estimators", "ssl_ecg.metrics", "ssl_ecg.sweep", "ssl_ecg.study")
 
 

@@ -13,8 +13,7 @@ from ssl_ecg.cluster.figures import choice_figure, cluster_map, scores_figure
 from ssl_ecg.cluster.scores import ClusterBenchmark
 from ssl_ecg.cluster.space import make_space
 from ssl_ecg.data.build import build
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import BeatCentred
+from ssl_ecg.data.windows import BeatCentred, WindowSet
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.study.benchmark import Labels
 

@@ -15,8 +15,7 @@ from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.randomness import generator
 from ssl_ecg.data.splits import check_disjoint, hold_out_patients
 from ssl_ecg.data.store import Store
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import BeatCentred, Sliding
+from ssl_ecg.data.windows import BeatCentred, Sliding, WindowSet
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.preprocessing import Preprocessing
 

@@ -23,8 +23,7 @@ from ssl_ecg.data.r_peaks import detect_r_peaks
 from ssl_ecg.data.source import Recording, Spans
 from ssl_ecg.data.sources import Prepared, Simulated
 from ssl_ecg.data.store import Store
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import ByRhythm, PeakCentred, Sliding, labelled
+from ssl_ecg.data.windows import ByRhythm, PeakCentred, Sliding, WindowSet, labelled
 from ssl_ecg.data.workers import in_order
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.fingerprint import code_fingerprint

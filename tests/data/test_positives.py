@@ -21,8 +21,7 @@ from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.positives import Positives, SamePatient, SameRecord, SameWindow
 from ssl_ecg.data.store import Store
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import BeatCentred, Sliding, WindowIndex
+from ssl_ecg.data.windows import BeatCentred, Sliding, WindowIndex, WindowSet
 from ssl_ecg.errors import UserError
 from ssl_ecg.preprocessing import Preprocessing
 

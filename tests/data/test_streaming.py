@@ -24,8 +24,7 @@ from ssl_ecg.data.sources.prepared import Prepared
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.streaming import StreamedStore, export
 from ssl_ecg.data.streaming.blocks import Buffer, Layout, block_order
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import Sliding
+from ssl_ecg.data.windows import Sliding, WindowSet
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.preprocessing import Preprocessing
 

@@ -15,8 +15,7 @@ from toy import Toy
 
 from augmentations import AmplitudeScale, Views
 from ssl_ecg.data.build import build
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import BeatCentred
+from ssl_ecg.data.windows import BeatCentred, WindowSet
 from ssl_ecg.encoders import Encoder, ResNet1d
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.estimators.probe import fit_probe

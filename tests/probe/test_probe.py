@@ -20,8 +20,7 @@ from ssl_ecg.checkpoint import load_encoder
 from ssl_ecg.data.build import build
 from ssl_ecg.data.sources import MITBIH, Simulated
 from ssl_ecg.data.sources.mitbih import DS2
-from ssl_ecg.data.window_set import WindowSet
-from ssl_ecg.data.windows import BeatCentred, PeakCentred
+from ssl_ecg.data.windows import BeatCentred, PeakCentred, WindowSet
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.probe.command import _validated

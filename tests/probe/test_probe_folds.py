@@ -13,7 +13,7 @@ from checkpoints import fresh_checkpoint
 from torch import Tensor
 
 from ssl_ecg import probe
-from ssl_ecg.data.window_set import WindowSet
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.results import Results, Row, read_results
 
