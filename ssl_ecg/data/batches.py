@@ -29,21 +29,13 @@ class Batch(NamedTuple):
 
 
 class Batches:
-    """The batches of one epoch, from a step of training on.
+    """The batches of one epoch, from a step of training on; `steps` are those of a whole epoch.
 
-    Args:
-        windows: the windows to draw from.
-        batch_size: windows per rank and step.
-        patients: patients in a batch, drawn anew each step, with an equal number of windows each; 0 draws
-            windows from all patients without replacement.
-        seed: of the shuffling.
-        rank: this process among `ranks`; each sees its own share of every global batch.
-        ranks: number of processes.
-        first: step of training to start at, counted from 0 over all epochs; what is left of its epoch is given.
-        partners: of each window, one of which comes with it; None for none.
-
-    Raises:
-        UserError: if there are fewer windows than one batch needs, or patients cannot be drawn as asked for.
+    `batch_size` windows per rank and step. With `patients`, so many are drawn anew for each batch, with an equal number
+    of windows each; 0 draws windows from all patients without replacement. Each of the processes `ranks` sees its own
+    share of every global batch. `first` is the step to start at, counted from 0 over all epochs; what is left of its
+    epoch is given. One of the `partners` of each window comes with it; None for none. UserError if there are fewer
+    windows than one batch needs, or patients cannot be drawn as asked for.
     """
 
     def __init__(
@@ -84,7 +76,11 @@ class Batches:
             index = self.windows.index
             self.windows.store.expect(index.record[ahead], index.start[ahead], self.windows.preprocessing.samples)
         for step in range(self.first, self.first + len(self)):
-            yield self._load(self._rows(step, order), step)
+            rows, partner = self._rows(step, order), None
+            x = self.windows.load(rows)
+            if self.partners is not None:
+                partner = self.windows.load(self.partners.draw(rows, self.seed, step, self.rank))
+            yield Batch(x, self._patient[rows].to(x.device), partner, rows)
 
     def _order(self, epoch: int) -> Tensor:
         index = self.windows.index
@@ -123,11 +119,3 @@ class Batches:
         if len(rows) >= count:
             return rows[torch.randperm(len(rows), generator=g)[:count]]
         return rows[torch.randint(len(rows), (count,), generator=g)]
-
-    def _load(self, rows: Tensor, step: int) -> Batch:
-        x = self.windows.load(rows)
-        patient = self._patient[rows].to(x.device)
-        partner = None
-        if self.partners is not None:
-            partner = self.windows.load(self.partners.draw(rows, self.seed, step, self.rank))
-        return Batch(x, patient, partner, rows)

@@ -10,7 +10,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,23 +50,16 @@ def build(
 ) -> Store:
     """Open the store of a source, reading the source only if that was not done before.
 
-    Killed at any moment, the same call goes on; the finished store is the same, byte for byte.
+    Killed at any moment, the same call goes on; the finished store is the same, byte for byte. Of the preprocessing,
+    only what `condition` depends on decides whether a store can be used again. `cache` is the folder of all stores,
+    `default_cache()` if None; `limit` reads the first so many recordings only, into a store of their own. If `strict`,
+    a recording that cannot be used is an error, else it is left out and named in the store's report; None does what the
+    source's protocol needs. `workers` are processes, 0 for one per core, started only if there is work for some
+    seconds; `again` reads the source although it was done before; `progress` is the title of a progress bar, None for
+    none.
 
-    Args:
-        source: what to read.
-        preprocessing: how; only what `condition` depends on decides whether a store can be used again.
-        cache: folder of all stores; `default_cache()` if None.
-        limit: read the first so many recordings only, into a store of their own.
-        strict: whether a recording that cannot be used is an error; else it is left out and named in the store's
-            report. None does what the source's protocol needs.
-        workers: processes; 0 for one per core. They are started only if there is work for some seconds.
-        again: read the source although it was done before.
-        progress: title of a progress bar; None for none.
-
-    Raises:
-        DataError: if the source's files are missing, no recording can be used (or one cannot, if strict), or the
-            store cannot be written; it says the remedy.
-        UserError: for a limit or a number of workers below what makes sense.
+    DataError, saying the remedy, if the source's files are missing, no recording can be used (or one cannot, if
+    strict), or the store cannot be written; UserError for a limit or a number of workers below what makes sense.
     """
     if limit is not None and limit < 1:
         raise UserError(f"limit must be at least 1, not {limit}")
@@ -180,7 +173,11 @@ def _write(
         if journal.done and not quiet:
             print(f"going on after {journal.done:,} of {len(names):,} recordings", file=sys.stderr)
         for chunk in _chunks(shared, journal, len(names), workers):
-            _same_records(chunk, names[journal.done :][: chunk.count])
+            listed = names[journal.done :][: chunk.count]  # another process must find the same ones under these numbers
+            if sorted([*chunk.records["record"], *(name for name, _ in chunk.dropped)]) != sorted(listed):
+                raise DataError(
+                    f"the recordings are not those listed at the start ({listed[0]}, ...): were files added or removed?"
+                )
             journal.add(chunk)
             advance(chunk.count)
         report = journal.finish()
@@ -193,14 +190,6 @@ def _write(
     write_text(part / "report.json", json.dumps(report, indent=1))
 
 
-def _same_records(chunk: Chunk, names: Sequence[str]) -> None:
-    """Check that another process found the same recordings under the same numbers; DataError if files came or went."""
-    if sorted([*chunk.records["record"], *(name for name, _ in chunk.dropped)]) != sorted(names):
-        raise DataError(
-            f"the recordings are not those listed at the start ({names[0]}, ...): were files added or removed?"
-        )
-
-
 def _chunks(shared: tuple[Source, Preprocessing, bool], journal: Journal, total: int, workers: int) -> Iterator[Chunk]:
     """Convert what is not yet converted, in order."""
     # The first second's worth here: it tells how large a task should be, and whether processes are worth starting.
@@ -210,7 +199,12 @@ def _chunks(shared: tuple[Source, Preprocessing, bool], journal: Journal, total:
     left = total - journal.done
     seconds = left * (time.perf_counter() - started) / max(1, journal.done - first)
     per_recording = journal.bytes / max(1, journal.kept)
-    _check_space(journal.folder, per_recording * left)
+    needed, free = per_recording * left, shutil.disk_usage(journal.folder).free
+    if needed > free:  # refused early, not when the disk is full
+        raise DataError(
+            f"the store needs about {needed / 1e9:.1f} GB more, and {journal.folder.parent} has {free / 1e9:.1f} GB: "
+            "free some, or set SSL_ECG_CACHE (--cache) to a larger disk"
+        )
     size = max(1, min(256, int(_TASK_BYTES / per_recording))) if journal.kept else 1
     tasks = (range(i, min(i + size, total)) for i in range(journal.done, total, size))
     workers = workers or os.cpu_count() or 1
@@ -218,16 +212,6 @@ def _chunks(shared: tuple[Source, Preprocessing, bool], journal: Journal, total:
         yield from in_order(convert, shared, tasks, workers)
     else:
         yield from (convert(*shared, task) for task in tasks)
-
-
-def _check_space(folder: Path, needed: float) -> None:
-    """Refuse early what would fill the disk late."""
-    free = shutil.disk_usage(folder).free
-    if needed > free:
-        raise DataError(
-            f"the store needs about {needed / 1e9:.1f} GB more, and {folder.parent} has {free / 1e9:.1f} GB: "
-            "free some, or set SSL_ECG_CACHE (--cache) to a larger disk"
-        )
 
 
 def _describe(part: Path, identity: str, source: Source) -> None:

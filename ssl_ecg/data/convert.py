@@ -91,9 +91,13 @@ def _silence(recording: Recording, preprocessing: Preprocessing) -> str:
 def _add(chunk: Chunk, recording: Recording, x: NDArray[np.float32]) -> None:
     if broken := [label for label in recording.labels if SEPARATOR in label]:
         raise DataError(f"label {broken[0]!r} has a {SEPARATOR!r} in it, which separates labels")
-    for name, marks in (("beats", recording.beats), ("spans", recording.spans)):
-        if marks is not None and len({len(getattr(marks, field)) for field in marks.__slots__}) > 1:
-            raise DataError(f"the columns of its {name} differ in length")
+    marked = []
+    for name, columns, marks in (("beats", BEATS, recording.beats), ("spans", SPANS, recording.spans)):
+        if marks is not None:
+            values = [getattr(marks, field) for field in marks.__slots__]
+            if len({len(column) for column in values}) > 1:
+                raise DataError(f"the columns of its {name} differ in length")
+            marked.append((getattr(chunk, name), columns, values))
     scale = max(float(np.abs(x).max()) / _MAX, 1e-6)
     row = (
         recording.record,
@@ -112,17 +116,10 @@ def _add(chunk: Chunk, recording: Recording, x: NDArray[np.float32]) -> None:
     chunk.signals.append(counts)
     for column, value in zip(RECORDS, row, strict=True):
         chunk.records[column].append(value)
-    if recording.beats is not None:
-        _extend(chunk.beats, of, BEATS, (recording.beats.samples, recording.beats.labels))
-    if recording.spans is not None:
-        spans = recording.spans
-        _extend(chunk.spans, of, SPANS, (spans.start, spans.end, spans.labels, spans.leads))
-
-
-def _extend(table: dict[str, list[Any]], of: int, names: tuple[str, ...], columns: tuple[NDArray[Any], ...]) -> None:
-    table["of"] += [of] * len(columns[0])
-    for name, column in zip(names, columns, strict=True):
-        table[name] += column.tolist()
+    for table, columns, values in marked:
+        table["of"] += [of] * len(values[0])
+        for name, value in zip(columns, values, strict=True):
+            table[name] += value.tolist()
 
 
 def silent_share(signal: NDArray[np.floating], fs: float) -> NDArray[np.float64]:

@@ -40,7 +40,9 @@ def from_physionet(database: str, files: Sequence[str], root: Path, progress: bo
     "mitdb/1.0.0"; `files` are paths inside it. DataError if one cannot be fetched, or one in `root` is not what
     PhysioNet published.
     """
-    base = os.environ.get(PHYSIONET_MIRROR) or _wfdb_url()
+    from wfdb.io.download import config  # `wfdb.set_db_index_url` changes PhysioNet's address
+
+    base = os.environ.get(PHYSIONET_MIRROR) or str(config.db_index_url)
     url, remedy = f"{base.rstrip('/')}/{database.strip('/')}/", physionet_remedy(database, root, files[0])
     with alone_in(root):
         if fresh := not (root / SUMS).is_file():
@@ -144,13 +146,6 @@ def _read_sums(root: Path) -> dict[str, str]:
 def _parsed_sums(path: Path, modified: int, size: int) -> dict[str, str]:
     rows = (line.split(maxsplit=1) for line in path.read_text(errors="replace").splitlines())
     return {row[1].strip(): row[0].lower() for row in rows if len(row) == 2 and len(row[0]) == 64}
-
-
-def _wfdb_url() -> str:
-    """PhysioNet's address, unless `wfdb.set_db_index_url` says otherwise."""
-    from wfdb.io import download as wfdb_download
-
-    return str(wfdb_download.config.db_index_url)
 
 
 def _fetch(

@@ -49,20 +49,10 @@ class ECGDataModule(TrainingWindows):
     train patients are. The test split is never touched here. `probe_train` and `probe_val` are the labelled windows of
     the patients in `train` and of the held-out ones, whose names are `patients` and `held_out`.
 
-    Args:
-        store: the recordings.
-        preprocessing: gives the window's length and normalisation.
-        windows: how recordings are cut for pretraining.
-        probe_windows: how they are cut for the online probe (these carry the labels).
-        batch_size: windows per rank and step.
-        patients_per_batch: see `Batches`; 0 mixes all.
-        hold_out: fraction of train patients held out where the data set has no val split; 0 holds out none.
-        seed: of the hold-out and the shuffling.
-        positives: what a window's views are made of; itself if None.
-
-    Raises:
-        DataError: if nothing is left to train on, or no window fits.
-        UserError: if no window has a partner, or the store cannot give them.
+    `windows` cuts recordings for pretraining, `probe_windows` for the online probe (these carry the labels). `hold_out`
+    is the fraction of train patients held out where the data set has no val split; 0 holds out none. `positives` says
+    what a window's views are made of: itself if None. DataError if nothing is left to train on, or no window fits;
+    UserError if no window has a partner, or the store cannot give them.
     """
 
     def __init__(

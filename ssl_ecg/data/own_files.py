@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, cast, get_args
+from typing import Any, get_args
 
 from ssl_ecg.data.download import sha256
 from ssl_ecg.data.source import Source, Split
@@ -16,18 +15,6 @@ from ssl_ecg.data.tables import age_of, sex_of
 from ssl_ecg.errors import DataError
 
 _COLUMNS = ("record", "patient", "split", "label", "age", "sex")
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What the table says of one recording; attributes as in `Recording`."""
-
-    patient: str
-    split: Split
-    labels: tuple[str, ...] = ()
-    age: float | None = None
-    sex: Literal["F", "M"] | None = None
-    notes: tuple[str, ...] = ()
 
 
 class LabelTable:
@@ -46,22 +33,23 @@ class LabelTable:
         labels = [_labels(row) for row in rows]
         self.classes = tuple(sorted({label for some in labels for label in some}))
         self.multilabel = any(len(some) > 1 for some in labels)
-        self._entries: dict[str, Entry] = {}
+        self._entries: dict[str, dict[str, Any]] = {}
         sides: dict[str, Split] = {}
         for row in rows:
             record, entry = row["record"], self._entry(row)
             if record in self._entries:
                 raise DataError(f"{path} has the record {record} twice.")
-            if sides.setdefault(entry.patient, entry.split) != entry.split:
+            patient, split = entry["patient"], entry["split"]
+            if sides.setdefault(patient, split) != split:
                 raise DataError(
-                    f"{path} has patient {entry.patient} in {sides[entry.patient]} and, with record {record}, in "
-                    f"{entry.split}: a patient on both sides would leak."
+                    f"{path} has patient {patient} in {sides[patient]} and, with record {record}, in {split}: "
+                    "a patient on both sides would leak."
                 )
             self._entries[record] = entry
 
-    def entry(self, record: str) -> Entry:
-        """Look up a recording; where the table does not have it, the defaults."""
-        return self._entries.get(record) or self._entry({"record": record})
+    def entry(self, record: str) -> dict[str, Any]:
+        """Look up what the table says of a recording, by the fields of `Recording`: the defaults where it has none."""
+        return dict(self._entries.get(record) or self._entry({"record": record}))
 
     def check(self, records: Sequence[str]) -> None:
         """Check that the table names these recordings.
@@ -76,11 +64,11 @@ class LabelTable:
                 f"{self.path} names none of the {len(records):,} recordings: they are called {records[0]}, ..., "
                 f"and the table has {first}, ... in its column record."
             )
-        alike = Counter(entry.labels for entry in self._entries.values())
-        if not self._headed and first not in records and alike[self._entries[first].labels] == 1:
+        alike = Counter(entry["labels"] for entry in self._entries.values())
+        if not self._headed and first not in records and alike[self._entries[first]["labels"]] == 1:
             raise DataError(f"{self.path} begins with {first}, which is no recording: begin it with record,label.")
 
-    def _entry(self, row: dict[str, str]) -> Entry:
+    def _entry(self, row: dict[str, str]) -> dict[str, Any]:
         patient = row.get("patient") or row["record"]
         split = row.get("split") or (hashed_split(patient) if self.classes else "train")
         if split not in get_args(Split):
@@ -88,7 +76,8 @@ class LabelTable:
             raise DataError(f"{self.path}: the split of {of} is {split!r}, not one of {known}.")
         age, odd_age = age_of(row.get("age"))
         sex, odd_sex = sex_of(row.get("sex"))
-        return Entry(patient, cast(Split, split), _labels(row), age, sex, odd_age + odd_sex)
+        notes = odd_age + odd_sex
+        return {"patient": patient, "split": split, "labels": _labels(row), "age": age, "sex": sex, "notes": notes}
 
 
 def _rows(path: Path) -> tuple[list[dict[str, str]], bool]:

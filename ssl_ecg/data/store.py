@@ -90,9 +90,9 @@ class Store:
             self.records, self.beats, self.spans = (
                 pd.read_parquet(self.path / f"{name}.parquet") for name in ("records", "beats", "spans")
             )
+        except DataError:
+            raise
         except (OSError, ValueError) as error:
-            if isinstance(error, DataError):
-                raise
             raise DataError(f"{self.path} is not a readable store ({error}): {_AGAIN}") from None
         self.leads: tuple[str, ...] = tuple(self.meta["preprocessing"]["leads"])
         self.fs: float = self.meta["preprocessing"]["fs"]
@@ -133,7 +133,7 @@ class Store:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message=".*not writable.*")
             self.signals: Tensor = torch.from_numpy(signals)
-        self._fits = len(self._map) < _memory() / 2
+        self._fits = len(self._map) < os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2  # of the memory
         # What fits is read from end to end ahead of time; of what does not, only the windows, and no neighbours.
         self._map.madvise(mmap.MADV_WILLNEED if self._fits else mmap.MADV_RANDOM)
 
@@ -234,11 +234,4 @@ class Store:
 
     def signal(self, row: int) -> NDArray[np.float32]:
         """Read one whole conditioned recording: shape (C, T), float32."""
-        length = int(self.length[row])
-        x = self.gather(torch.tensor([row]), torch.tensor([0]), length)
-        return x[0].cpu().numpy()
-
-
-def _memory() -> int:
-    """Bytes of this machine's memory."""
-    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return self.gather(torch.tensor([row]), torch.tensor([0]), int(self.length[row]))[0].cpu().numpy()

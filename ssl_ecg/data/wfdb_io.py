@@ -71,26 +71,22 @@ class Header:
 def parse(path: Path) -> Header:
     """Read a header of a single-segment record; DataError if it is none, or does not describe all of its signals."""
     try:
-        return _parse(path)
+        lines = [line.strip() for line in path.read_text("ascii", errors="ignore").splitlines()]
+        comments = tuple(line.strip(" \t#") for line in lines if line.startswith("#"))
+        record, *signals = [line for line in lines if line and not line.startswith("#")] or [""]
+        match = _RECORD.fullmatch(record)
+        if match is None or match[2]:
+            raise ValueError("not the first line of a single-segment record")
+        count, fs, n_samples = int(match[3]), float(match[4] or 250), int(match[5] or 0)
+        if not count or not 0 < fs < 1e9:
+            raise ValueError("no signals")
+        if len(signals) != count or not n_samples:
+            raise DataError(f"{path} is incomplete: it does not describe all of its signals. {AGAIN}")
+        return Header(path, match[1], fs, n_samples, tuple(map(_channel, signals)), comments)
+    except DataError:
+        raise
     except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
         raise DataError(f"{path} is not a readable header of a single-segment WFDB record. {AGAIN}") from error
-
-
-def _parse(path: Path) -> Header:
-    lines = [line.strip() for line in path.read_text("ascii", errors="ignore").splitlines()]
-    comments = tuple(line.strip(" \t#") for line in lines if line.startswith("#"))
-    record, *signals = [line for line in lines if line and not line.startswith("#")] or [""]
-    match = _RECORD.fullmatch(record)
-    if match is None or match[2]:
-        raise ValueError("not the first line of a single-segment record")
-    count, fs, n_samples = int(match[3]), float(match[4] or 250), int(match[5] or 0)
-    if not count or not 0 < fs < 1e9:
-        raise ValueError("no signals")
-    if len(signals) != count or not n_samples:
-        raise DataError(f"{path} is incomplete: it does not describe all of its signals. {AGAIN}")
-    return Header(path, match[1], fs, n_samples, tuple(map(_channel, signals)), comments)
 
 
 def _channel(line: str) -> Channel:

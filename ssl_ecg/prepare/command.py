@@ -14,7 +14,7 @@ import yaml
 
 from ssl_ecg import cli
 from ssl_ecg.cli.line import chosen, command_line
-from ssl_ecg.cli.settings import closest, find_class, known, settings_of
+from ssl_ecg.cli.settings import closest, did_you_mean, find_class, known, settings_of
 from ssl_ecg.data.sources import Prepared, Source
 from ssl_ecg.preprocessing import Preprocessing
 
@@ -84,7 +84,6 @@ def prepare(
     from ssl_ecg.data.build import build, find
     from ssl_ecg.prepare.report import print_summary, summarise, write_summary
 
-    name = type(data).__name__
     data.ensure(limit)
     if preprocessing.leads == (ALL,):
         preprocessing = replace(preprocessing, leads=data.leads)
@@ -98,7 +97,7 @@ def prepare(
         strict=strict or None,
         workers=workers,
         again=again,
-        progress=f"preparing {name}",
+        progress=f"preparing {type(data).__name__}",
     )
     seconds = time.perf_counter() - started
     if there:
@@ -193,21 +192,14 @@ def _starting_point(files: Sequence[str]) -> dict[str, Any]:
             raise cli.UsageError(f"--config: cannot read {file} ({error})") from None
         if not isinstance(content, dict):
             raise cli.UsageError(f"--config: {file} holds no settings, NAME: VALUE a line")
-        _check_names(file, content)
+        names = [*settings_of(prepare), *RECIPE]
+        if unknown := [name for name in (str(name).partition(".")[0] for name in content) if name not in names]:
+            hint = did_you_mean(unknown[0], names)
+            raise cli.UsageError(f"{file} sets {unknown[0]}, which is no setting of prepare or pretrain{hint}")
         mine = {name: value for name, value in content.items() if name.partition(".")[0] in settings_of(prepare)}
         how = {**settings.get("preprocessing", {}), **mine.get("preprocessing", {})}
         settings |= {**mine, "preprocessing": how}
     return settings
-
-
-def _check_names(file: str, content: Mapping[str, Any]) -> None:
-    """Refuse a setting in a file that is neither one of `prepare` nor of a recipe of `pretrain`."""
-    names = [*settings_of(prepare), *RECIPE]
-    for name in (str(name).partition(".")[0] for name in content):
-        if name not in names:
-            near = closest(name, names)
-            hint = f"; did you mean {near}?" if near else ""
-            raise cli.UsageError(f"{file} sets {name}, which is no setting of prepare or pretrain{hint}")
 
 
 def main(argv: list[str] | None = None) -> None:

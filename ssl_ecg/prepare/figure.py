@@ -72,9 +72,8 @@ def _strips(store: Store, summary: Mapping[str, Any]) -> list[tuple[int, float, 
             purest = rows[several == several.min()]
             found.append((int(purest[len(purest) // 2]), 0.0, name))
             continue
-        table, column, before = (store.spans, "start", 0.0)
-        if store.task == "beat":
-            table, column, before = (store.beats, "r_peak", _AROUND / 2)
+        beats = store.task == "beat"
+        table, column, before = (store.beats, "r_peak", _AROUND / 2) if beats else (store.spans, "start", 0.0)
         mine = table["label"] == name
         first = mine & (table["label"].shift() != name)  # not within a run of its like, where nothing sets it off
         one = table[first].iloc[int(first.sum()) // 2]
@@ -100,16 +99,10 @@ def _draw_strip(axes: Axes, store: Store, row: int, start: float, name: str) -> 
         at = beats["r_peak"].to_numpy() / store.records["source_fs"].to_numpy()[row]
         for second, label in zip(at, beats["label"].astype(str), strict=True):
             if t[0] <= second <= t[-1]:
-                look: dict[str, Any] = {
-                    "color": colour(1) if label == name else "#777777",
-                    "fontsize": 8,
-                    "ha": "center",
-                }
-                axes.annotate(label or "-", (second, 1.0), xycoords=("data", "axes fraction"), va="top", **look)
+                shade, place = colour(1) if label == name else "#777777", ("data", "axes fraction")
+                axes.annotate(label or "-", (second, 1), xycoords=place, color=shade, fontsize=8, ha="center", va="top")
         axes.margins(y=0.2)
-    classes = name
-    if store.task == "record" and name:
-        classes = ", ".join(np.array(store.classes)[store.targets[row]])
+    classes = ", ".join(np.array(store.classes)[store.targets[row]]) if store.task == "record" and name else name
     record = store.records["record"].iloc[row]
     axes.set_title(f"{record}: {classes}" if classes else str(record), fontsize=9)
     axes.set_ylabel(f"{store.leads[lead]} ({store.unit})", fontsize=8)

@@ -35,7 +35,8 @@ def summarise(store: Store) -> dict[str, Any]:
     split = records["split"].to_numpy().astype(str)
     seconds = records["length"].to_numpy() / store.fs
     sides = [side for side in _SPLITS if (split == side).any()]
-    both, allowed = _on_two_sides(store), store.meta["shared_patients"]
+    pairs, allowed = records[["patient", "split"]].drop_duplicates(), store.meta["shared_patients"]
+    both = sorted(pairs["patient"][pairs["patient"].duplicated()].astype(str).unique())
     age = records["age"].to_numpy(np.float64)
     rates, of_rate = np.unique(records["source_fs"].to_numpy(), return_counts=True)
     return {
@@ -87,8 +88,11 @@ def print_summary(summary: Mapping[str, Any]) -> None:
     lines.append(("leads", f"{', '.join(summary['leads'])} at {summary['fs']:g} Hz, in {summary['unit']}"))
     lines.append(("sampled at", ", ".join(f"{rate} Hz ({n:,})" for rate, n in summary["source_fs"].items())))
     lines.append(("durations", durations(summary)))
-    if people := _people(summary):
-        lines.append(("people", people))
+    people = [f"{n:,} {sex}" for sex, n in summary["sex"].items() if n]
+    if summary["age"]["known"]:
+        people.append(f"age known of {summary['age']['known']:,} records, median {summary['age']['median']:g}")
+    if people:
+        lines.append(("people", ", ".join(people)))
     for name, text in lines:
         console.print(Text(f"{name:<12}{text}"))
     if both := summary["on_two_sides_by_protocol"]:
@@ -108,11 +112,6 @@ def print_summary(summary: Mapping[str, Any]) -> None:
 def _size(store: Store, seconds: NDArray[np.float64], mine: NDArray[np.bool_]) -> dict[str, Any]:
     patients = int(store.records["patient"][mine].nunique())
     return {"records": int(mine.sum()), "patients": patients, "hours": float(seconds[mine].sum() / 3600)}
-
-
-def _on_two_sides(store: Store) -> list[str]:
-    pairs = store.records[["patient", "split"]].drop_duplicates()
-    return sorted(pairs["patient"][pairs["patient"].duplicated()].astype(str).unique())
 
 
 def _class_counts(store: Store, split: NDArray[np.str_], sides: Sequence[str]) -> dict[str, dict[str, float]]:
@@ -146,14 +145,6 @@ def _by_kind(said: Iterable[tuple[str, str]]) -> list[dict[str, Any]]:
         kind = kinds.setdefault(_VARIES.sub("…", text), {"example": text, "records": []})
         kind["records"].append(record)
     return sorted(kinds.values(), key=lambda kind: -len(kind["records"]))
-
-
-def _people(summary: Mapping[str, Any]) -> str:
-    """Ages and sexes of the records, as far as they are known."""
-    said = [f"{n:,} {sex}" for sex, n in summary["sex"].items() if n]
-    if summary["age"]["known"]:
-        said.append(f"age known of {summary['age']['known']:,} records, median {summary['age']['median']:g}")
-    return ", ".join(said)
 
 
 def _some(names: Sequence[str], most: int = 5) -> str:

@@ -63,12 +63,11 @@ def test_ranks_share_an_epoch_without_overlap(store: Store) -> None:
 def test_a_batch_of_few_patients_has_just_those(store: Store) -> None:
     b = batches(store, 2)
     whose = store.records["patient"].to_numpy()[b.windows.index.record.numpy()]
-    for step in range(4):
-        rows = b._rows(step, None)
+    assert len(b) >= 4
+    for _, numbers, _, rows in b:
         _, counts = np.unique(whose[rows.numpy()], return_counts=True)
         assert counts.tolist() == [6, 6]
         assert len(rows.unique()) == 12
-        numbers = b._load(rows, step).patient
         assert [len(set(whose[rows[numbers == n].numpy()])) for n in numbers.unique()] == [1, 1]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -120,7 +119,7 @@ class Arrays(OwnFiles):
             signal *= TO_MV[self.unit]
         record = self.records[number]
         assert fs is not None and leads is not None, "`ensure` has seen to that"
-        return Recording(record=record, signal=signal, fs=fs, leads=leads, **asdict(self._table.entry(record)))
+        return Recording(record=record, signal=signal, fs=fs, leads=leads, **self._table.entry(record))
 
     @cached_property
     def _files(self) -> list[Path]:

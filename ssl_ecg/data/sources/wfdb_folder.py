@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 
@@ -57,6 +56,6 @@ class WFDBFolder(OwnFiles):
         name = self.records[number]
         header = read_header(self.root / f"{name}.hea")
         signal, odd = read_signal(header, strict=False)
-        said = asdict(self._table.entry(name))
+        said = self._table.entry(name)
         notes = odd + said.pop("notes")
         return Recording(record=name, signal=signal, fs=header.fs, leads=numbered(header.leads), notes=notes, **said)
