@@ -21,7 +21,6 @@ def embedding_map(
     classes: Sequence[str],
     patients: NDArray[Any],
     *,
-    title: str = "",
     grey: Sequence[str] = (),
     max_points: int = 6000,
     seed: int = 0,
@@ -71,8 +70,6 @@ def embedding_map(
         axes.set_xlabel(f"first principal component ({100 * explained[0]:.0f} % of the variance)")
         tidy(axes)
     by_class.set_ylabel(f"second principal component ({100 * explained[1]:.0f} %)")
-    if title:
-        figure.suptitle(title)
     return figure
 
 

@@ -58,18 +58,18 @@ class Row:
 
 
 _NUMBERS = ("value", "low", "high", "p_value")
-_WHOLE = {"subset": "", "reference": "", "draw": None, "fold": None}
+WHOLE = {"subset": "", "reference": "", "draw": None, "fold": None}
+"""Where the scores of all test samples, draws and folds are."""
 
 
 def rows_of(scores: Mapping[str, Interval | float], **where: Any) -> list[Row]:  # noqa: ANN401
     """Make a row for each score of one system; `where` gives the other columns, such as `predictor="linear probe"`."""
-    ends = {
-        name: {part: getattr(score, part) for part in _NUMBERS if hasattr(score, part)}
-        if isinstance(score, Interval)
-        else {"value": float(score)}
-        for name, score in scores.items()
-    }
-    return [Row(score=name, **found, **where) for name, found in ends.items()]
+    made = []
+    for name, score in scores.items():
+        found = score if isinstance(score, Interval) else Interval(float(score), math.nan, math.nan)
+        parts = {part: getattr(found, part) for part in _NUMBERS if hasattr(found, part)}
+        made.append(Row(score=name, **parts, **where))
+    return made
 
 
 @dataclass
@@ -91,7 +91,7 @@ class Results:
     def scores(self, **where: Any) -> dict[str, dict[str, Interval]]:  # noqa: ANN401
         """Find every system's scores by name: of all test samples, draws and folds, unless `where` says otherwise."""
         found: dict[str, dict[str, Interval]] = {}
-        for row in self.select(**{**_WHOLE, **where}):
+        for row in self.select(**{**WHOLE, **where}):
             found.setdefault(row.system, {})[row.score] = row.interval
         return found
 
@@ -148,14 +148,12 @@ def read_results(path: str | Path) -> Results:
         document = json.loads(path.read_text())
         if document.pop("schema") != SCHEMA:
             raise KeyError("schema")
-        rows = [Row(**_with_nan(line)) for line in document.pop("rows")]
-        return Results(document.pop("question"), rows, document)
+        rows: list[dict[str, Any]] = document.pop("rows")
+        for row in rows:
+            row.update({name: math.nan for name in _NUMBERS if row.get(name, math.nan) is None})
+        return Results(question=document.pop("question"), rows=[Row(**row) for row in rows], about=document)
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} holds no results of schema {SCHEMA} ({type(error).__name__}: {error})") from None
-
-
-def _with_nan(line: dict[str, Any]) -> dict[str, Any]:
-    return {name: math.nan if value is None and name in _NUMBERS else value for name, value in line.items()}
 
 
 def differences(versus: Mapping[str, Mapping[str, Difference]], **where: Any) -> list[Row]:  # noqa: ANN401

@@ -57,12 +57,7 @@ def _rows(axes: Axes, rows: Sequence[str]) -> None:
     tidy(axes, ("top", "right", "left"))
 
 
-def probe_bars(
-    systems: Mapping[str, Mapping[str, Interval]],
-    metrics: Mapping[str, str] = METRICS,
-    *,
-    title: str = "value and 95 % interval over patients",
-) -> Figure:
+def probe_bars(systems: Mapping[str, Mapping[str, Interval]], metrics: Mapping[str, str] = METRICS) -> Figure:
     """Compare systems, the first on top, on a few scores: a panel per score, a dot and interval per system.
 
     `metrics` gives the heading of each score; those that no system has are left out. UserError if no system has any.
@@ -85,13 +80,11 @@ def probe_bars(
         axes.set_xlabel(heading)
         axes.margins(x=0.12)
         _rows(axes, list(systems))
-    figure.suptitle(title, fontsize=11)
+    figure.suptitle("value and 95 % interval over patients", fontsize=11)
     return figure
 
 
-def class_dots(
-    systems: Mapping[str, Mapping[str, Interval]], positives: Mapping[str, int], *, title: str = ""
-) -> Figure:
+def class_dots(systems: Mapping[str, Mapping[str, Interval]], positives: Mapping[str, int]) -> Figure:
     """Draw the AUROC of every class: a row per class, in it a dot and interval per system.
 
     The classes with the highest AUROC of the first system are on top. `systems` has their scores by name, such as
@@ -109,8 +102,6 @@ def class_dots(
     dot_rows(axes, rows, {system: [found[f"auroc_{name}"] for name in shown] for system, found in systems.items()})
     axes.set_xlabel("AUROC and 95 % interval over patients")
     figure.legend(loc="outside upper center", ncols=len(systems), frameon=False, fontsize=9)
-    if title:
-        axes.set_title(title, fontsize=10)
     return figure
 
 

@@ -14,24 +14,20 @@ from ssl_ecg.report.style import colour, marker, new_figure, tidy
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PANELS: Mapping[str, Sequence[str]] = {
+_PANELS: Mapping[str, Sequence[str]] = {  # heading, and parts of the names of its columns
     "loss": ("loss",),
     "online probe and kNN": ("probe", "knn", "auroc", "f1"),
     "spread (1 is isotropic, 0 collapsed)": ("spread",),
     "effective rank (dimensions)": ("rank",),
     "alignment and uniformity": ("alignment", "uniformity"),
 }
-"""Panels of `training_curves`: heading, and parts of the names of the columns it shows."""
 
 
-def training_curves(
-    history: Sequence[Mapping[str, float]], *, panels: Mapping[str, Sequence[str]] = PANELS, title: str = ""
-) -> Figure:
+def training_curves(history: Sequence[Mapping[str, float]]) -> Figure:
     """Draw the log of a run against the optimiser's steps: a panel per kind of number.
 
-    Each row of `history` has its "step", and may lack what was not logged then. `panels` maps headings to parts of the
-    names they show; a column goes to the first that matches. One with many points is drawn faint, with its running mean
-    on top. UserError if a row has no step, or no panel has anything to show.
+    Each row of `history` has its "step", and may lack what was not logged then. A column with many points is drawn
+    faint, with its running mean on top. UserError if a row has no step, or no panel has anything to show.
     """
     if not all("step" in row for row in history):
         raise UserError("every row of a history needs 'step'")
@@ -39,7 +35,7 @@ def training_curves(
     columns = {name: np.array([row.get(name, math.nan) for row in history], dtype=np.float64) for name in logged}
     shown: dict[str, list[str]] = {}
     for name, values in columns.items():
-        fitting = [heading for heading, parts in panels.items() if any(part in name.lower() for part in parts)]
+        fitting = [heading for heading, parts in _PANELS.items() if any(part in name.lower() for part in parts)]
         if fitting and np.isfinite(values).any():
             shown.setdefault(fitting[0], []).append(name)
     if not shown:
@@ -49,7 +45,7 @@ def training_curves(
     height = math.ceil(len(shown) / width)
     figure = new_figure(4.3 * width, 3.1 * height)
     grid = figure.subplots(height, width, sharex=True, squeeze=False).flatten()
-    for axes, heading in zip(grid, (heading for heading in panels if heading in shown), strict=False):
+    for axes, heading in zip(grid, (heading for heading in _PANELS if heading in shown), strict=False):
         for i, name in enumerate(shown[heading]):
             known = np.isfinite(columns[name])
             x, y = steps[known], columns[name][known]
@@ -68,6 +64,4 @@ def training_curves(
         tidy(axes)
     for axes in grid[len(shown) :]:
         axes.set_visible(False)
-    if title:
-        figure.suptitle(title)
     return figure

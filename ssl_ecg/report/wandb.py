@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.report.results import Results, Row
+from ssl_ecg.report.results import WHOLE, Results, Row
 from ssl_ecg.report.tables import plain
 
 if TYPE_CHECKING:
@@ -107,7 +107,6 @@ def log_results(
 
 def main_scores(results: Results) -> dict[str, float]:
     """Main scores of all samples and draws, such as "macro_auroc/pretrained": named by what differs between them."""
-    rows = [row for row in results.rows if row.score in MAIN and not math.isnan(row.value)]
-    rows = [row for row in rows if not row.subset and not row.reference and row.draw is None and row.fold is None]
+    rows = [row for row in results.select(**WHOLE) if row.score in MAIN and not math.isnan(row.value)]
     varying = [name for name in _WHERE if len({getattr(row, name) for row in rows}) > 1]
     return {"/".join([row.score, *(f"{getattr(row, name)}" for name in varying)]): row.value for row in rows}

@@ -22,18 +22,6 @@ def labelled_windows(store: Store, encoder: PretrainedEncoder) -> WindowSet:
     return everything.where(np.asarray(everything.targets.any(axis=1)))
 
 
-def labelled_whole(store: Store, data: Source, encoder: PretrainedEncoder) -> WindowSet:
-    """Find all labelled windows, of whatever split.
-
-    DataError if there are none, or the encoder was fine-tuned on labels of these patients.
-    """
-    everything = labelled_windows(store, encoder)
-    if not len(everything):
-        raise DataError(f"{type(data).__name__} has no labelled windows")
-    check_untaught(encoder, store.cohort, everything, data)
-    return everything
-
-
 def labelled_sides(store: Store, data: Source, encoder: PretrainedEncoder) -> tuple[WindowSet, WindowSet]:
     """Split the labelled windows: those to fit on (train and val patients) and those to score on (test patients).
 
@@ -73,12 +61,6 @@ def seen_by(encoder: PretrainedEncoder, windows: WindowSet) -> list[str]:
     """Find the patients of these windows who are, or may be, in the pretraining set."""
     store = windows.store
     return encoder.saw(store.cohort, sorted(set(windows.patient.tolist())), store.meta["covers"])
-
-
-def taught_by(encoder: PretrainedEncoder, windows: WindowSet) -> list[str]:
-    """Find the patients of these windows on whose labels the encoder was, or may have been, fine-tuned."""
-    store = windows.store
-    return encoder.taught_by(store.cohort, sorted(set(windows.patient.tolist())), store.meta["covers"])
 
 
 def unseen_by(

@@ -46,10 +46,10 @@ def beat_features(windows: NDArray[np.floating[Any]], fs: float) -> NDArray[np.f
     """Measure shape, wavelets and similarity of the beat in the centre of each window (n, C, T).
 
     The R peak is at sample T // 2; windows are in mV, or what the amplitudes shall be in. Where one is too short for a
-    zone, the samples nearest to it stand in. Gives (n, D), the columns of `beat_feature_names`: for each lead the
-    `SHAPE_FEATURES`, 32 wavelet coefficients (db4) of the 0.64 s around the R peak, in the signal's unit, and the
-    `SIMILARITY_FEATURES`: correlation -1 to 1 with the most similar stretch at least 0.25 s before or after, and 0
-    where there is no room for one. UserError for another shape, values that are not finite, or a rate under 20 Hz.
+    zone, the samples nearest to it stand in. Gives (n, D): for each lead the `SHAPE_FEATURES`, 32 wavelet coefficients
+    (db4) of the 0.64 s around the R peak, in the signal's unit, and the `SIMILARITY_FEATURES`: correlation -1 to 1 with
+    the most similar stretch at least 0.25 s before or after, and 0 where there is no room for one. UserError for
+    another shape, values that are not finite, or a rate under 20 Hz.
     """
     x = _checked(windows, fs)
     n, c, t = x.shape
@@ -62,20 +62,14 @@ def beat_features(windows: NDArray[np.floating[Any]], fs: float) -> NDArray[np.f
     return np.concatenate(parts).reshape(n, width).astype(np.float32)
 
 
-def beat_feature_names(leads: Sequence[str]) -> list[str]:
-    """Name the columns of `beat_features`, such as `II qrs_width`."""
-    wavelets = [f"wavelet_{i}" for i in range(_POINTS // 2)]
-    return [f"{lead} {name}" for lead in leads for name in (*SHAPE_FEATURES, *wavelets, *SIMILARITY_FEATURES)]
-
-
 def record_features(windows: NDArray[np.floating[Any]], fs: float) -> NDArray[np.float32]:
     """Measure rhythm, median beat and spectrum of whole recordings (n, C, T), of some seconds each, as `beat_features`.
 
-    Gives (n, D), the columns of `record_feature_names`. First the `RECORD_RR_FEATURES`: beats per second, mean, SD,
-    shortest and longest RR interval and RMSSD in s, the share of successive RR that differ by over 50 ms, and the mean
-    and smallest correlation of a beat with the median beat. Then of each lead the `SHAPE_FEATURES` of the median beat,
-    and the share of the variance in each of seven wavelet bands (db4), the fastest first. Where fewer than two beats
-    are found, RR is `TYPICAL_RR_S` without spread; where none is, the median beat is flat, and all its features are 0.
+    Gives (n, D): the `RECORD_RR_FEATURES`, which are beats per second, mean, SD, shortest and longest RR interval and
+    RMSSD in s, the share of successive RR that differ by over 50 ms, and the mean and smallest correlation of a beat
+    with the median beat; then of each lead the `SHAPE_FEATURES` of the median beat, and the share of the variance in
+    each of seven wavelet bands (db4), the fastest first. Where fewer than two beats are found, RR is `TYPICAL_RR_S`
+    without spread; where none is, the median beat is flat, and all its features are 0.
     """
     x = _checked(windows, fs)
     x = x - x.mean(axis=-1, keepdims=True)  # or the filters' rounding makes beats of a flat line
@@ -94,12 +88,6 @@ def record_features(windows: NDArray[np.floating[Any]], fs: float) -> NDArray[np
     shape = np.where(median.any(axis=-1, keepdims=True), shape, 0.0)
     per_lead = np.concatenate([shape, _band_shares(x, fs)], axis=-1).reshape(n, c * (len(SHAPE_FEATURES) + _BANDS + 1))
     return np.concatenate([rhythm, per_lead], axis=1).astype(np.float32)
-
-
-def record_feature_names(leads: Sequence[str]) -> list[str]:
-    """Name the columns of `record_features`, such as `rmssd` and `V1 st_level`."""
-    bands = [f"band_{i}" for i in range(1, _BANDS + 2)]
-    return [*RECORD_RR_FEATURES, *(f"{lead} {name}" for lead in leads for name in (*SHAPE_FEATURES, *bands))]
 
 
 def shape_features(x: NDArray[np.floating[Any]], fs: float) -> Array:

@@ -15,9 +15,6 @@ from ssl_ecg.errors import UserError
 TYPICAL_RR_S = 0.8
 """Stands in for the RR interval of a recording's first beat: 75 beats a minute."""
 
-RR_FEATURES = ("log_rr", "log_rr_over_previous", "log_rr_over_mean10", "log_rr_over_mean300s")
-NEXT_RR = "log_next_rr"
-
 _MEAN_OVER_S = 300.0
 
 
@@ -25,13 +22,13 @@ def rr_features(samples: NDArray[np.int64], fs: float, *, future: bool = False) 
     """Compute RR features of every beat of one recording, (n, 4), causal; or (n, 5) with `future`, no unit.
 
     `samples` (n,) are the ascending R-peak positions, at `fs` Hz, of every beat, also of those without a class. With RR
-    the interval from the beat before to this one, the columns are (`RR_FEATURES`)
+    the interval from the beat before to this one, the columns are
 
     0. log of RR in seconds,
     1. log of RR over the RR before it,
     2. log of RR over the mean of (up to) ten RR before it,
     3. log of RR over the mean of the RR that ended in the 300 s before the beat (at least one),
-    4. with `future`: log of the next RR in seconds (`NEXT_RR`), known one beat later.
+    4. with `future`: log of the next RR in seconds, known one beat later.
 
     The first beat has no RR: it gets `TYPICAL_RR_S` and ratios of 1; the second has none before its own: ratios of 1;
     the last has no next RR: its own. Beats at the same sample count as one beat. UserError unless the positions ascend

@@ -61,7 +61,8 @@ class Study:
     @cached_property
     def taught(self) -> list[str]:
         """The train patients on whose labels the encoder was fine-tuned."""
-        return guard.taught_by(self.encoder, self.train)
+        patients = sorted(set(self.train.patient.tolist()))
+        return self.encoder.taught_by(self.store.cohort, patients, self.store.meta["covers"])
 
     @property
     def setting(self) -> str:
@@ -102,7 +103,10 @@ def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None, t
         DataError: if the data cannot be read, nothing is labelled, or the encoder was fine-tuned on somebody's labels.
     """
     encoder, store = _opened(checkpoint, data, cache, trust)
-    everything = guard.labelled_whole(store, data, encoder)
+    everything = guard.labelled_windows(store, encoder)
+    if not len(everything):
+        raise DataError(f"{type(data).__name__} has no labelled windows")
+    guard.check_untaught(encoder, store.cohort, everything, data)
     return Study(encoder, data, store, everything, everything)
 
 

@@ -81,9 +81,9 @@ def test_every_class_has_a_row_and_every_system_a_dot_in_it():
         "pretrained": {"auroc_MI": Interval(0.7, 0.6, 0.8), "auroc_HYP": Interval(0.9, 0.85, 0.95)},
         "untrained": {"auroc_MI": Interval(0.6, 0.5, 0.7), "auroc_HYP": Interval(0.8, 0.7, 0.9)},
     }
-    figure = class_dots(systems, {"MI": 1200, "HYP": 7}, title="fold 10")
+    figure = class_dots(systems, {"MI": 1200, "HYP": 7})
     written = words(figure)
-    for part in ("HYP (7)", "MI (1,200)", "pretrained", "untrained", "AUROC and 95 %", "fold 10"):
+    for part in ("HYP (7)", "MI (1,200)", "pretrained", "untrained", "AUROC and 95 %"):
         assert part in written
     axes = figure.axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["HYP (7)", "MI (1,200)"]  # the best on top

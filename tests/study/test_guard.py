@@ -50,6 +50,12 @@ class Unsplit(Simulated):
         return replace(super().read(number), split=self.split)
 
 
+class OnlyTest(Unsplit):
+    """A data set that is nothing but a test side."""
+
+    split: Split = "test"
+
+
 def test_an_encoder_taught_by_a_test_patient_is_refused(tmp_path: Path) -> None:
     checkpoint = fresh_checkpoint(tmp_path, P, taught=(("Toy", TEST),))
     with pytest.raises(DataError, match=f"fine-tuned on the labels of 1 of the 1 patients .* {TEST}; use the check"):
@@ -131,13 +137,10 @@ def test_the_subject_whom_a_protocol_has_on_both_sides_is_said_whoever_was_seen(
     assert guard.setting_of(["100", "201"], MITBIH()) == "transductive: 2 test patient(s) were in pretraining" + both
 
 
-@pytest.mark.parametrize("split", ["train", "test"])
-def test_what_parts_the_patients_itself_needs_no_split(
-    split: Split, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Unsplit, "split", split)
+@pytest.mark.parametrize("source", [Unsplit, OnlyTest])
+def test_what_parts_the_patients_itself_needs_no_split(source: type[Unsplit], tmp_path: Path) -> None:
     checkpoint, cache = fresh_checkpoint(tmp_path, Preprocessing(leads=("I",), window=5.0)), str(tmp_path / "cache")
-    data = Unsplit(patients=40)
+    data = source(patients=40)
     with pytest.raises(DataError, match=r"no labelled windows in its .* split"):
         open_study(checkpoint, data, cache)
     folded = by_folds(str(checkpoint), data, beside=["raw PCA"], resamples=20, cache=cache)

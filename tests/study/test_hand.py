@@ -6,12 +6,22 @@ from hypothesis import strategies as st
 from ssl_ecg.errors import UserError
 from ssl_ecg.study.hand import (
     RECORD_RR_FEATURES,
-    beat_feature_names,
+    SHAPE_FEATURES,
+    SIMILARITY_FEATURES,
     beat_features,
-    record_feature_names,
     record_features,
 )
 from ssl_ecg.study.rhythm import TYPICAL_RR_S
+
+
+def beat_feature_names(leads):
+    wavelets = [f"wavelet_{i}" for i in range(32)]
+    return [f"{lead} {name}" for lead in leads for name in (*SHAPE_FEATURES, *wavelets, *SIMILARITY_FEATURES)]
+
+
+def record_feature_names(leads):
+    bands = [f"band_{i}" for i in range(1, 8)]
+    return [*RECORD_RR_FEATURES, *(f"{lead} {name}" for lead in leads for name in (*SHAPE_FEATURES, *bands))]
 
 
 def beat(fs, seconds=3.0, width=0.012, height=1.5, t_wave=0.3, at=()):
