@@ -21,14 +21,10 @@ _BATCH = 1024
 
 @dataclass(frozen=True)
 class Context:
-    """How an encoder embeds windows.
+    """How an encoder embeds windows, by the settings of this name that every evaluation has (`Shared`).
 
-    Args:
-        windows: "cut" encodes each window by itself; "context" encodes each recording once, and pools the tokens around
-            the centre of each window.
-        centre: "record" subtracts the median embedding of all windows of the recording, with a class or without:
-            non-causal, since it reads the recording's future.
-        span: how much of the recording the tokens pooled in context stand for, s.
+    Centring subtracts the median embedding of all windows of the recording, with a class or without: non-causal, since
+    it reads the recording's future.
     """
 
     windows: Literal["cut", "context"] = "cut"
@@ -36,11 +32,7 @@ class Context:
     span: float = 1.0
 
     def check(self, task: str) -> None:
-        """Refuse what a task cannot be embedded by.
-
-        Raises:
-            UserError: naming the setting.
-        """
+        """Refuse what a task cannot be embedded by: UserError, naming the setting."""
         if self.windows == "context" and task != "beat":
             raise UserError(f"windows=context embeds beats in their recording, and these classes are those of a {task}")
         if self.centre == "record" and task == "record":

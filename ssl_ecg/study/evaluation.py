@@ -74,11 +74,7 @@ class Shared:
     config: dict[str, Any] | None = None
 
     def check(self) -> None:
-        """Refuse, before any work, shared settings that cannot be used.
-
-        Raises:
-            UserError: naming the setting and what it may be.
-        """
+        """Refuse, before any work, what cannot be used: UserError, naming the setting and what it may be."""
         check_names(self.beside)
         check_components(self.components)
         check_resamples(self.resamples)
@@ -121,10 +117,8 @@ class Shared:
     ) -> Results:
         """Write rows, figures and what else is to be known to a folder, and to Weights & Biases if that is wanted.
 
-        `identity` and `config` are added to `about`; for the rest see `Results.write` and `log_results`.
-
-        Raises:
-            UserError: if something cannot be written.
+        `identity` and `config` are added to `about`; for the rest, and the UserErrors, see `Results.write` and
+        `log_results`.
         """
         results = Results(self.question, list(rows), {"identity": self.identity, "config": self.config, **about})
         log_results(results, results.write(folder, figures, name), folder, self.wandb, curves)
@@ -157,11 +151,8 @@ class Evaluation(Shared):
     def open(self, name: str = "results") -> tuple[Path, Study]:
         """Check all settings, find the checkpoint, make the folder of the results, and open encoder and data.
 
-        Args:
-            name: of the file that will be written there.
-
-        Raises:
-            UserError: for settings, a checkpoint, data or a folder that cannot be used.
+        `name` is that of the file that will be written there. UserError for settings, a checkpoint, data or a folder
+        that cannot be used.
         """
         self.check()
         self.context.check(self.data.task)
@@ -187,14 +178,9 @@ def task_of(data: Source) -> dict[str, Any]:
 def result_folder(checkpoint: str | Path, out: str | None, identity: dict[str, Any], name: str = "results") -> Path:
     """Make the folder of a question's results and prove that it can be written: one for each task and settings.
 
-    Args:
-        checkpoint: its folder holds the results,
-        out: unless this names their folder.
-        identity: question, data and changed settings.
-        name: of the file that will be written there.
-
-    Raises:
-        UserError: if it cannot be written, or `out` holds results of something else.
+    It is in the checkpoint's folder unless `out` names it. `identity` has question, data and changed settings; `name`
+    is that of the file that will be written there. UserError if it cannot be written, or `out` holds results of
+    something else.
     """
     identity = json.loads(json.dumps(identity, default=str))
     if out is None:

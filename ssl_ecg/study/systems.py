@@ -39,9 +39,7 @@ _COMPONENTS = 512  # of MiniRocket's 10,000 features, where they would take giga
 class System(ABC):
     """Something that turns windows into features; what it fits, it fits on the train windows, without labels.
 
-    Attributes:
-        name: what it is called in every table.
-        fitted: whether it fits anything: if not, features of a window are the same whoever is trained on.
+    Its `name` stands in every table. Unless it is `fitted`, features of a window are the same whoever is trained on.
     """
 
     name: str
@@ -53,14 +51,7 @@ class System(ABC):
 
 
 class Frozen(System):
-    """An encoder that is not trained further.
-
-    Args:
-        name: what it is called.
-        encoder: maps (B, C, T) to (B, D).
-        device: where to compute; by default where the encoder is.
-        context: how windows are embedded; each by itself by default.
-    """
+    """An encoder, (B, C, T) to (B, D), that is not trained further, on a device, or where it is."""
 
     def __init__(
         self, name: str, encoder: Encoder, device: torch.device | None = None, context: Context | None = None
@@ -73,12 +64,7 @@ class Frozen(System):
 
 
 class RawPCA(System):
-    """Principal components of the windows themselves.
-
-    Args:
-        train: windows that the components are fitted on.
-        components: how many.
-    """
+    """Principal components of the windows themselves, fitted on train windows."""
 
     name = "raw PCA"
     fitted = True
@@ -98,9 +84,7 @@ class RawPCA(System):
 class Rhythm(System):
     """RR features of each beat, causal ones or with the next RR, and nothing of its shape.
 
-    Args:
-        store: whose beats.
-        future: with the next RR too, known one beat later; the name then says so.
+    With `future` the next RR is among them, known one beat later, and the name says so.
     """
 
     name = "RR alone"
@@ -123,11 +107,7 @@ def has_rr(name: str) -> bool:
 
 
 class HandFeatures(System):
-    """Features of `study.hand`, from windows in mV where the recordings have it.
-
-    Args:
-        beats: whether a window holds one beat, at its centre; else it is a whole recording.
-    """
+    """Features of `study.hand`, of beats or of whole recordings, from windows in mV where the recordings have it."""
 
     name = "hand features"
 
@@ -141,12 +121,7 @@ class HandFeatures(System):
 
 
 class MiniRocketFeatures(System):
-    """Features of `study.minirocket`; of more than 20,000 train windows, such as beats, 512 principal components.
-
-    Args:
-        train: windows that its biases are fitted on.
-        seed: of its kernels.
-    """
+    """Features of `study.minirocket`; of more than 20,000 train windows, such as beats, 512 principal components."""
 
     name = "MiniRocket"
     fitted = True
