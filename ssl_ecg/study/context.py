@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ssl_ecg.checkpoint.long import embed_at
 from ssl_ecg.data.progress import track
@@ -16,7 +18,12 @@ from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.training.embedding import embed
 
-_BATCH = 1024
+BATCH = 1024
+
+
+def watched(batches: Iterable[Tensor], windows: WindowSet, what: str) -> Iterable[Tensor]:
+    """Give on the batches of windows, with a bar of progress."""
+    return track(batches, -(-len(windows) // BATCH), what)
 
 
 @dataclass(frozen=True)
@@ -63,8 +70,7 @@ class Context:
 
     def _embedded(self, encoder: Encoder, windows: WindowSet, what: str) -> NDArray[np.float32]:
         if self.windows == "cut":
-            batches = track(windows.batches(_BATCH), -(-len(windows) // _BATCH), f"embedding, {what}")
-            return embed(encoder, batches).numpy()
+            return embed(encoder, watched(windows.batches(BATCH), windows, f"embedding, {what}")).numpy()
         p, record = windows.preprocessing, windows.index.record
         z = torch.empty(len(windows), encoder.dim)
         rows = record.unique()

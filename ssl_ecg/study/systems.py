@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
-from ssl_ecg.data.progress import track
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
-from ssl_ecg.study.context import Context
+from ssl_ecg.study.context import BATCH, Context, watched
 from ssl_ecg.study.hand import beat_features, record_features
 from ssl_ecg.study.minirocket import MiniRocket, fit_minirocket, minirocket_available, require_minirocket
 from ssl_ecg.study.rhythm import rhythm_of
@@ -31,7 +29,6 @@ PRETRAINED, UNTRAINED = "pretrained", "untrained"
 BASELINES = ("untrained", "raw PCA", "RR alone", "hand features", "MiniRocket")
 """What `beside` can name."""
 
-_BATCH = 1024
 _FIT_ON = 20_000  # windows, evenly spaced: more do not move 64 principal components
 _COMPONENTS = 512  # of MiniRocket's 10,000 features, where they would take gigabytes
 
@@ -78,7 +75,7 @@ class RawPCA(System):
 
     def features(self, windows: WindowSet) -> Features:
         """Projections, shape (n, components)."""
-        return np.concatenate([self._fitted(x.numpy()) for x in windows.batches(_BATCH)])
+        return np.concatenate([self._fitted(x.numpy()) for x in windows.batches(BATCH)])
 
 
 class Rhythm(System):
@@ -116,7 +113,7 @@ class HandFeatures(System):
 
     def features(self, windows: WindowSet) -> Features:
         """Measurements, shape (n, D)."""
-        batches = _watched(windows.conditioned(_BATCH), windows, self.name)
+        batches = watched(windows.conditioned(BATCH), windows, self.name)
         return np.concatenate([self._of(x.numpy(), windows.preprocessing.fs) for x in batches])
 
 
@@ -136,7 +133,7 @@ class MiniRocketFeatures(System):
 
     def features(self, windows: WindowSet) -> Features:
         """Shares of positive values, shape (n, 9,996 or 512)."""
-        batches = _watched(windows.batches(_BATCH), windows, self.name)
+        batches = watched(windows.batches(BATCH), windows, self.name)
         return np.concatenate([self._fitted.transform(x.numpy()) for x in batches])
 
 
@@ -199,10 +196,6 @@ def untrained(encoder: Encoder, seed: int) -> Encoder:
         torch.manual_seed(seed)
         fresh = type(encoder)(**encoder.arguments)
     return fresh.eval()
-
-
-def _watched(batches: Iterable[Tensor], windows: WindowSet, name: str) -> Iterable[Tensor]:
-    return track(batches, -(-len(windows) // _BATCH), name)
 
 
 def _some(train: WindowSet) -> NDArray[Any]:
