@@ -23,7 +23,6 @@ def embedding_map(
     *,
     grey: Sequence[str] = (),
     max_points: int = 6000,
-    seed: int = 0,
 ) -> Figure:
     """Draw the two leading principal components, coloured by class and, in a second panel, by patient.
 
@@ -38,7 +37,7 @@ def embedding_map(
             f"{patients.shape}"
         )
     points, explained = two_components(embeddings)
-    shown = _evenly(y, max_points, np.random.default_rng(seed))
+    shown = _evenly(y, max_points, np.random.default_rng(0))
     figure = new_figure(11, 5.2)
     by_class, by_patient = figure.subplots(1, 2, sharex=True, sharey=True)
     size = float(np.clip(4000 / max(len(shown), 1), 4, 30))
@@ -62,7 +61,7 @@ def embedding_map(
         handle.set_alpha(1)
 
     names, patient = np.unique(patients, return_inverse=True)
-    order = np.random.default_rng(seed).permutation(shown)  # so that no patient lies on top of all others
+    order = np.random.default_rng(0).permutation(shown)  # so that no patient lies on top of all others
     look = {"c": patient[order], "cmap": "turbo", "vmin": 0, "vmax": max(len(names) - 1, 1)}
     by_patient.scatter(*points[order].T, s=size, alpha=0.5, linewidths=0, **look)
     for axes, heading in ((by_class, "by class"), (by_patient, f"by patient ({len(names)}, a colour each)")):

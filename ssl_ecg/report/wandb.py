@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 
 Mode = Literal["off", "offline", "online"]
 
-MAIN = ("macro_auroc", "macro_f1", "macro_auprc", "auroc", "auprc", "ami")
-"""Scores that go into a W&B run's summary."""
-
+_MAIN = ("macro_auroc", "macro_f1", "macro_auprc", "auroc", "auprc", "ami")  # what a W&B run's summary has
 _WHERE = ("data", "task", "system", "predictor", "fraction", "seed")
 
 
@@ -107,6 +105,6 @@ def log_results(
 
 def main_scores(results: Results) -> dict[str, float]:
     """Main scores of all samples and draws, such as "macro_auroc/pretrained": named by what differs between them."""
-    rows = [row for row in results.select(**WHOLE) if row.score in MAIN and not math.isnan(row.value)]
+    rows = [row for row in results.select(**WHOLE) if row.score in _MAIN and not math.isnan(row.value)]
     varying = [name for name in _WHERE if len({getattr(row, name) for row in rows}) > 1]
     return {"/".join([row.score, *(f"{getattr(row, name)}" for name in varying)]): row.value for row in rows}
