@@ -85,9 +85,9 @@ class CinC2021(PhysioNetSource):
     of these databases counts as one group ("?" and its name) and always in training, so that nobody is on
     both sides. An encoder pretrained on them has seen all patients of PTB-XL and of the other originals.
 
-    Read from the official layout (`training/<database>/g1/<record>.hea` and `.mat`) or from any folder with
-    such headers in it, at whatever depth; signals may also be `.dat`. What is there is the data set; only where
-    nothing is, or a download has begun, is what is missing fetched.
+    Read from the official layout (`training/<database>/g1/<record>.hea` and `.mat`) or from any folder with such
+    headers in it, at whatever depth; signals may also be `.dat`. What is there is the data set; files are fetched
+    only where nothing is there or a download has begun.
 
     References:
         Reyna et al., Will two do? Varying dimensions in electrocardiography: the PhysioNet/Computing in

@@ -44,12 +44,10 @@ class CODE15(Source):
     Read from `exams.csv` and `exams_part0.hdf5` to `exams_part17.hdf5`, each with `tracings`, (n, 4096, 12)
     float32, and `exam_id`, (n,), by which rows are found: the order is not that of the table, and every file
     ends with a row of zeros whose `exam_id` is 0. The zeros that fill a shorter exam up on both sides are cut
-    off. Exams are read file after file, so that with `limit` only the first files are fetched. Where files are
-    missing and are not to be fetched, the exams of those that are there are the data set.
+    off. Exams are read file after file, so that with `limit` only the first files are fetched.
 
-    The documentation calls the scale "1e-4 V" and in the same sentence describes mV; amplitudes are those of an
-    ECG only in mV, and are taken so. Its order of leads is taken as documented for this data set; that of the
-    CODE test set is another.
+    The documentation calls the scale "1e-4 V" and in the same sentence describes mV; amplitudes are those of an ECG
+    only in mV, and are taken so. Leads are in the order documented for this data set; the CODE test set has another.
 
     References:
         Ribeiro et al., CODE-15%: a large scale annotated dataset of 12-lead ECGs, Zenodo, 2021,
@@ -59,8 +57,7 @@ class CODE15(Source):
 
     Args:
         root: folder of the data set, the one that holds `exams.csv`. Zip files of Zenodo in it are unpacked.
-        download: fetch what is missing in `root` from Zenodo (about 45 GB). If false, exams whose files are
-            missing are left out.
+        download: fetch missing files from Zenodo (about 45 GB). If false, exams without them are left out.
     """
 
     classes = _LABELS[:-1]

@@ -29,17 +29,15 @@ class Holter(PhysioNetSource):
     """A database of ambulatory tapes whose beats are annotated, in the AAMI classes N, S, V and F.
 
     Beats of AAMI class Q are given without a class, so that RR intervals are right; rhythm, noise and flutter-wave
-    marks are no beats. Annotated rhythms are given as spans. Age and sex are taken from the header. Without an official
-    split, 70 % of the patients, in the order of a hash of their names, are for training, 10 % for validation, 20 % for
-    the test.
+    marks are no beats. Annotated rhythms are given as spans. Age and sex are the header's. Without an official split,
+    70 % of the patients, in the order of a hash of their names, are for training, 10 % for validation, 20 % for test.
 
     Where electrodes were is not known in most of these databases: their channels are called ECG1 and ECG2, and
     so they are here. Where a header has no gain, 200 units are taken for a mV, as everybody takes them.
 
     Args:
         root: folder of the database, the one that holds `RECORDS`.
-        download: fetch what is missing in `root` from PhysioNet. If false, records without their files are left out
-            and reported.
+        download: fetch missing files from PhysioNet. If false, records without them are left out and reported.
         lead_names: what to call the channels, in their order, instead of what the headers call them: [II, V1], say,
             to use an encoder of those leads, at your own risk.
     """

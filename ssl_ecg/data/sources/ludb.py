@@ -64,20 +64,18 @@ _CLASS_OF = {finding: name for name, findings in _CLASSES.items() for finding in
 class LUDB(PhysioNetSource):
     """LUDB 1.0.1: 200 ECGs of 200 people, twelve leads, 500 Hz, 10 s, with diagnoses and delineations.
 
-    Labels are the findings of `ludb.csv` as they stand there. They make 29 classes, several a recording, which
-    are called as in PTB-XL where that has the same: rhythms (SR, SBRAD, STACH, SARRH with irregular sinus
-    rhythm, WAP for a wandering atrial pacemaker, AFIB, AFLT, PACE for any pacing), conduction (SAB, 1AVB, 3AVB,
-    IRBBB, CRBBB, ILBBB, CLBBB, LAFB, IVCD with aberrant conduction), extrasystoles (PAC, PVC), chambers (LAO/LAE
-    and RAO/RAE, LVH and RVH: hypertrophy or overload), MI (STEMI or scar), ISC (ischaemia, or undefined
-    ischaemia, scar or NSTEMI), STTC (non-specific repolarisation), ER (early repolarisation) and the axis (LAD,
-    RAD; normal, vertical and horizontal are no classes). Many are rare: SAB, for one, is one recording. Splits
-    follow from the number of the recording (`hashed_split`), as the data set has none.
+    Labels are the findings of `ludb.csv` as they stand there. They make 29 classes, several a recording, called as in
+    PTB-XL where that has the same: rhythms (SR, SBRAD, STACH, SARRH with irregular sinus rhythm, WAP for a wandering
+    atrial pacemaker, AFIB, AFLT, PACE for any pacing), conduction (SAB, 1AVB, 3AVB, IRBBB, CRBBB, ILBBB, CLBBB, LAFB,
+    IVCD with aberrant conduction), extrasystoles (PAC, PVC), chambers (LAO/LAE and RAO/RAE, LVH and RVH: hypertrophy or
+    overload), MI (STEMI or scar), ISC (ischaemia, or undefined ischaemia, scar or NSTEMI), STTC (non-specific
+    repolarisation), ER (early repolarisation) and the axis (LAD, RAD; normal, vertical and horizontal are no classes).
+    Many are rare: SAB is one recording. There is no split: it follows from the number (`hashed_split`).
 
-    Spans are the waves P, QRS and T as they were marked in each lead, from onset to offset; those without both
-    are left out (134 of 58,423, which the notes say). Beats are the peaks of the QRS complexes in lead II,
-    without classes; other leads differ by 2 ms as a rule, and by 40 ms in one beat of a hundred. Not every beat
-    at the ends of a recording is marked. Each lead seems to have been scaled for itself: do not rely on
-    amplitudes. An age of 90 stands for ">89".
+    Spans are the waves P, QRS and T as marked in each lead, from onset to offset; those without both are left out (134
+    of 58,423). Beats are the peaks of the QRS complexes in lead II, without classes; other leads differ by 2 ms as a
+    rule, and by 40 ms in one beat of a hundred. Not every beat at the ends of a recording is marked. Each lead seems to
+    have been scaled for itself: do not rely on amplitudes. An age of 90 stands for ">89".
 
     References:
         Kalyakulina et al., LUDB: a new open-access validation tool for electrocardiogram delineation
@@ -85,8 +83,7 @@ class LUDB(PhysioNetSource):
 
     Args:
         root: folder of the database, the one that holds `ludb.csv`.
-        download: fetch what is missing in `root` from PhysioNet (about 25 MB). If false, recordings whose files
-            are missing are left out and reported.
+        download: fetch missing files (25 MB) from PhysioNet; if false, records without them are left out and reported.
     """
 
     database = "ludb/1.0.1"

@@ -22,15 +22,14 @@ if TYPE_CHECKING:
 class MIMIC(PhysioNetSource):
     """MIMIC-IV-ECG 1.0: 800,035 ECGs of 161,352 patients, twelve leads, 500 Hz, 10 s each; no labels.
 
-    All diagnostic ECGs of the patients of MIMIC-IV (Beth Israel Deaconess Medical Center). A record is called by
-    its `study_id`; its patient is the `subject_id`. Without labels, all of it is for training. The files have
-    aVF before aVL: take leads by name.
+    All diagnostic ECGs of the patients of MIMIC-IV (Beth Israel Deaconess Medical Center). A record is called by its
+    `study_id`; its patient is the `subject_id`. All is for training. Files have aVF before aVL: take leads by name.
 
-    Read from `record_list.csv` and the WFDB records it names. There are 1.6 million files, so not each is looked
-    at before work starts: a record whose file is missing is left out and reported when its turn comes, as is
-    one with invalid samples (one or two in a hundred). Nor are they compared with `SHA256SUMS.txt`, but their
-    samples with the checksums in the headers. A store is made anew when the list changes or a folder
-    `files/p1000` to `files/p1999` comes or goes, not when a single record does.
+    Read from `record_list.csv` and the WFDB records it names. Not each of the 1.6 million files is looked at before
+    work starts: a record whose file is missing is left out and reported when its turn comes, as is one with invalid
+    samples (one or two in a hundred). Samples are compared with the checksums in the headers, not with
+    `SHA256SUMS.txt`. A store is made anew when the list changes or a folder `files/p1000` to `files/p1999` comes or
+    goes, not when a single record does.
 
     References:
         Gow et al., MIMIC-IV-ECG: Diagnostic Electrocardiogram Matched Subset (version 1.0), PhysioNet, 2023,

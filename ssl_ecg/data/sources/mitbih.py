@@ -23,13 +23,13 @@ DS2 = tuple(_PROTOCOL["test"].split())
 class MITBIH(Holter):
     """MIT-BIH Arrhythmia Database 1.0.0: two leads, 360 Hz, beats in the AAMI classes N, S, V and F.
 
-    The protocol of de Chazal (2004) after AAMI EC57: DS1 is the split "train", DS2 is "test", 22 records
-    each; the paced records 102, 104, 107 and 217 are left out. Beats of AAMI class Q are given without a
-    class, so that RR intervals are right; rhythm, noise and flutter-wave marks are no beats.
+    The protocol of de Chazal (2004) after AAMI EC57: DS1 is the split "train", DS2 is "test", 22 records each; the
+    paced records 102, 104, 107 and 217 are left out. Beats of AAMI class Q are given without a class, so that RR
+    intervals are right; rhythm, noise and flutter-wave marks are no beats.
 
-    Leads come in the file's order and under the header's names: MLII and one chest lead, and in record 114
-    the chest lead first. Take them by name. The chest lead is V1 in 40 of the 48 records, and V2, V4 or V5 in the
-    others: to use both leads of all, give it one name with `chest`.
+    Leads come in the file's order under the header's names, MLII and one chest lead, in record 114 the chest lead
+    first: take them by name. The chest lead is V1 in 40 of the 48 records, and V2, V4 or V5 in the others: to use both
+    leads of all, give it one name with `chest`.
 
     One subject is on both sides of the protocol: record 202 (DS2) was cut from the same tape as 201 (DS1).
     Both have the patient "201", and `shared_patients` says so: report DS2 with and without such records.

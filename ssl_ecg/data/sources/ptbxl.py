@@ -42,18 +42,16 @@ class _Ecg(NamedTuple):
 class PTBXL(PhysioNetSource):
     """PTB-XL 1.0.3: 21,799 ECGs of 18,869 patients, twelve leads, 10 s, at 100 or 500 Hz.
 
-    Its statements are 71 codes of SCP-ECG, several a recording. They make the six tasks of the benchmark
-    (Strodthoff et al. 2020): "all" 71, "diagnostic" 44, their groups "sub" 23 and "super" 5 (NORM, MI, STTC,
-    CD, HYP), "form" 19 and "rhythm" 12. As in the benchmark's code, a statement counts whatever its likelihood,
-    0 included. The benchmark leaves out recordings without any class of its task; here they are recordings
-    that belong to none. Classes are in the order of `scp_statements.csv`.
+    Its statements are 71 codes of SCP-ECG, several a recording. They make the six tasks of the benchmark (Strodthoff et
+    al. 2020): "all" 71, "diagnostic" 44, their groups "sub" 23 and "super" 5 (NORM, MI, STTC, CD, HYP), "form" 19 and
+    "rhythm" 12. As in the benchmark's code, a statement counts whatever its likelihood, 0 included. Recordings without
+    any class of the task, which the benchmark leaves out, belong to none. Classes stand as in `scp_statements.csv`.
 
     The split is the suggested one: folds 1 to 8 for training, 9 for validation, 10 for the test; no patient is in two
     of them. A recording is called by its `ecg_id`. An age of 90 stands for 90 and older, which the table writes as 300.
 
-    Read from `ptbxl_database.csv`, `scp_statements.csv` and the WFDB records in `records100` or `records500`.
-    A unit of NU (none) is that of copies of which each lead was divided by its standard deviation. They are taken as
-    they are, and pictures say SD.
+    Read from `ptbxl_database.csv`, `scp_statements.csv` and the WFDB records in `records100` or `records500`. Copies
+    whose unit is NU, each lead divided by its standard deviation, are taken as they are, and pictures say SD.
 
     References:
         Wagner et al., PTB-XL, a large publicly available electrocardiography dataset, Scientific Data 7, 2020,
@@ -65,8 +63,7 @@ class PTBXL(PhysioNetSource):
         root: folder of the database, the one that holds `ptbxl_database.csv`.
         rate: sampling rate of the files that are read, Hz: 100 (about 0.5 GB) or 500 (2.6 GB).
         labels: which of the six tasks.
-        download: fetch what is missing in `root` from PhysioNet. If false, recordings whose files are missing
-            are left out and reported.
+        download: fetch missing files from PhysioNet. If false, recordings without them are left out and reported.
     """
 
     database = "ptb-xl/1.0.3"

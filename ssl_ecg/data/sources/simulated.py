@@ -26,11 +26,10 @@ _PATIENT, _RECORD = 0, 1  # kinds of random stream
 class Simulated(Source):
     """Simulated twelve-lead ECG (no heart was involved), one class a patient.
 
-    The heart is a dipole that swells and turns with every wave of the beat (McSharry et al. 2003, Sameni et
-    al. 2007); the leads see it as in Dower et al. 1980, and III, aVR, aVL and aVF follow from I and II. A
-    patient keeps the shape of the waves, the axis, the chest and the resting rate over all of his or her
-    records; beats, noise, gain and the exact place of the electrodes are each record's own. So, as in real
-    data, records are told apart by patient more easily than by class.
+    The heart is a dipole that swells and turns with every wave of the beat (McSharry et al. 2003, Sameni et al. 2007);
+    the leads see it as in Dower et al. 1980, and III, aVR, aVL and aVF follow from I and II. A patient keeps the shape
+    of the waves, the axis, the chest and the resting rate over all records; beats, noise, gain and the exact place of
+    the electrodes are each record's own. As in real data, records are told apart by patient more easily than by class.
 
     The classes are NORM, sinus rhythm; SBRAD and STACH, the same below 60 and above 100 beats a minute; AFIB,
     atrial fibrillation (irregular, no P wave, fibrillatory waves); PVC, ventricular premature beats, at least
@@ -38,9 +37,8 @@ class Simulated(Source):
     Patients take them in turn; of every five patients of a class three are for training, one for validation,
     one for the test. The R peaks are given, without classes.
 
-    The same settings give the same bits on the same machine, and a record is drawn from the seed, its
-    patient's number and its own number alone: more patients or records add to what is there and change
-    nothing. Its heart beats at the same times whatever `fs` and `noise` are.
+    The same settings give the same bits on the same machine, and a record is drawn from the seed, its patient's number
+    and its own alone: more patients or records change nothing of it. Beats do not depend on `fs` and `noise`.
 
     References:
         McSharry et al., A dynamical model for generating synthetic electrocardiogram signals, IEEE Trans. Biomed. Eng.
