@@ -12,22 +12,14 @@ from augmentations.sources import sinusoids
 
 
 def scale(x: Tensor, factor: Tensor) -> Tensor:
-    """Multiplies each sample, or each of its leads, by a factor.
-
-    Args:
-        x: Signals, (B, C, T), as are those returned.
-        factor: (B, 1) or (B, C).
-    """
+    """Multiplies each sample of (B, C, T) by a factor, (B, 1), or each of its leads by one of its own, (B, C)."""
     return x * factor[..., None].to(x.dtype)
 
 
 def modulate(x: Tensor, source: Tensor, depth: Tensor) -> Tensor:
-    """Multiplies each lead by a gain that changes over time: 1 + depth * source.
+    """Multiplies each lead of (B, C, T) by a gain that changes over time: 1 + depth * source.
 
-    Args:
-        x: Signals, (B, C, T), as are those returned.
-        source: What moves the gain, the same for all leads, (B, T).
-        depth: How far it moves each sample, (B, 1), or each lead, (B, C).
+    `source`, (B, T), is the same for all leads; `depth` is one for the sample, (B, 1), or one for each lead, (B, C).
     """
     if depth.shape[1] == 1:
         return x * (1 + depth * source)[:, None].to(x.dtype)

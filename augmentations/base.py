@@ -32,9 +32,6 @@ class Augmentation(ABC):
 
     Args:
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: If `p` is not a probability.
     """
 
     def __init__(self, p: float = 0.5) -> None:

@@ -23,16 +23,10 @@ _SHORTEST = 0.05  # s: a faster envelope would be the noise
 def shaped_noise(weight: Tensor, leads: int, length: int, generator: torch.Generator | None, first: int = 0) -> Tensor:
     """Normal noise with a given spectrum, which is periodic: its end joins its beginning.
 
-    Args:
-        weight: Expected amplitude of each frequency, k / length periods per sample for k from `first` on, (K, F), in
-            any unit. That of k = 0 has to be 0. Frequencies beyond are not there.
-        leads: How many independent noises, C, there are of each of the K spectra.
-        length: The period in samples, N, at least 4; fastest if its prime factors are 2, 3 and 5.
-        generator: Where the numbers come from.
-        first: The first frequency's k.
-
-    Returns:
-        Noise, (K, C, N); the root mean square of each (C, N) is 1.
+    It is (K, C = `leads`, N = `length`), independent in each lead; the root mean square of each (C, N) is 1. `weight`,
+    (K, F), is the expected amplitude in any unit of each frequency, k / N periods per sample for k from `first` on;
+    that of k = 0 has to be 0, and frequencies beyond are not there. N is at least 4; fastest if its prime factors are
+    2, 3 and 5.
     """
     shape = (weight.shape[0], leads, weight.shape[1], 2)
     parts = normal_noise(weight.new_empty(shape[0], leads, 2 * shape[2]), generator).view(shape)

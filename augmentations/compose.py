@@ -14,13 +14,11 @@ from augmentations.ranges import check_count, constant
 class Compose(Augmentation):
     """Several augmentations, one after the other.
 
+    What is not an `Augmentation` is refused by a TypeError, here and in the other compositions and `Views`.
+
     Args:
         augmentations: What to apply, in this order; each tosses its own coin.
         p: Probability that a sample goes through them at all, 0 to 1.
-
-    Raises:
-        TypeError: If one of them is not an `Augmentation`.
-        ValueError: If `p` is not a probability.
     """
 
     def __init__(self, augmentations: list[Augmentation], p: float = 1.0) -> None:
@@ -54,13 +52,9 @@ class OneOf(Compose):
     """One of several augmentations, drawn for each sample.
 
     Args:
-        augmentations: What to choose from; the chosen one still tosses its own coin: give it p=1 to be sure.
-        weights: How likely each is, relative to the others; all alike by default.
+        augmentations: What to choose from, at least one; the chosen one still tosses its own coin: sure with p=1.
+        weights: How likely each is, relative to the others, 0 or more but not all 0; all alike by default.
         p: Probability that a sample is given to one of them, 0 to 1.
-
-    Raises:
-        TypeError: If one of them is not an `Augmentation`.
-        ValueError: If there is none, there are not as many weights, one is negative or all are 0.
     """
 
     def __init__(
@@ -86,13 +80,9 @@ class SomeOf(Compose):
     """A few of several augmentations, drawn for each sample, in the order of the list.
 
     Args:
-        augmentations: What to choose from; each chosen one still tosses its own coin: give it p=1 to be sure.
-        n: How many: the fewest and the most.
+        augmentations: What to choose from, at least one; each chosen one still tosses its own coin: sure with p=1.
+        n: How many: the fewest and the most, within 0 and their number.
         p: Probability that a sample is given to them, 0 to 1.
-
-    Raises:
-        TypeError: If one of them is not an `Augmentation`.
-        ValueError: If there is none, `n` is not a range within 0 and their number, or `p` is not a probability.
     """
 
     def __init__(self, augmentations: list[Augmentation], n: tuple[int, int] = (1, 1), p: float = 1.0) -> None:

@@ -12,42 +12,25 @@ from augmentations.ranges import check_range, draw
 
 
 def signal_peak(x: Tensor) -> Tensor:
-    """The largest absolute value of each sample, over its leads and time.
-
-    Args:
-        x: Signals, (B, C, T).
-
-    Returns:
-        Peaks in the unit of `x`, (B, 1), float32 or float64.
-    """
+    """The largest absolute value of each sample of (B, C, T), in its unit: (B, 1), float32 or float64."""
     flat = x.flatten(1)  # two reductions: a tenth of the time of one vector_norm(inf) on a CPU
     peak = torch.maximum(flat.amax(1, keepdim=True), -flat.amin(1, keepdim=True))
     return peak.to(torch.promote_types(x.dtype, torch.float32))
 
 
 def clip(x: Tensor, rail: Tensor) -> Tensor:
-    """Limits each sample, or each of its leads, to plus and minus a rail.
+    """Limits each sample of (B, C, T), or each of its leads, to plus and minus a rail.
 
-    Args:
-        x: Signals, (B, C, T).
-        rail: In the unit of `x`, not negative, (B, 1) or (B, C).
-
-    Returns:
-        Signals, (B, C, T); what lies within the rails is kept as it is.
+    `rail`, (B, 1) or (B, C), is in the unit of `x` and not negative; what lies within is kept as it is.
     """
     rail = rail[..., None].to(x.dtype)
     return x.clamp_max(rail).clamp_min_(-rail)
 
 
 def quantise(x: Tensor, step: Tensor) -> Tensor:
-    """Rounds each sample, or each of its leads, to whole steps.
+    """Rounds each sample of (B, C, T), or each of its leads, to whole steps: at most half a step from `x`.
 
-    Args:
-        x: Signals, (B, C, T).
-        step: In the unit of `x`, (B, 1) or (B, C), float32 at least.
-
-    Returns:
-        Signals, (B, C, T), at most half a step from `x` (and what rounding to the type of `x` adds).
+    `step`, (B, 1) or (B, C), is in the unit of `x`, float32 at least. Rounding to the type of `x` comes on top.
     """
     step = step[..., None].clamp_min(torch.finfo(step.dtype).tiny)  # of a flat line of zeros
     return (x / step).round_().mul_(step).to(x.dtype)

@@ -15,14 +15,7 @@ def is_smooth(length: int) -> bool:
 
 
 def fast_length(length: int) -> int:
-    """The least length 2^a 3^b 5^c, a >= 3, that is not shorter: with fewer factors of 2 some are 3 times slower.
-
-    Args:
-        length: Number of samples in time, at least 1.
-
-    Returns:
-        A length whose transform is fast.
-    """
+    """The least length 2^a 3^b 5^c, a >= 3, not shorter: with fewer factors of 2 some are 3 times slower."""
     fast = -(-length // 8) * 8
     while not is_smooth(fast):
         fast += 8
@@ -32,15 +25,9 @@ def fast_length(length: int) -> int:
 def joint(x: Tensor, length: int) -> Tensor:
     """What makes records longer so that their end runs into their beginning, as a Fourier transform takes them to do.
 
-    It is the end mirrored, fading into the beginning mirrored: no step for a filter to ring at. Adding 2 % leaves
-    the ends of a filtered ECG as close to what a longer recording gives as mirroring all of it does.
-
-    Args:
-        x: Signals, (B, C, T).
-        length: The new length, more than T.
-
-    Returns:
-        What to put after `x`, (B, C, length - T).
+    It goes after `x`, (B, C, T), and makes it `length`, which is more than T: (B, C, length - T). It is the end
+    mirrored, fading into the beginning mirrored: no step for a filter to ring at. Adding 2 % leaves the ends of a
+    filtered ECG as close to what a longer recording gives as mirroring all of it does.
     """
     last = x.shape[-1] - 1
     added = length - x.shape[-1]
@@ -55,13 +42,11 @@ def joint(x: Tensor, length: int) -> Tensor:
 
 
 def filter_spectrum(x: Tensor, response: Tensor, length: int) -> Tensor:
-    """Multiplies the spectrum of each sample by a response, the same for all of its leads.
+    """Multiplies the spectrum of each sample of (B, C, T) by a response, the same for all of its leads.
 
-    Args:
-        x: Signals, (B, C, T), as are those returned. Half precision is computed in float32.
-        response: The response at the `length` // 2 + 1 frequencies k fs / `length`, real (no delay) or complex, (B, F).
-        length: Length of the transform. If it is T, the filter is circular: the record's end and beginning are
-            neighbours. If it is more, `joint` is put between them.
+    `response`, (B, F), is real (no delay) or complex, at the `length` // 2 + 1 frequencies k fs / `length` of a
+    transform of that length. If it is T, the filter is circular: the record's end and beginning are neighbours. If it
+    is more, `joint` is put between them. Half precision is computed in float32.
     """
     size = x.shape[-1]
     dtype = torch.promote_types(x.dtype, torch.float32)

@@ -14,24 +14,17 @@ _LEAST = 0.05  # of its duration is left of the time between two QRS complexes, 
 def heart_rate_map(peaks: Tensor, factor: Tensor, place: Tensor, fs: float, length: int, qrs: float = 0.2) -> Tensor:
     """Maps of time that divide each RR interval by a factor and leave the time around each R peak as it is.
 
-    The map is linear in pieces: of slope 1 within half of `qrs` of each peak, and between two of them of the
-    slope that the new RR interval needs. Before the first and after the last peak it is that of all intervals
-    together. Where the result is longer than the record, the map shows a part of it; where it is shorter, the
-    record goes on with its own beats: after its end comes what followed its first beat at the same distance
-    as the end follows its last. Where there is only one beat or none, the ends are held instead.
+    The result is positions in samples at `fs` Hz, (B, T = `length`), for `interpolate`. `peaks`, (B, K), are those of
+    `r_peaks`: in samples, ascending, negative where there is none; `factor`, (B, 1), is what multiplies the heart rate.
 
-    Args:
-        peaks: R peaks in samples, (B, K), ascending, negative where there is none; see `r_peaks`.
-        factor: By what the heart rate is multiplied, (B, 1).
-        place: Where the record lies in the result, or the result in the record: 0 is flush at the begin, 1 at
-            the end, (B, 1).
-        fs: Sampling rate in Hz.
-        length: Number of samples in time, T.
-        qrs: Duration in s, centred at each R peak, that keeps its width. RR intervals that would become
-            shorter than this and a twentieth of the rest come out longer than asked for.
+    The map is linear in pieces: of slope 1 within half of `qrs` (s) of each peak, and between two of them of the slope
+    that the new RR interval needs; one that would become shorter than `qrs` and a twentieth of the rest comes out
+    longer than asked for. Before the first and after the last peak the slope is that of all intervals together.
 
-    Returns:
-        Positions in samples, (B, T), for `interpolate`.
+    Where the result is longer than the record, the map shows a part of it; where it is shorter, the record goes on with
+    its own beats: after its end comes what followed its first beat at the same distance as the end follows its last.
+    `place`, (B, 1), says where the one lies in the other: 0 is flush at the begin, 1 at the end. Where there is only
+    one beat or none, the ends are held instead.
     """
     half, last = qrs * fs / 2, length - 1
     there = peaks >= 0

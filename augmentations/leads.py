@@ -10,24 +10,14 @@ from augmentations.ranges import check_range, check_share, draw
 
 
 def mix_leads(x: Tensor, matrix: Tensor) -> Tensor:
-    """Makes each lead a weighted sum of all: matrix @ x, for each sample.
-
-    Args:
-        x: Signals, (B, C, T), as are those returned.
-        matrix: Weights, from the leads in its columns to those in its rows, (B, C, C), float32 at least.
-    """
+    """Makes each lead of (B, C, T) a sum of all: matrix @ x, with (B, C, C) weights, float32 at least."""
     return torch.bmm(matrix, x.to(matrix.dtype)).to(x.dtype)
 
 
 def permute_leads(x: Tensor, order: Tensor) -> Tensor:
-    """Puts the leads of each sample in an order of its own.
+    """Puts the leads of each sample of (B, C, T) in an order of its own: lead c of sample b is x[b, order[b, c]].
 
-    Args:
-        x: Signals, (B, C, T).
-        order: Which lead comes where, whole numbers from 0 to C - 1, (B, C).
-
-    Returns:
-        Signals, (B, C, T): lead c of sample b is x[b, order[b, c]].
+    `order`, (B, C), has whole numbers from 0 to C - 1.
     """
     first = torch.arange(len(x), device=x.device)[:, None] * x.shape[1]
     return x.flatten(0, 1).index_select(0, (first + order).flatten()).view(x.shape)

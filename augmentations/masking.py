@@ -8,16 +8,7 @@ from augmentations.ranges import check_count, check_range, draw
 
 
 def mask_spans(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
-    """Sets spans of time to zero in all leads.
-
-    Args:
-        x: Signals, (B, C, T).
-        start: First sample of each span, (B, S).
-        end: The sample after its last, (B, S).
-
-    Returns:
-        Signals, (B, C, T), zero where start <= t < end.
-    """
+    """Sets (B, C, T) to zero, in all leads, where start <= t < end, in samples, for any of S spans, (B, S)."""
     time = torch.arange(x.shape[-1], device=x.device, dtype=start.dtype)
     seen = (time < start[..., None]) | (time >= end[..., None])
     if start.shape[1] > 1:

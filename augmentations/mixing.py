@@ -17,16 +17,9 @@ from augmentations.ranges import check_positive, check_share, draw
 def mix_labels(y: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
     """Mixes labels as the signals were mixed: weight * y + (1 - weight) * y[partner].
 
-    Args:
-        y: Labels, (B, ...): one-hot, multi-hot or numbers to regress.
-        partner: With which sample each was mixed, int64, (B,).
-        weight: The share of the sample's own, (B,).
-
-    Returns:
-        Labels of the same shape, of a floating-point type.
-
-    Raises:
-        TypeError: If they are class numbers, integers of shape (B,).
+    `y`, (B, ...), is one-hot, multi-hot or numbers to regress; class numbers, integers of shape (B,), raise a
+    TypeError. `partner`, int64, (B,), and `weight`, the share of a sample's own, (B,), are those of `Mixed`. The result
+    is of a floating-point type.
     """
     if y.ndim == 1 and not y.is_floating_point():
         raise TypeError("class numbers cannot be mixed: torch.nn.functional.one_hot(y) makes labels that can")
@@ -68,8 +61,7 @@ def symmetric_beta(alpha: float, shape: tuple[int, ...], like: Tensor, generator
 class Mixing(ABC):
     """What Mixup and CutMix share: a random partner for each sample, and a weight from Beta(alpha, alpha).
 
-    Raises:
-        ValueError: If `alpha` is not positive, or `p` is not a probability.
+    A ValueError refuses an `alpha` that is not positive, or a `p` that is not a probability.
     """
 
     def __init__(self, alpha: float, p: float) -> None:

@@ -14,15 +14,8 @@ from augmentations.sources import add_source
 def transients(onset: Tensor, peak: Tensor, rise: Tensor, decay: Tensor, length: int) -> Tensor:
     """Sums jumps that die away: each is peak exp(-(t - t0) / decay) after t0, peak exp((t - t0) / rise) before.
 
-    Args:
-        onset: When each reaches its peak, t0, in samples, (B, E).
-        peak: How high each is, (B, E).
-        rise: Time constant of the rise in samples, (B, E).
-        decay: Time constant of the decay in samples, (B, E).
-        length: Number of samples in time, T.
-
-    Returns:
-        The sums, (B, T).
+    All are (B, E), one for each jump: `onset` (t0) and the time constants `rise` and `decay` in samples, `peak` in any
+    unit. The sums are (B, T = `length`).
     """
     time = torch.arange(length, device=onset.device, dtype=onset.dtype)
     total = torch.zeros(len(onset), length, device=onset.device, dtype=onset.dtype)

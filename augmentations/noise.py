@@ -17,17 +17,11 @@ _FEW = 2**17  # below as many numbers, drawing them costs under a millisecond
 
 
 def signal_sd(x: Tensor) -> Tensor:
-    """The standard deviation of each sample: root mean square over its leads of each lead's own.
+    """The standard deviation of each sample of (B, C, T): root mean square over its leads of each lead's own.
 
-    An offset of a lead does not count, and a lead that varies by no more than its rounding errors has 0. On a CPU
-    it is E[x^2] - E[x]^2 in float32 at least, 50 times faster than `Tensor.var`, which only leads with an offset of
-    30 standard deviations or more need.
-
-    Args:
-        x: Signals, (B, C, T).
-
-    Returns:
-        Standard deviations in the unit of `x`, (B, 1), float32 or float64.
+    It is in the unit of `x`, (B, 1), float32 or float64. An offset of a lead does not count, and a lead that varies by
+    no more than its rounding errors has 0. On a CPU it is E[x^2] - E[x]^2 in float32 at least, 50 times faster than
+    `Tensor.var`, which only leads with an offset of 30 standard deviations or more need.
     """
     dtype = torch.promote_types(x.dtype, torch.float32)
     mean = x.mean(-1, dtype=dtype)
@@ -44,19 +38,12 @@ def signal_sd(x: Tensor) -> Tensor:
 
 
 def normal_noise(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Standard normal white noise in the shape of a batch; on a CPU 15 times faster than `torch.randn`.
+    """Standard normal white noise in the shape of a batch, (B, C, T); on a CPU 15 times faster than `torch.randn`.
 
-    A CPU draws normal numbers slowly. There a large batch takes them from a fixed table of a million: each sample
-    has a stretch of it that begins a little after that of the sample before, the first at a random place. Within a
-    sample no number comes twice; samples share numbers at a shift, and in a long training a stretch comes again.
-    Elsewhere, for a few samples, and for very long records, every number is drawn afresh.
-
-    Args:
-        x: Signals, (B, C, T): gives shape, dtype and device.
-        generator: Where the numbers, or their place, come from.
-
-    Returns:
-        Noise, (B, C, T).
+    A CPU draws normal numbers slowly. There a large batch takes them from a fixed table of a million: each sample has a
+    stretch of it that begins a little after that of the sample before, the first at a random place. Within a sample no
+    number comes twice; samples share numbers at a shift, and in a long training a stretch comes again. Elsewhere, for a
+    few samples, and for very long records, every number is drawn afresh.
     """
     noise = _shared_noise(x, generator)
     return noise.clone(memory_format=torch.contiguous_format)

@@ -8,20 +8,7 @@ from torch import Tensor
 
 
 def check_range(name: str, values: Sequence[float], least: float, most: float = math.inf) -> tuple[float, float]:
-    """Checks that a range is finite and `least <= low <= high <= most`.
-
-    Args:
-        name: What the range is called, for the error.
-        values: The range, `(low, high)`.
-        least: The smallest value allowed.
-        most: The largest value allowed.
-
-    Returns:
-        The range as a tuple of two floats (a YAML file gives a list).
-
-    Raises:
-        ValueError: If it is not such a range.
-    """
+    """Returns a range as two floats if finite and `least <= low <= high <= most`; else a ValueError names it."""
     if isinstance(values, (tuple, list)) and len(values) == 2 and all(map(math.isfinite, values)):
         low, high = values
         if least <= low <= high <= most:
@@ -33,18 +20,9 @@ def check_range(name: str, values: Sequence[float], least: float, most: float = 
 def draw(
     values: tuple[float, float], shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None
 ) -> Tensor:
-    """Draws uniformly from a range, on the device of `like`.
+    """Draws uniformly from a range (low, high), on the device of `like`, in float64 if that is, else in float32.
 
     Parameters are float32 at least, whatever the signal: half precision cannot count the samples of a record.
-
-    Args:
-        values: The range, `(low, high)`.
-        shape: The shape of the draw.
-        like: The signal: gives the device and, if it is float64, the precision.
-        generator: Where the numbers come from.
-
-    Returns:
-        A tensor of that shape.
     """
     low, high = values
     numbers = torch.rand(shape, generator=generator, device=like.device, dtype=precise(like))

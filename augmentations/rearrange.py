@@ -14,11 +14,9 @@ _SLICE = 2**19  # numbers that `circular_shift` doubles at a time: they stay in 
 
 
 def circular_shift(x: Tensor, shift: Tensor) -> Tensor:
-    """Moves each sample in time, all leads together; what leaves at one end comes in at the other.
+    """Moves each sample of (B, C, T) in time, all leads together; what leaves at one end comes in at the other.
 
-    Args:
-        x: Signals, (B, C, T), as are those returned.
-        shift: By how many samples to later, of any sign and size, int64, (B,).
+    `shift`, int64, (B,), is by how many samples to later, of any sign and size.
     """
     size, leads, length = x.shape
     start = (-shift).remainder(length)[:, None]
@@ -64,15 +62,10 @@ class CircularShift(Augmentation):
 
 
 def permute_segments(x: Tensor, order: Tensor, cuts: Tensor) -> Tensor:
-    """Cuts each sample into n segments and puts them together in another order, all leads alike.
+    """Cuts each sample of (B, C, T) into n segments and puts them together in another order, all leads alike.
 
-    Args:
-        x: Signals, (B, C, T).
-        order: Which segment comes first, second, ...: a permutation of 0 to n - 1 for each sample, int64, (B, n).
-        cuts: Where the second, third, ... segment begins, ascending from 0 to T, int64, (B, n - 1).
-
-    Returns:
-        Signals, (B, C, T), with each of the samples in time once.
+    `order`, int64, (B, n), says which segment comes first, second, ...: a permutation of 0 to n - 1. `cuts`, int64,
+    (B, n - 1), says where the second, third, ... segment begins, ascending from 0 to T.
     """
     size, leads, length = x.shape
     edge = torch.cat([cuts.new_zeros(size, 1), cuts, cuts.new_full((size, 1), length)], dim=1)

@@ -23,17 +23,12 @@ _NUMPY_TYPES: dict[str, torch.dtype] = {
 
 
 def mix_at_snr(x: Tensor, noise: Tensor, snr: Tensor, gain: Tensor | None = None) -> Tensor:
-    """Adds noise, scaled so that each sample has a given signal-to-noise ratio.
+    """Adds noise to (B, C, T), scaled so that each sample has a given signal-to-noise ratio, `snr` in dB, (B, 1).
 
+    `noise` is (B, C, T) in any unit; or sources of it, (B, S, T), which each lead sees with its own `gain`, (B, C, S).
     The ratio is 10 log10(P_signal / P_noise), P being the mean over leads of the variance over time: offsets do not
-    count, and that of the noise is left out. Where signal or noise is constant there is no such scale, and the
-    sample is left as it is.
-
-    Args:
-        x: Signals, (B, C, T), as are those returned.
-        noise: Noise in any unit, (B, C, T); or sources of noise, (B, S, T), with a `gain`.
-        snr: Ratios in dB, (B, 1).
-        gain: How strongly each lead sees each source, (B, C, S).
+    count, and that of the noise is left out. Where signal or noise is constant there is no such scale, and the sample
+    is left as it is.
     """
     noise = noise.to(torch.promote_types(x.dtype, torch.float32))
     offset = noise.mean(-1, keepdim=True)
@@ -52,16 +47,9 @@ def mix_at_snr(x: Tensor, noise: Tensor, snr: Tensor, gain: Tensor | None = None
 def resample_recording(x: Tensor, fs: float, new_fs: float) -> Tensor:
     """Resamples a recording by Fourier transform: exact below half the lower of the two rates, nothing above.
 
-    It is mirrored first, so that its ends meet. Where the rates have a simple ratio p / q the result is in step with
-    the recording throughout, otherwise by the end within half a sample.
-
-    Args:
-        x: A recording, (C, N).
-        fs: Its sampling rate in Hz.
-        new_fs: The sampling rate wanted, in Hz.
-
-    Returns:
-        The recording at the new rate, (C, round(N new_fs / fs)), or less by up to p.
+    A recording, (C, N), at `fs` Hz becomes one at `new_fs` Hz, (C, round(N new_fs / fs)), or less by up to p. It is
+    mirrored first, so that its ends meet. Where the rates have a simple ratio p / q the result is in step with the
+    recording throughout, otherwise by the end within half a sample.
     """
     ratio = Fraction(new_fs / fs).limit_denominator(1000)
     p, q = ratio.numerator, ratio.denominator
@@ -77,16 +65,9 @@ def resample_recording(x: Tensor, fs: float, new_fs: float) -> Tensor:
 
 
 def load_recording(path: str) -> Tensor:
-    """Reads a recording from a file.
+    """Reads a recording, (C, N), from a file: a tensor of `torch.save` (.pt) or an array of `numpy.save` (.npy).
 
-    Args:
-        path: A tensor saved by `torch.save` (.pt) or an array saved by `numpy.save` (.npy); (C, N).
-
-    Returns:
-        The tensor that it holds.
-
-    Raises:
-        ValueError: If it holds something else, or the name ends otherwise.
+    ValueError if it holds something else, or the name ends otherwise.
     """
     file = Path(path)
     if file.suffix == ".npy":
@@ -132,15 +113,12 @@ class RecordedNoise(Augmentation):
     where the ratio is -6 to 24 dB.
 
     Args:
-        noise: The recording, (C, N), in any unit; or the path of a .pt or .npy file with it.
+        noise: The recording, (C, N), in any unit; or the path of a .pt or .npy file with it. A TypeError refuses what
+            is no tensor of numbers, a ValueError one that is not (leads, time), not finite or constant.
         noise_fs: Its sampling rate in Hz. At another rate it is resampled, once; then the noise has nothing above
             half the lower of the two.
         snr: Range of the signal-to-noise ratio in dB, -100 to 100, as `mix_at_snr` defines it.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        TypeError: If the recording is not a tensor of numbers.
-        ValueError: If it is not (leads, time), not finite or constant.
     """
 
     def __init__(

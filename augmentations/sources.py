@@ -10,20 +10,10 @@ from augmentations.ranges import precise
 
 
 def sinusoids(amplitude: Tensor, frequency: Tensor, phase: Tensor, fs: float, length: int) -> Tensor:
-    """Sums K sinusoids into one signal per sample: sum over k of a_k sin(2 pi f_k t + phi_k).
+    """Sums K sinusoids into one signal per sample, (B, T = `length`): sum over k of a_k sin(2 pi f_k t + phi_k).
 
-    Time is split into blocks and the angle-addition theorem joins the two by one matrix product, so that the
-    sines to compute are 2 K sqrt(T), not K T.
-
-    Args:
-        amplitude: Peak amplitudes, (B, K).
-        frequency: Frequencies in Hz, (B, K).
-        phase: Phases in rad, (B, K).
-        fs: Sampling rate in Hz.
-        length: Number of samples in time, T.
-
-    Returns:
-        The sums, (B, T).
+    `amplitude`, `frequency` (Hz) and `phase` (rad) are (B, K), `fs` is in Hz. Time is split into blocks and the
+    angle-addition theorem joins the two by one matrix product, so that the sines to compute are 2 K sqrt(T), not K T.
     """
     block = math.isqrt(length - 1) + 1
     step = torch.arange(block, device=frequency.device, dtype=frequency.dtype)
@@ -38,25 +28,14 @@ def sinusoids(amplitude: Tensor, frequency: Tensor, phase: Tensor, fs: float, le
 def lead_gains(x: Tensor, generator: torch.Generator | None) -> Tensor:
     """How strongly, and with which sign, each lead picks up a common source: normal, of root mean square 1.
 
-    Args:
-        x: Signals, (B, C, T): gives shape and device.
-        generator: Where the numbers come from.
-
-    Returns:
-        Gains, (B, C), float32 or float64.
+    For signals of (B, C, T) the gains are (B, C), float32 or float64.
     """
     gains = torch.randn(x.shape[:2], generator=generator, device=x.device, dtype=precise(x))
     return normalize(gains, dim=1) * math.sqrt(x.shape[1])
 
 
 def add_source(x: Tensor, source: Tensor, gain: Tensor) -> Tensor:
-    """Adds one common source to every lead, each with its own gain.
-
-    Args:
-        x: Signals, (B, C, T), as are those returned.
-        source: (B, T).
-        gain: (B, C).
-    """
+    """Adds one source, (B, T), to every lead of (B, C, T), each with its own gain, (B, C)."""
     if x.dtype.itemsize < 4:  # what half precision cannot hold of the source would be infinite, and times 0 no number
         return torch.addcmul(x.float(), gain[:, :, None], source[:, None]).to(x.dtype)
     return torch.addcmul(x, gain[:, :, None].to(x.dtype), source[:, None].to(x.dtype))
@@ -90,17 +69,9 @@ def mixture_gains(x: Tensor, sources: int, generator: torch.Generator | None) ->
 def spline_basis(length: int, step: float, like: Tensor) -> Tensor:
     """Cubic B-splines, one every `step` samples: a weighted sum of them is a smooth curve through time.
 
-    Weights drawn independently make noise whose power falls as the eighth power of sinc(f step): 99 % of it is
-    below one period in two steps.
-
-    Args:
-        length: Number of samples in time, T.
-        step: Distance between two splines in samples.
-        like: Gives the device and, if it is float64, the precision.
-
-    Returns:
-        The splines, (K, T), as many as overlap the record, at least 4, float32 or float64. At any time they add up
-        to 1.
+    They are (K, T = `length`), as many as overlap the record, at least 4, float32, or float64 if `like` is, on its
+    device. At any time they add up to 1. Weights drawn independently make noise whose power falls as the eighth power
+    of sinc(f step): 99 % of it is below one period in two steps.
     """
     dtype = precise(like)
     knots = math.floor((length - 1) / step) + 4

@@ -28,14 +28,8 @@ def _frequencies(length: int, fs: float, like: Tensor) -> Tensor:
 def band_stop(frequency: Tensor, centre: Tensor, width: Tensor, edge: float) -> Tensor:
     """The response of a filter that stops a band: 0 in it, 1 beyond its edges, smooth in between.
 
-    Args:
-        frequency: Where to compute it, in Hz, (F,).
-        centre: The band's centre in Hz, (B, 1).
-        width: Its width in Hz, (B, 1).
-        edge: How far beyond the band the response is 1 again, in Hz.
-
-    Returns:
-        Real responses, (B, F).
+    All in Hz: `frequency`, (F,), where to compute it; `centre` and `width` of the band, (B, 1); `edge`, how far beyond
+    the band the response is 1 again. Real, (B, F).
     """
     slope = ((frequency - centre).abs_() - width / 2).div_(edge).clamp_(0, 1)
     return slope.square() * (3 - 2 * slope)
@@ -44,15 +38,8 @@ def band_stop(frequency: Tensor, centre: Tensor, width: Tensor, edge: float) -> 
 def band_pass(frequency: Tensor, low: Tensor, high: Tensor) -> Tensor:
     """The response of a band-pass filter: Butterworth's of second order, forth and back in time.
 
-    Half the amplitude (-6 dB) is left at each cut-off, 1/16 an octave beyond, and there is no delay.
-
-    Args:
-        frequency: Where to compute it, in Hz, (F,).
-        low: The lower cut-off in Hz, (B, 1); at 0 there is none.
-        high: The upper cut-off in Hz, (B, 1).
-
-    Returns:
-        Real responses, (B, F).
+    Half the amplitude (-6 dB) is left at each cut-off, 1/16 an octave beyond, and there is no delay. All in Hz:
+    `frequency`, (F,), where to compute it; the cut-offs `low` (at 0 there is none) and `high`, (B, 1). Real, (B, F).
     """
     below = (low / frequency.clamp_min(1e-6)).square_().square_()
     above = (frequency / high).square_().square_()

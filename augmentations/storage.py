@@ -20,16 +20,9 @@ Policy = Augmentation | Views
 
 
 def to_dict(policy: Policy) -> dict[str, Any]:
-    """A policy as plain values: dicts, lists, numbers and strings.
+    """A policy as plain values, its class under `class_path` and its settings under `init_args`.
 
-    Args:
-        policy: An augmentation, a composition of them, or views.
-
-    Returns:
-        Its class under `class_path` and its settings under `init_args`.
-
-    Raises:
-        TypeError: For a setting that has no plain form, such as a tensor.
+    A TypeError refuses a setting that has no plain form, such as a tensor.
     """
     cls = type(policy)
     if "." in cls.__qualname__:
@@ -42,16 +35,9 @@ def to_dict(policy: Policy) -> dict[str, Any]:
 def from_dict(values: object) -> Policy:
     """The policy that `to_dict` described. Imports the modules it names: only for files you trust.
 
-    Args:
-        values: `class_path`, the dotted path of a class (or of a function that makes a policy), and `init_args`.
-            A name without a dot is one of this package.
-
-    Returns:
-        The policy.
-
-    Raises:
-        TypeError: If the class takes no such settings, or is none of a policy.
-        ValueError: If there is no such class, or it refuses the settings.
+    `class_path` is the dotted path of a class, or of a function that makes a policy; a name without a dot is one of
+    this package. A TypeError says that the class takes no such settings, or is none of a policy; a ValueError that
+    there is no such class, or that it refuses the settings.
     """
     if not isinstance(values, dict) or "class_path" not in values or set(values) - {"class_path", "init_args"}:
         raise ValueError(f"a policy is written as class_path and init_args, not {values!r}")
@@ -69,16 +55,10 @@ def from_dict(values: object) -> Policy:
 
 
 def save(policy: Policy, path: str | os.PathLike[str]) -> None:
-    """Writes a policy to a YAML file; under another name first, so that a stopped write leaves no half.
+    """Writes a policy to a YAML file, or over it; under another name first, so that a stopped write leaves no half.
 
-    Args:
-        policy: An augmentation, a composition of them, or views.
-        path: The file; an existing one is replaced.
-
-    Raises:
-        ModuleNotFoundError: Without PyYAML.
-        OSError: If the file cannot be written.
-        TypeError: For a setting that has no plain form, such as a tensor.
+    Raises TypeError for a setting that has no plain form, such as a tensor, OSError if the file cannot be written, and
+    ModuleNotFoundError without PyYAML.
     """
     text = _yaml().safe_dump(to_dict(policy), sort_keys=False)
     path = Path(path)
@@ -96,17 +76,8 @@ def save(policy: Policy, path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> Policy:
     """Reads a policy that `save` wrote. Imports the modules it names: only for files you trust.
 
-    Args:
-        path: The file.
-
-    Returns:
-        The policy.
-
-    Raises:
-        ModuleNotFoundError: Without PyYAML.
-        OSError: If the file cannot be read.
-        TypeError: As `from_dict`.
-        ValueError: If it is not YAML, or no policy; the message names the file.
+    Raises TypeError as `from_dict`, ValueError if the file is not YAML, or no policy (both name the file), OSError if
+    it cannot be read, and ModuleNotFoundError without PyYAML.
     """
     yaml = _yaml()
     text = Path(path).read_text(encoding="utf-8")

@@ -40,33 +40,20 @@ _TO_VCG: list[list[float]] = _none.index_copy(1, torch.tensor(_INDEPENDENT), tor
 
 
 def vcg_matrices(like: Tensor) -> tuple[Tensor, Tensor]:
-    """The matrices between 12 leads and the vectorcardiogram.
+    """The inverse Dower matrix, (3, 12), and Dower's, (12, 3), in the precision and on the device of a signal.
 
-    Args:
-        like: The signal: gives the device and, if it is float64, the precision.
-
-    Returns:
-        The inverse Dower matrix, (3, 12): vcg = inverse @ leads, with zeros for the dependent leads; and Dower's,
-        (12, 3): leads = dower @ vcg. inverse @ dower is the identity; dower @ inverse is a projection, onto what
-        a dipole can look like in 12 leads.
+    vcg = inverse @ leads, with zeros for the dependent leads, and leads = dower @ vcg. inverse @ dower is the identity;
+    dower @ inverse is a projection, onto what a dipole can look like in 12 leads.
     """
     inverse, dower = constant(_TO_VCG, like), constant(_FROM_VCG, like)
     return inverse, dower
 
 
 def change_vcg(x: Tensor, change: Tensor, keep_residual: bool = True) -> Tensor:
-    """Applies a linear map of space to the dipole that 12 leads see.
+    """Applies a linear map of (x, y, z), (B, 3, 3), float32 at least, to the dipole that 12 leads, (B, 12, T), see.
 
-    Args:
-        x: Signals of 12 leads in the usual order, (B, 12, T).
-        change: What to do with (x, y, z), (B, 3, 3), float32 at least.
-        keep_residual: Keep what no dipole explains as it is. Otherwise it is lost.
-
-    Returns:
-        Signals, (B, 12, T).
-
-    Raises:
-        ValueError: If there are not 12 leads.
+    With `keep_residual` what no dipole explains stays as it is, otherwise it is lost. A ValueError refuses signals that
+    have not 12 leads; they have to be in the usual order.
     """
     if x.shape[1] != 12:
         raise ValueError(
@@ -83,14 +70,7 @@ def change_vcg(x: Tensor, change: Tensor, keep_residual: bool = True) -> Tensor:
 
 
 def rotations(angle: Tensor) -> Tensor:
-    """Rotation matrices of three dimensions: about x, then y, then z.
-
-    Args:
-        angle: Angles in rad about x, y and z, (B, 3).
-
-    Returns:
-        Matrices, (B, 3, 3): the product R_z R_y R_x, each right-handed.
-    """
+    """Rotation matrices for angles in rad about x, y and z, (B, 3): R_z R_y R_x, (B, 3, 3), each right-handed."""
     (a, b, c), (u, v, w) = angle.cos().unbind(1), angle.sin().unbind(1)
     rows = [c * b, c * v * u - w * a, c * v * a + w * u]
     rows += [w * b, w * v * u + c * a, w * v * a - c * u]
@@ -101,10 +81,10 @@ def rotations(angle: Tensor) -> Tensor:
 class VCGRotation(Augmentation):
     """Turns the heart in space: 12 leads become a vectorcardiogram, which is rotated and seen by 12 leads again.
 
-    The length of the heart's vector stays at every moment; its direction, so the electrical axis, the height of
-    waves in each lead and the transition of the R wave over the chest change. Rhythm, widths and intervals stay,
-    and Einthoven's law I + III = II. A rotation by zero degrees changes nothing with `keep_residual`; without, it
-    is the projection onto what a dipole can look like (`vcg_matrices`).
+    The length of the heart's vector stays at every moment; its direction, so the electrical axis, the height of waves
+    in each lead and the transition of the R wave over the chest change. Rhythm, widths and intervals stay, and
+    Einthoven's law I + III = II. A rotation by zero degrees changes nothing with `keep_residual`; without, it is the
+    projection onto what a dipole can look like (`vcg_matrices`). The call refuses other than 12 leads by a ValueError.
 
     Reference: Gopal et al., 3KG: Contrastive Learning of 12-Lead Electrocardiograms using
     Physiologically-Inspired Augmentations, ML4H 2021, https://arxiv.org/abs/2106.04452, which has no residual.
@@ -115,9 +95,6 @@ class VCGRotation(Augmentation):
         keep_residual: Keep what no dipole explains as it is: fine detail, such as noise, or what a chest electrode
             sees of the muscle beneath it. Otherwise it is lost.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: In the call, for other than 12 leads.
     """
 
     def __init__(
@@ -137,7 +114,7 @@ class VCGScale(Augmentation):
 
     Each factor is log-uniform in a range. Amplitudes and the electrical axis change; rhythm, widths and intervals
     stay, and Einthoven's law I + III = II. Factors of 1 change nothing with `keep_residual`; without, they are the
-    projection onto what a dipole can look like (`vcg_matrices`).
+    projection onto what a dipole can look like (`vcg_matrices`). The call refuses other than 12 leads by a ValueError.
 
     Reference: Gopal et al., 3KG: Contrastive Learning of 12-Lead Electrocardiograms using
     Physiologically-Inspired Augmentations, ML4H 2021, https://arxiv.org/abs/2106.04452, which has no residual.
@@ -147,9 +124,6 @@ class VCGScale(Augmentation):
         keep_residual: Keep what no dipole explains as it is: fine detail, such as noise, or what a chest electrode
             sees of the muscle beneath it. Otherwise it is lost.
         p: Probability that a sample is changed, 0 to 1.
-
-    Raises:
-        ValueError: In the call, for other than 12 leads.
     """
 
     def __init__(self, factor: tuple[float, float] = (0.67, 1.5), keep_residual: bool = True, p: float = 0.5) -> None:

@@ -20,13 +20,9 @@ class Views:
 
     Args:
         augmentations: What makes a view, applied in this order; each tosses its own coin, for each view anew.
-        n: How many views.
+        n: How many views, at least 1.
         others: What makes every second view instead, for views that differ in kind; an empty list leaves these
             as they are.
-
-    Raises:
-        TypeError: If one of them is not an `Augmentation`.
-        ValueError: If `n` is not positive.
     """
 
     def __init__(self, augmentations: list[Augmentation], n: int = 2, others: list[Augmentation] | None = None) -> None:
@@ -105,10 +101,6 @@ class LeadViews(Views):
         augmentations: What makes a view of its lead; see `Views`.
         n: How many views.
         others: What makes every second view instead; see `Views`.
-
-    Raises:
-        TypeError: If one of them is not an `Augmentation`.
-        ValueError: If `n` is not positive.
     """
 
     def __call__(

@@ -15,14 +15,10 @@ _SLICE = 2**19
 
 
 def interpolate(x: Tensor, position: Tensor) -> Tensor:
-    """Reads each sample at fractional positions in time, linearly between its two neighbours.
+    """Reads each sample of (B, C, T) at fractional positions in time, linearly between its two neighbours.
 
-    Args:
-        x: Signals, (B, C, T).
-        position: Where to read, in samples from 0 to T - 1, (B, N); outside, the end points are read.
-
-    Returns:
-        The signals there, (B, C, N), exactly those of `x` at whole positions.
+    `position`, (B, N), is in samples from 0 to T - 1; outside, the end points are read. The result is (B, C, N),
+    exactly the values of `x` at whole positions.
     """
     few = max(1, _SLICE // max(1, x.shape[1] * position.shape[1]))
     if x.device.type != "cpu" or len(x) <= few or x.requires_grad or torch.compiler.is_compiling():
@@ -51,16 +47,10 @@ def between(x: Tensor, left: Tensor, right: Tensor, weight: Tensor) -> Tensor:
 
 
 def warp(bend: Tensor, length: int) -> Tensor:
-    """Smooth, monotone maps of [0, T - 1] onto itself with both ends fixed.
+    """Smooth, monotone maps of [0, T - 1] onto itself with both ends fixed: positions, (B, T), for `interpolate`.
 
-    The rate of the map is 1 + sum over k of b_k cos(pi k t / (T - 1)): it stays within 1 +- sum |b_k|.
-
-    Args:
-        bend: Coefficients b_k of the rate, for k = 1 to K, (B, K); monotone where sum |b_k| <= 1.
-        length: Number of samples in time, T.
-
-    Returns:
-        Positions in samples, (B, T), for `interpolate`.
+    The rate of the map is 1 + sum over k of b_k cos(pi k t / (T - 1)), with `bend` the b_k for k = 1 to K, (B, K), and
+    T the `length` in samples. It stays within 1 +- sum |b_k|: monotone where that sum is at most 1.
     """
     # Double precision: a matrix product in float32 may be told to be a coarse one (TF32), and the map to go back.
     time = torch.arange(length, device=bend.device, dtype=torch.float64)

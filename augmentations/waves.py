@@ -18,20 +18,15 @@ _P, _QRS, _T = (-0.27, -0.07), (-0.075, 0.08), (0.11, 0.43)
 
 
 def wave_spans(peaks: Tensor, wave: Tensor, fs: float) -> tuple[Tensor, Tensor]:
-    """Where one kind of wave lies, going by the R peaks.
+    """Where one kind of wave lies, going by the R peaks, (B, K), in samples and negative where there is none.
+
+    `wave`, int64, (B,), is 0 for P, 1 for QRS and 2 for T. The result is the first sample, and the sample after the
+    last, of each beat's wave, both (B, K), float32; they may lie outside of the record, and are both 0 where there is
+    no peak.
 
     P is 0.27 to 0.07 s before R, at most half an RR interval before, for the PR interval hardly depends on the rate;
     QRS from 0.075 s before to 0.08 s after. T is 0.11 to 0.43 s after, times the cube root of the RR interval in s
     (Fridericia, which fits LUDB better than Bazett's square root), and ends where the next QRS begins.
-
-    Args:
-        peaks: R peaks in samples, (B, K), ascending, negative where there is none; see `r_peaks`.
-        wave: Which wave for each sample: 0 is P, 1 QRS, 2 T; int64, (B,).
-        fs: Sampling rate in Hz.
-
-    Returns:
-        First sample, and the sample after the last, of each beat's wave, both (B, K), float32; they may lie
-        outside of the record, and are both 0 where there is no peak.
     """
     time = peaks.float() / fs
     there = peaks >= 0
@@ -53,15 +48,10 @@ def wave_spans(peaks: Tensor, wave: Tensor, fs: float) -> tuple[Tensor, Tensor]:
 def mask_waves(
     x: Tensor, peaks: Tensor, wave: Tensor, chosen: Tensor, fs: float, fill: Literal["bridge", "zero"] = "bridge"
 ) -> Tensor:
-    """Hides one kind of wave in the chosen beats, in all leads.
+    """Hides one kind of wave in the chosen beats, bool, (B, K), in all leads of (B, C, T).
 
-    Args:
-        x: Signals, (B, C, T), as are those returned.
-        peaks: R peaks in samples, (B, K), ascending, negative where there is none: given, or found by `r_peaks`.
-        wave: Which wave for each sample: 0 is P, 1 QRS, 2 T; int64, (B,).
-        chosen: In which beats, bool, (B, K).
-        fs: Sampling rate in Hz.
-        fill: What is put there: "zero", or "bridge", a straight line between the samples at both sides.
+    `peaks`, (B, K), are given, or found by `r_peaks`; `wave` is as in `wave_spans`. What is put there is zero, or as
+    "bridge" a straight line between the samples at both sides.
     """
     length = x.shape[-1]
     start, end = wave_spans(peaks, wave, fs)

@@ -104,8 +104,7 @@ def augmentation_panel(
 ) -> Panel:
     """One augmentation on a record, mixed with `other` or a shifted copy; the panel says where its rate is refused.
 
-    Raises:
-        ValueError: If the augmentation refuses the record for another reason, such as its number of leads.
+    A ValueError says that it refuses the record for another reason, such as its number of leads.
     """
     name, of = cls.__name__, list(FAMILIES)[_place(cls)[0]]
     made = _example(cls)

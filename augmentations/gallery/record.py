@@ -63,8 +63,7 @@ class Record:
 def read(path: Path, fs: float | None = None) -> Record:
     """Reads the first minute of a WFDB record, of a folder's first with 12 leads, or of a .npy file, (C, T) in mV.
 
-    Raises:
-        GalleryError: If there is none, it cannot be read, is shorter than a second, or has values that are not finite.
+    GalleryError if there is none, it cannot be read, is shorter than a second, or has values that are not finite.
     """
     if path.suffix == ".npy":
         record = _from_array(path, fs)
