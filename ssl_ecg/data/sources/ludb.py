@@ -70,7 +70,7 @@ class LUDB(PhysioNetSource):
     IVCD with aberrant conduction), extrasystoles (PAC, PVC), chambers (LAO/LAE and RAO/RAE, LVH and RVH: hypertrophy or
     overload), MI (STEMI or scar), ISC (ischaemia, or undefined ischaemia, scar or NSTEMI), STTC (non-specific
     repolarisation), ER (early repolarisation) and the axis (LAD, RAD; normal, vertical and horizontal are no classes).
-    Many are rare: SAB is one recording. There is no split: it follows from the number (`hashed_split`).
+    Many are rare: SAB is one recording. There is no official split: `hashed_split` makes it of their numbers.
 
     Spans are the waves P, QRS and T as marked in each lead, from onset to offset; those without both are left out (134
     of 58,423). Beats are the peaks of the QRS complexes in lead II, without classes; other leads differ by 2 ms as a
