@@ -51,8 +51,7 @@ class AmplitudeScale(Augmentation):
 class Polarity(Augmentation):
     """Turns a record, or some of its leads, upside down, as electrodes with their cables swapped do.
 
-    Rate and widths stay. The electrical axis turns by 180 degrees; of single leads turned over, no one axis is
-    left: Einthoven's law I + III = II is lost.
+    Rate and widths stay. The axis turns by 180 degrees; with single leads turned, Einthoven's law I + III = II is lost.
 
     Reference: negation in Sarkar & Etemad, Self-supervised ECG Representation Learning for Emotion Recognition,
     IEEE Transactions on Affective Computing 2022, https://arxiv.org/abs/2002.03898
@@ -80,8 +79,7 @@ class Offset(Augmentation):
     Classification, ML4H 2020, https://proceedings.mlr.press/v136/mohsenvand20a.html
 
     Args:
-        offset: Range of the constant, in standard deviations of the sample (as noise is measured: its leads'
-            standard deviations, root mean square).
+        offset: Range of the constant, in standard deviations of the sample (its leads' own, root mean square).
         per_lead: Draw a constant for each lead. Otherwise one for the record.
         p: Probability that a sample is changed, 0 to 1.
     """
@@ -100,8 +98,7 @@ class Offset(Augmentation):
 class GainModulation(Augmentation):
     """Lets the amplitude swell and fade as with breathing: times 1 + depth * sine, never below zero.
 
-    Breathing moves the heart and fills the lungs, which changes the height of R waves by 5 to 20 % at 0.1 to
-    0.5 Hz. The rhythm stays.
+    Breathing moves heart and lungs: the height of R waves changes by 5 to 20 % at 0.1 to 0.5 Hz. The rhythm stays.
 
     Reference: Moody et al., Derivation of Respiratory Signals from Multi-lead ECGs, Computers in Cardiology
     1985, https://physionet.org/content/edr

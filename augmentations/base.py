@@ -134,9 +134,7 @@ def change_rows(x: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor], *
 def check_batch(x: object) -> None:
     """Refuses what is not a batch of signals, (B, C, T), of a floating-point type.
 
-    Raises:
-        TypeError: If it is not a floating-point tensor.
-        ValueError: If it is not (B, C, T).
+    TypeError if it is not a floating-point tensor, ValueError if it is not (B, C, T).
     """
     if not isinstance(x, Tensor) or not x.is_floating_point():
         kind = x.dtype if isinstance(x, Tensor) else type(x).__name__

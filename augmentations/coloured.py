@@ -25,8 +25,7 @@ def shaped_noise(weight: Tensor, leads: int, length: int, generator: torch.Gener
 
     It is (K, C = `leads`, N = `length`), independent in each lead; the root mean square of each (C, N) is 1. `weight`,
     (K, F), is the expected amplitude in any unit of each frequency, k / N periods per sample for k from `first` on;
-    that of k = 0 has to be 0, and frequencies beyond are not there. N is at least 4; fastest if its prime factors are
-    2, 3 and 5.
+    that of k = 0 has to be 0, and frequencies beyond are not there. N is at least 4, fastest if 2^a 3^b 5^c.
     """
     shape = (weight.shape[0], leads, weight.shape[1], 2)
     parts = normal_noise(weight.new_empty(shape[0], leads, 2 * shape[2]), generator).view(shape)
@@ -82,8 +81,7 @@ class ColouredNoise(Augmentation):
     https://doi.org/10.1007/BF02344216
 
     Args:
-        sd: Range of the noise's standard deviation (root mean square over leads and about 1.25 records), in standard
-            deviations of the sample.
+        sd: Range of the noise (root mean square over leads and 1.25 records), in standard deviations of the sample.
         exponent: Range of the exponent a, 0 to 4.
         p: Probability that a sample is changed, 0 to 1.
     """
@@ -120,10 +118,8 @@ class MuscleNoise(Augmentation):
     detectors, Computers in Cardiology 1984, https://physionet.org/content/nstdb/1.0.0/
 
     Args:
-        sd: Range of the noise's standard deviation over the record (root mean square over leads), in standard
-            deviations of the sample.
-        band: Lowest and highest frequency in Hz, at least 30 Hz apart; what is above half the sampling rate is left
-            out.
+        sd: Range of the noise (root mean square over leads and the record), in standard deviations of the sample.
+        band: Lowest and highest frequency in Hz, at least 30 Hz apart; what is above half the rate is left out.
         burst: Shortest time in s in which a contraction swells or fades, at least 0.05.
         tremor: Share of the samples that have a tremor, 0 to 1.
         p: Probability that a sample is changed, 0 to 1.

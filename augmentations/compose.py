@@ -103,8 +103,7 @@ class SomeOf(Compose):
 class RandomOrder(Compose):
     """Several augmentations, one after the other, in an order drawn for each sample.
 
-    With n augmentations this takes n times as long as `Compose` on a GPU, where rows cannot be chosen without
-    waiting for it.
+    On a GPU, where rows cannot be chosen without waiting, n augmentations take n times as long as in `Compose`.
 
     Args:
         augmentations: What to apply; each tosses its own coin.

@@ -78,10 +78,9 @@ class HeartRateChange(Augmentation):
     heart would need more beats than were recorded: the record's own are repeated (`heart_rate_map`), with an irregular
     seam only where the intervals were. A slower one shows a part of the record, at a random place.
 
-    Between samples the record is read along straight lines: at 100 Hz a narrow R wave loses up to a seventh of its
-    height, at 250 Hz 1 to 2 %.
-
-    The R peaks are found in the signal (`r_peaks`). For known ones call `heart_rate_map` and `interpolate`.
+    Between samples the record is read along straight lines: a narrow R wave loses up to a seventh of its height at
+    100 Hz, 1 to 2 % at 250 Hz. The R peaks are found in the signal (`r_peaks`); for known ones call `heart_rate_map`
+    and `interpolate`.
 
     Reference: resampling between R peaks as in Nemati, Comparative Analysis of Data Augmentation for Clinical
     ECG Classification with STAR, 2025, https://arxiv.org/abs/2510.24740, there within a fixed RR interval.

@@ -54,8 +54,7 @@ class LeadPermutation(Augmentation):
     Channel Reordering, ICASSP 2021, https://arxiv.org/abs/2010.13694
 
     Args:
-        shuffle: Probability that a lead takes part, 0 to 1: those that do change places among themselves, the
-            others stay.
+        shuffle: Probability that a lead takes part, 0 to 1: those that do change places, the others stay.
         p: Probability that a sample is changed, 0 to 1.
     """
 

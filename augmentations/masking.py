@@ -34,8 +34,7 @@ def draw_spans(share: Tensor, spans: int, length: int, generator: torch.Generato
 class TimeMask(Augmentation):
     """Sets one or more spans of time to zero, in all leads at once. They never overlap.
 
-    Zero is the baseline of a signal that was high-pass filtered or z-scored; the edge of a span in a signal
-    with an offset is a step.
+    Zero is the baseline of a high-pass filtered or z-scored signal; in one with an offset, a span's edges are steps.
 
     Reference: time out in Mehari & Strodthoff, Self-supervised representation learning from 12-lead ECG data,
     Computers in Biology and Medicine 2022, https://arxiv.org/abs/2103.12676

@@ -18,8 +18,7 @@ def mix_labels(y: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
     """Mixes labels as the signals were mixed: weight * y + (1 - weight) * y[partner].
 
     `y`, (B, ...), is one-hot, multi-hot or numbers to regress; class numbers, integers of shape (B,), raise a
-    TypeError. `partner`, int64, (B,), and `weight`, the share of a sample's own, (B,), are those of `Mixed`. The result
-    is of a floating-point type.
+    TypeError. `partner` and `weight`, (B,), are those of `Mixed`. The result is of a floating-point type.
     """
     if y.ndim == 1 and not y.is_floating_point():
         raise TypeError("class numbers cannot be mixed: torch.nn.functional.one_hot(y) makes labels that can")
@@ -28,12 +27,10 @@ def mix_labels(y: Tensor, partner: Tensor, weight: Tensor) -> Tensor:
 
 
 class Mixed(NamedTuple):
-    """A mixed batch.
+    """A mixed batch: signals `x`, (B, C, T), with whom each sample was mixed, and the share of its own.
 
-    Attributes:
-        x: Signals, (B, C, T).
-        partner: With which sample each was mixed, int64, (B,); the sample itself where it was not.
-        weight: The share of the sample's own, 0 to 1, float32 or float64, (B,); 1 where it was not mixed.
+    `partner`, int64, (B,), is the sample itself where it was not mixed; `weight`, 0 to 1, float32 or float64, (B,),
+    then is 1.
     """
 
     x: Tensor
@@ -70,32 +67,18 @@ class Mixing(ABC):
 
     @abstractmethod
     def mix(self, x: Tensor, other: Tensor, weight: Tensor, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:
-        """Mixes each sample with its partner.
+        """Mixes each sample of (B, C, T) with its partner in `other`, a copy that may be written to.
 
-        Args:
-            x: Signals, (B, C, T).
-            other: A copy of the partners' signals, (B, C, T), which may be written to.
-            weight: The share wanted of the sample's own, (B,); where it is 1 the sample must stay as it is.
-            generator: Where random numbers come from.
-
-        Returns:
-            The mixed signals, and the share reached, (B,).
+        `weight`, (B,), is the share wanted of the sample's own; where it is 1 the sample must stay as it is. Returns
+        the mixed signals, and the share reached, (B,).
         """
 
     def __call__(self, x: Tensor, fs: float, generator: torch.Generator | None = None) -> Mixed:
-        """Mixes each sample, with probability `p`, with another of the batch (by chance with itself).
+        """Mixes each sample of (B, C, T), with probability `p`, with another of the batch (by chance with itself).
 
-        Args:
-            x: Signals, (B, C, T), of a floating-point type. They are not modified.
-            fs: Sampling rate in Hz; nothing depends on it, but that every augmentation is called alike.
-            generator: Where random numbers come from, on the device of `x`; None is torch's global one.
-
-        Returns:
-            The mixed batch, with partners and weights; see `Mixed`.
-
-        Raises:
-            TypeError: If `x` is not a floating-point tensor.
-            ValueError: If `x` is not (B, C, T).
+        `x` is not modified; a TypeError refuses what is no floating-point tensor, a ValueError another shape. Nothing
+        depends on `fs`, in Hz, but that every augmentation is called alike. Random numbers come from `generator`, on
+        the device of `x`; None is torch's global one.
         """
         check_batch(x)
         with torch.autocast(x.device.type, enabled=False):
@@ -117,8 +100,7 @@ class Mixing(ABC):
 class Mixup(Mixing):
     """Adds up two records, the sample itself and a partner from the batch, with shares of sum 1.
 
-    Two hearts beat in the result, which no body has; what is learnt is to be linear in between. The labels are
-    mixed with the same shares.
+    Two hearts beat in the result, as in no body; what is learnt is to be linear in between. Labels get the same shares.
 
     Reference: Zhang et al., mixup: Beyond Empirical Risk Minimization, ICLR 2018, https://arxiv.org/abs/1710.09412
 

@@ -14,8 +14,7 @@ from augmentations.sources import add_source
 def transients(onset: Tensor, peak: Tensor, rise: Tensor, decay: Tensor, length: int) -> Tensor:
     """Sums jumps that die away: each is peak exp(-(t - t0) / decay) after t0, peak exp((t - t0) / rise) before.
 
-    All are (B, E), one for each jump: `onset` (t0) and the time constants `rise` and `decay` in samples, `peak` in any
-    unit. The sums are (B, T = `length`).
+    All are (B, E): `onset` (t0), `rise` and `decay` in samples, `peak` in any unit. The sums are (B, T = `length`).
     """
     time = torch.arange(length, device=onset.device, dtype=onset.dtype)
     total = torch.zeros(len(onset), length, device=onset.device, dtype=onset.dtype)
@@ -44,8 +43,8 @@ class ElectrodeMotion(Augmentation):
     https://physionet.org/content/nstdb/1.0.0/
 
     Args:
-        amplitude: Range of a transient's peak in the lead that sees it most strongly, in standard deviations of
-            the sample. An R wave has 3 to 10.
+        amplitude: Range of a transient's peak in its strongest lead, in standard deviations of the sample (R waves: 3
+            to 10).
         rate: Range of how many there are in a minute; a record has at least one.
         rise: Range of the time constant of the rise in s, log-uniform, at least 0.001.
         decay: Range of the time constant of the decay in s, log-uniform, at least 0.001.

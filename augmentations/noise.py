@@ -67,9 +67,7 @@ def _table(dtype: torch.dtype) -> Tensor:
 
 
 class GaussianNoise(Augmentation):
-    """Adds white noise, equally strong in all leads of a record and independent in each.
-
-    `normal_noise` says how it is drawn.
+    """Adds white noise, equally strong in all leads of a record and independent in each (`normal_noise`).
 
     Reference: Kiyasseh et al., CLOCS, ICML 2021, https://arxiv.org/abs/2005.13249; jitter in Um et al., ICMI
     2017, https://arxiv.org/abs/1706.00527

@@ -16,10 +16,9 @@ _THRESHOLD = 0.4  # of the typical beat
 def r_peaks(x: Tensor, fs: float) -> Tensor:
     """Finds the QRS complexes of each sample of (B, C, T) at `fs` Hz, from all its leads together.
 
-    The result is positions in samples, int64, (B, K): ascending, with -1 for no beat in between. K, one for each 0.25
-    s, depends on the duration alone. A position is the middle of the steep part of the QRS complex, in 95 % within 30
-    ms of the annotated one, not the highest sample: for choosing what to change in a signal, not for measuring
-    intervals.
+    Positions are in samples, int64, (B, K): ascending, with -1 for no beat in between. K, one for each 0.25 s, depends
+    on the duration alone. Each is the middle of the steep part of the QRS complex, in 95 % within 30 ms of the
+    annotated one, not the highest sample: for choosing what to change in a signal, not for measuring intervals.
 
     The steepness of the signal (the root of the squared differences over 20 ms, summed over leads and smoothed) at
     about 100 Hz has a peak at each beat: a maximum over +- 0.25 s that is above 0.4 of the median of the maxima of

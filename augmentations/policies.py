@@ -74,12 +74,9 @@ def three_kg(angle: float = 45.0, scale: float = 1.5, mask: float = 0.5) -> View
     Augmentations, ML4H 2021, https://arxiv.org/abs/2106.04452
 
     Args:
-        angle: The largest turn about each axis, degrees.
+        angle: The largest turn about each axis, degrees, at least 0.
         scale: The largest stretch along each axis, at least 1.
         mask: The longest masked span, as a share of the record.
-
-    Raises:
-        ValueError: If `angle` is negative or `scale` below 1.
     """
     if angle < 0 or scale < 1:
         raise ValueError(f"angle is at least 0 degrees and scale at least 1, not {angle!r} and {scale!r}")

@@ -48,8 +48,7 @@ class CircularShift(Augmentation):
     Network, 2020, https://arxiv.org/abs/2009.04398
 
     Args:
-        shift: Range of the shift in s, positive to later. It counts modulo the record: 0 to its duration, or
-            more, is anywhere.
+        shift: Range of the shift in s, positive to later, modulo the record: 0 to its duration, or more, is anywhere.
         p: Probability that a sample is changed, 0 to 1.
     """
 
@@ -117,8 +116,7 @@ class SegmentPermutation(Augmentation):
 class TimeReversal(Augmentation):
     """Plays a record backwards. Not physiological: no heart gives T before QRS before P.
 
-    It keeps the spectrum and the rate; it is for ablations, and for telling forwards from backwards as a task
-    of its own.
+    It keeps spectrum and rate; it is for ablations, and for telling forwards from backwards as a task of its own.
 
     Reference: flipping over time in Sarkar & Etemad, Self-supervised ECG Representation Learning for Emotion
     Recognition, IEEE Transactions on Affective Computing 2022, https://arxiv.org/abs/2002.03898
@@ -142,8 +140,7 @@ def crop(x: Tensor, start: Tensor, length: int) -> Tensor:
 class RandomCrop(Augmentation):
     """Cuts every sample to a shorter duration, at a random place of its own. This changes the length.
 
-    Every sample is cut, for a batch has one length: there is no `p`. Nothing is stretched; heart rate and
-    intervals stay.
+    Every sample is cut, for a batch has one length: there is no `p`. Heart rate and intervals stay.
 
     Reference: window slicing in Le Guennec et al., Data Augmentation for Time Series Classification using
     Convolutional Neural Networks, 2016, https://shs.hal.science/halshs-01357973

@@ -99,9 +99,8 @@ def _read_npy(file: Path) -> Tensor:
 class RecordedNoise(Augmentation):
     """Adds noise from a recording, such as electrode motion, muscle noise or wander of a real patient.
 
-    Each sample takes a random stretch of the recording, and each of its leads a random mixture of the recording's
-    leads: few recorded leads serve many. The stretch's offset is left out. A recording shorter than the sample is
-    continued by its mirror image.
+    Each sample takes a random stretch of the recording, without its offset, and each of its leads a random mixture of
+    the recording's leads: few recorded leads serve many. A shorter recording is continued by its mirror image.
 
     The recordings made for this are `em`, `ma` and `bm` of the noise stress test database (two leads, 30 minutes at
     360 Hz, https://physionet.org/content/nstdb/1.0.0/). To have one as a file, once:
@@ -115,8 +114,7 @@ class RecordedNoise(Augmentation):
     Args:
         noise: The recording, (C, N), in any unit; or the path of a .pt or .npy file with it. A TypeError refuses what
             is no tensor of numbers, a ValueError one that is not (leads, time), not finite or constant.
-        noise_fs: Its sampling rate in Hz. At another rate it is resampled, once; then the noise has nothing above
-            half the lower of the two.
+        noise_fs: Its sampling rate in Hz. At another it is resampled, once: nothing is left above half the lower rate.
         snr: Range of the signal-to-noise ratio in dB, -100 to 100, as `mix_at_snr` defines it.
         p: Probability that a sample is changed, 0 to 1.
     """

@@ -26,10 +26,7 @@ def sinusoids(amplitude: Tensor, frequency: Tensor, phase: Tensor, fs: float, le
 
 
 def lead_gains(x: Tensor, generator: torch.Generator | None) -> Tensor:
-    """How strongly, and with which sign, each lead picks up a common source: normal, of root mean square 1.
-
-    For signals of (B, C, T) the gains are (B, C), float32 or float64.
-    """
+    """How strongly, with which sign, each lead sees a common source, (B, C): normal, of root mean square 1."""
     gains = torch.randn(x.shape[:2], generator=generator, device=x.device, dtype=precise(x))
     return normalize(gains, dim=1) * math.sqrt(x.shape[1])
 

@@ -194,8 +194,7 @@ class FourierSurrogate(Augmentation):
     law, stay as well. This is not physiological: at full strength a heart beat is spread over the record as noise
     of the same spectrum; at 0.1 to 0.3 the beats stand out of such noise. The Fourier transform takes the record's
     end and beginning for neighbours, and a step between them for power at high frequencies, which is spread too.
-    Power and cross-spectra stay exactly where the number of samples is 2^a 3^b 5^c; else `joint` is added for speed,
-    and they stay nearly.
+    Power and cross-spectra stay exactly where the number of samples is 2^a 3^b 5^c; else nearly, for speed (`joint`).
 
     Reference: Schwabedal et al., Addressing Class Imbalance in Classification Problems of Noisy Signals by using
     Fourier Transform Surrogates, 2018, https://arxiv.org/abs/1806.08675; with a strength in Rommel et al., Data

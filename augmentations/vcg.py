@@ -90,10 +90,8 @@ class VCGRotation(Augmentation):
     Physiologically-Inspired Augmentations, ML4H 2021, https://arxiv.org/abs/2106.04452, which has no residual.
 
     Args:
-        degrees: Range of the angle, -180 to 180, about each of x (to the left), y (to the feet) and z (to the back),
-            turned about in this order; each is drawn on its own.
-        keep_residual: Keep what no dipole explains as it is: fine detail, such as noise, or what a chest electrode
-            sees of the muscle beneath it. Otherwise it is lost.
+        degrees: Range of each angle, -180 to 180, about x (to the left), then y (to the feet), then z (to the back).
+        keep_residual: Keep what no dipole explains (noise, the muscle under a chest electrode). Otherwise it is lost.
         p: Probability that a sample is changed, 0 to 1.
     """
 
@@ -121,8 +119,7 @@ class VCGScale(Augmentation):
 
     Args:
         factor: Range of the factor, above 0, along each of x (to the left), y (to the feet) and z (to the back).
-        keep_residual: Keep what no dipole explains as it is: fine detail, such as noise, or what a chest electrode
-            sees of the muscle beneath it. Otherwise it is lost.
+        keep_residual: Keep what no dipole explains (noise, the muscle under a chest electrode). Otherwise it is lost.
         p: Probability that a sample is changed, 0 to 1.
     """
 

@@ -21,8 +21,7 @@ class Views:
     Args:
         augmentations: What makes a view, applied in this order; each tosses its own coin, for each view anew.
         n: How many views, at least 1.
-        others: What makes every second view instead, for views that differ in kind; an empty list leaves these
-            as they are.
+        others: What makes every second view instead, for views that differ in kind; an empty list leaves it as it is.
     """
 
     def __init__(self, augmentations: list[Augmentation], n: int = 2, others: list[Augmentation] | None = None) -> None:
@@ -41,9 +40,8 @@ class Views:
         """Makes the views.
 
         Args:
-            x: Signals, (B, C, T), of a floating-point type; or several such, of which the views are made in turn:
-                two records of each patient, say, for positives that differ in more than augmentation. They are
-                not modified.
+            x: Signals, (B, C, T), of a floating-point type, not modified; or several such, of which the views are made
+                in turn: two records of each patient, say, for positives that differ in more than augmentation.
             fs: Sampling rate in Hz.
             generator: Where random numbers come from, on the device of `x`; None is torch's global one.
 
@@ -52,8 +50,7 @@ class Views:
 
         Raises:
             TypeError: If `x` is not a floating-point tensor.
-            ValueError: If `x` is not (B, C, T), if several differ in shape or are more than the views, or for a rate
-                that `check` refuses.
+            ValueError: If `x` is not (B, C, T), several differ in shape or outnumber the views, or `check` refuses.
         """
         both, sources = self._both, self._sources(x)
         made = [(sources[i % len(sources)], both[i % len(both)]) for i in range(self.n)]
@@ -108,9 +105,7 @@ class LeadViews(Views):
     ) -> list[Tensor]:
         """Makes the views: `n` tensors, each (B, 1, T), row i of each of one lead of row i of its `x`; see `Views`.
 
-        Raises:
-            TypeError: If `x` is not a floating-point tensor.
-            ValueError: As `Views`, and if `x` has a single lead.
+        Raises as `Views`, and a ValueError if `x` has a single lead.
         """
         sources = self._sources(x)
         rows, leads = sources[0].shape[:2]

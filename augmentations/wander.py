@@ -30,8 +30,7 @@ class BaselineWander(Augmentation):
     Self-supervised representation learning from 12-lead ECG data, 2022, https://arxiv.org/abs/2103.12676
 
     Args:
-        sd: Range of the wander's standard deviation (root mean square over leads, phases and a long time), in
-            standard deviations of the sample.
+        sd: Range of the wander (root mean square over leads, phases and time), in standard deviations of the sample.
         frequency: Range of the sinusoids' frequencies in Hz; none is above the second.
         components: How many sinusoids, each of random frequency, phase and share of the power.
         p: Probability that a sample is changed, 0 to 1.
@@ -66,19 +65,16 @@ class BaselineWander(Augmentation):
 class BaselineDrift(Augmentation):
     """Adds the aimless drift of electrodes that settle: smoothed random walks, in each lead another mixture.
 
-    Unlike `BaselineWander`, which sways at a few frequencies as breathing does and is the same in all leads up to a
-    gain, it has no period, does not return, and its shape differs between leads. Like it, it changes the ST segment
-    and nothing faster.
+    Unlike `BaselineWander`, which sways as breathing does, the same in all leads up to a gain, it has no period, does
+    not return, and differs in shape between leads. Like it, it changes the ST segment and nothing faster.
 
-    Reference: Lenis et al., Comparison of baseline wander removal techniques considering the preservation of ST
-    changes in the ischemic ECG, Computational and Mathematical Methods in Medicine 2017,
-    https://www.ncbi.nlm.nih.gov/pmc/articles/PMC5361052, for where the baseline's energy is.
+    Reference: Lenis et al., Comparison of baseline wander removal techniques, Computational and Mathematical Methods in
+    Medicine 2017, https://www.ncbi.nlm.nih.gov/pmc/articles/PMC5361052, for where the baseline's energy is.
 
     Args:
-        sd: Range of the drift's standard deviation over the record (root mean square over leads), in standard
-            deviations of the sample. Its mean over the record is 0.
-        cutoff: The frequency in Hz below which 99 % of its energy is, in a record of several seconds. A walk takes
-            two steps in one period of it.
+        sd: Range of the drift (root mean square over leads and time, mean 0), in standard deviations of the sample.
+        cutoff: The frequency in Hz below which 99 % of its energy is, in a record of several seconds. A walk takes two
+            steps in one period of it.
         sources: How many walks there are, which each lead sees with gains of random size and sign. With one all
             leads drift alike; with as many as there are leads, each drifts by itself. From 3 on it takes longer.
         p: Probability that a sample is changed, 0 to 1.

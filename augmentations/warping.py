@@ -64,8 +64,7 @@ def warp(bend: Tensor, length: int) -> Tensor:
 class TimeWarp(Augmentation):
     """Speeds a record up here and slows it down there, smoothly; its first and last sample stay in place.
 
-    The local heart rate changes by `strength` at most, and the intervals in a beat inversely; the mean heart
-    rate stays.
+    The local heart rate changes by `strength` at most, and the intervals in a beat inversely; its mean stays.
 
     Reference: time warping in Um et al., Data Augmentation of Wearable Sensor Data for Parkinson's Disease
     Monitoring using Convolutional Neural Networks, ICMI 2017, https://arxiv.org/abs/1706.00527. There the
