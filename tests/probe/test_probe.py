@@ -191,7 +191,16 @@ def mitbih_run(mitdb: Path, here: Path) -> Path:
     return here / "runs" / "simclr-mitbih"
 
 
-FEW_RECORDS = ["101", "106", "118", "119", "207", "208", "100", "200", "202", "213", "231", "232"]  # six of each side
+FEW_RECORDS = "101 106 118 119 207 208 100 200 202 213 221 231 232 233".split()  # six of DS1, eight of DS2
+
+
+def few_beats(side: WindowSet) -> WindowSet:
+    """Of few records every 15th normal beat and the first sixty others: what all of them take minutes for."""
+    other = side.label != 0
+    keep = ~other & (np.arange(len(side)) % 15 == 0)
+    for record in FEW_RECORDS:
+        keep[np.flatnonzero(other & (side.record == record))[:60]] = True
+    return side.where(keep & np.isin(side.record, FEW_RECORDS))
 
 
 def test_beats_of_mit_bih_are_probed_by_the_protocol(
@@ -199,13 +208,14 @@ def test_beats_of_mit_bih_are_probed_by_the_protocol(
 ) -> None:
     def of_few(*given: Any) -> Any:
         study = open_study(*given)
-        sides = (side.where(np.isin(side.record, FEW_RECORDS)) for side in (study.train, study.test))
-        return replace(study, **dict(zip(("train", "test"), sides, strict=True)))
+        return replace(study, train=few_beats(study.train), test=few_beats(study.test))
 
     monkeypatch.setattr("ssl_ecg.probe.command.open_study", of_few)
     checkpoint = fresh_checkpoint(here / "beats", Preprocessing(window=1.28, normalise="record"))
     arguments = [str(checkpoint), "--data=MITBIH", f"--data.root={mitdb}", f"--cache={here}/cache"]
     probe.main([*arguments, "--beside=raw PCA,RR alone", "--components=4", "--resamples=20"])
+    out = capsys.readouterr().out
+    assert "without 202:" in out and "without 232:" in out
     (folder,) = checkpoint.glob("probe-mitbih-*")
     results = read_results(folder)
     systems = {"pretrained + RR", "pretrained", "raw PCA + RR", "raw PCA", "RR alone"}
@@ -217,7 +227,6 @@ def test_beats_of_mit_bih_are_probed_by_the_protocol(
         for part in subsets:
             others = of(results, system=system, subset=part, reference="")
             assert set(others) == set(scores) and others["macro_auroc"].value != scores["macro_auroc"].value
-            assert f"{part}:" in capsys.readouterr().out or system != "pretrained"
         for score in ("macro_f1", "prior_macro_f1", "macro_f1_NSV", "auroc_V", "sensitivity_V", "ppv_V"):
             assert 0 <= scores[score].value <= 1
     assert {r.reference for r in results.rows if r.system == "pretrained + RR"} == {"", "raw PCA + RR", "RR alone"}
