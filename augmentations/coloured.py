@@ -38,11 +38,10 @@ def shaped_noise(weight: Tensor, leads: int, length: int, generator: torch.Gener
 def add_shifted(x: Tensor, noise: Tensor, strength: Tensor) -> Tensor:
     """Adds K periodic noises to a batch, each to a share of the samples, to each of those at another shift.
 
-    The shifts are even, for then the shifted noises are views of one stretch, which costs no memory and stays in a
-    processor's cache: half the time of noise that is written out for each sample.
-
-    `noise` is one period of each, (K, C, N), with K at most B and N at least T and B / K: the first goes to the first
-    B / K samples of `x`, (B, C, T), and so on. `strength` is (B, 1), or over time (B, T).
+    The shifts are even, for then the shifted noises are views of one stretch, which costs no memory and stays in the
+    cache: half the time of noise written out for each sample. `noise` is one period of each, (K, C, N), with K at most
+    B and N at least T and B / K: the first goes to the first B / K samples of `x`, (B, C, T), and so on. `strength`:
+    (B, 1) or (B, T).
     """
     length = x.shape[-1]
     noise = noise.to(x.dtype)
@@ -81,7 +80,7 @@ class ColouredNoise(Augmentation):
     https://doi.org/10.1007/BF02344216
 
     Args:
-        sd: Range of the noise (root mean square over leads and 1.25 records), in standard deviations of the sample.
+        sd: Range of the noise (root mean square over leads and ~1.25 records), in standard deviations of the sample.
         exponent: Range of the exponent a, 0 to 4.
         p: Probability that a sample is changed, 0 to 1.
     """
@@ -113,9 +112,9 @@ class MuscleNoise(Augmentation):
     own; of larger batches up to 32 samples share one, at different shifts in time and with envelopes of their own.
 
     Reference: De Luca et al., Filtering the surface EMG signal: movement artifact and baseline noise contamination,
-    Journal of Biomechanics 2010, https://doi.org/10.1016/j.jbiomech.2010.01.027, for the lower edge; the upper is
-    that of a diagnostic ECG. Muscle noise in ECG: Moody, Muldrow & Mark, A noise stress test for arrhythmia
-    detectors, Computers in Cardiology 1984, https://physionet.org/content/nstdb/1.0.0/
+    Journal of Biomechanics 2010, https://doi.org/10.1016/j.jbiomech.2010.01.027, for the lower edge; the upper is that
+    of a diagnostic ECG. Muscle noise in ECG: Moody, Muldrow & Mark, Computers in Cardiology 1984,
+    https://physionet.org/content/nstdb/1.0.0/
 
     Args:
         sd: Range of the noise (root mean square over leads and the record), in standard deviations of the sample.

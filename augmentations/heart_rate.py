@@ -16,7 +16,6 @@ def heart_rate_map(peaks: Tensor, factor: Tensor, place: Tensor, fs: float, leng
 
     The result is positions in samples at `fs` Hz, (B, T = `length`), for `interpolate`. `peaks`, (B, K), are those of
     `r_peaks`: in samples, ascending, negative where there is none; `factor`, (B, 1), is what multiplies the heart rate.
-
     The map is linear in pieces: of slope 1 within half of `qrs` (s) of each peak, and between two of them of the slope
     that the new RR interval needs; one that would become shorter than `qrs` and a twentieth of the rest comes out
     longer than asked for. Before the first and after the last peak the slope is that of all intervals together.

@@ -79,8 +79,7 @@ class LeadMixing(Augmentation):
     lead itself is left; a single lead stays. Rhythm and intervals stay; the axis, and Einthoven's law, do not.
     For 12 leads `VCGRotation` and `VCGScale` change the axis and keep the law.
 
-    Reference: the rotation of three axes of a sensor in Um et al., Data Augmentation of Wearable Sensor Data for
-    Parkinson's Disease Monitoring using Convolutional Neural Networks, ICMI 2017,
+    Reference: the rotation of three axes of a sensor in Um et al., ICMI 2017,
     https://arxiv.org/abs/1706.00527, here of any number of leads and not orthogonal.
 
     Args:

@@ -36,8 +36,7 @@ class TimeMask(Augmentation):
 
     Zero is the baseline of a high-pass filtered or z-scored signal; in one with an offset, a span's edges are steps.
 
-    Reference: time out in Mehari & Strodthoff, Self-supervised representation learning from 12-lead ECG data,
-    Computers in Biology and Medicine 2022, https://arxiv.org/abs/2103.12676
+    Reference: time out in Mehari & Strodthoff, Computers in Biology and Medicine 2022, https://arxiv.org/abs/2103.12676
 
     Args:
         share: Range of the masked time, all spans together, as a share of the record, 0 to 1.

@@ -37,14 +37,12 @@ class ElectrodeMotion(Augmentation):
     Hz). One electrode of a record moves: all its transients are seen in the same leads, those it takes part in, each
     with a gain of random size and sign. The rhythm of the heart stays.
 
-    Reference: abrupt baseline shift in Friesen et al., A comparison of the noise sensitivity of nine QRS detection
-    algorithms, IEEE Transactions on Biomedical Engineering 1990, https://doi.org/10.1109/10.43620; electrode motion
-    in Moody, Muldrow & Mark, A noise stress test for arrhythmia detectors, Computers in Cardiology 1984,
+    Reference: abrupt baseline shift in Friesen et al., IEEE Transactions on Biomedical Engineering 1990,
+    https://doi.org/10.1109/10.43620; electrode motion in Moody, Muldrow & Mark, Computers in Cardiology 1984,
     https://physionet.org/content/nstdb/1.0.0/
 
     Args:
-        amplitude: Range of a transient's peak in its strongest lead, in standard deviations of the sample (R waves: 3
-            to 10).
+        amplitude: Range of a transient's peak in its strongest lead, in standard deviations of the sample (R: 3 to 10).
         rate: Range of how many there are in a minute; a record has at least one.
         rise: Range of the time constant of the rise in s, log-uniform, at least 0.001.
         decay: Range of the time constant of the decay in s, log-uniform, at least 0.001.

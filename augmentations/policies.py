@@ -22,8 +22,7 @@ def simclr_ecg(crop: float = 0.5, mask: float = 0.5) -> Views:
 
     These change the heart rate, by up to 1 / `crop`, and hide whole beats.
 
-    Reference: Mehari & Strodthoff, Self-supervised representation learning from 12-lead ECG data, Computers in
-    Biology and Medicine 2022, https://arxiv.org/abs/2103.12676
+    Reference: Mehari & Strodthoff, Computers in Biology and Medicine 2022, https://arxiv.org/abs/2103.12676
 
     Args:
         crop: The shortest crop, as a share of the record.

@@ -40,8 +40,7 @@ class Powerline(Augmentation):
     Args:
         sd: Range of the hum, harmonics included (root mean square over leads), in standard deviations of the sample.
         frequencies: Frequencies of the mains in Hz; each sample draws one. 50 in most of the world, 60 in the Americas.
-        harmonics: How many sinusoids: 3 at 50 Hz are 50, 100 and 150 Hz. The h-th is at most 1/h as strong as the
-            fundamental.
+        harmonics: How many sinusoids: 3 at 50 Hz are 50, 100 and 150 Hz, the h-th at most 1/h as strong as the first.
         frequency_drift: Largest deviation of the mains' frequency in Hz, reached and left again in the course of 2
             to 20 s. Grids stay within 0.05 to 0.2 Hz.
         amplitude_drift: Largest relative change of the hum's amplitude, 0 to 1, in the course of 2 to 20 s.

@@ -83,8 +83,7 @@ class SegmentPermutation(Augmentation):
 
     Beats keep their shape, but for those that a cut divides; the rhythm across cuts is lost.
 
-    Reference: permutation in Um et al., Data Augmentation of Wearable Sensor Data for Parkinson's Disease
-    Monitoring using Convolutional Neural Networks, ICMI 2017, https://arxiv.org/abs/1706.00527
+    Reference: permutation in Um et al., ICMI 2017, https://arxiv.org/abs/1706.00527
 
     Args:
         segments: How many segments.
@@ -118,8 +117,8 @@ class TimeReversal(Augmentation):
 
     It keeps spectrum and rate; it is for ablations, and for telling forwards from backwards as a task of its own.
 
-    Reference: flipping over time in Sarkar & Etemad, Self-supervised ECG Representation Learning for Emotion
-    Recognition, IEEE Transactions on Affective Computing 2022, https://arxiv.org/abs/2002.03898
+    Reference: flipping over time in Sarkar & Etemad, IEEE Transactions on Affective Computing 2022,
+    https://arxiv.org/abs/2002.03898
 
     Args:
         p: Probability that a sample is changed, 0 to 1.

@@ -74,9 +74,8 @@ class BandStop(Augmentation):
     the ST segment; one that reaches 0 Hz takes the offset too. Near the ends of the record (some 1 / `edge`
     seconds) the result depends on a signal that was not recorded; `joint` says what is put there.
 
-    Reference: Mohsenvand et al., Contrastive Representation Learning for Electroencephalogram Classification, ML4H
-    2020, https://proceedings.mlr.press/v136/mohsenvand20a.html; for ECG in Cheng et al., Subject-Aware Contrastive
-    Learning for Biosignals, 2020, https://arxiv.org/abs/2007.04871
+    Reference: Mohsenvand et al., ML4H 2020, https://proceedings.mlr.press/v136/mohsenvand20a.html; for ECG in Cheng et
+    al., Subject-Aware Contrastive Learning for Biosignals, 2020, https://arxiv.org/abs/2007.04871
 
     Args:
         centre: Range of the band's centre in Hz.
@@ -122,8 +121,7 @@ class BandPass(Augmentation):
     fraction of a Hz, apart. Rate and rhythm stay. A lower cut-off takes the offset and the wander away, near 1 Hz
     it bends the ST segment; an upper one makes the QRS lower and wider. There is no delay (`band_pass`).
 
-    Reference: the bandwidths of devices, and what they do to an ECG, in Kligfield et al., Recommendations for the
-    Standardization and Interpretation of the Electrocardiogram, Part I, Circulation 2007,
+    Reference: the bandwidths of devices, and what they do to an ECG, in Kligfield et al., Circulation 2007,
     https://doi.org/10.1161/CIRCULATIONAHA.106.180200
 
     Args:

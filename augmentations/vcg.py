@@ -40,7 +40,7 @@ _TO_VCG: list[list[float]] = _none.index_copy(1, torch.tensor(_INDEPENDENT), tor
 
 
 def vcg_matrices(like: Tensor) -> tuple[Tensor, Tensor]:
-    """The inverse Dower matrix, (3, 12), and Dower's, (12, 3), in the precision and on the device of a signal.
+    """The inverse Dower matrix, (3, 12), and Dower's, (12, 3), in float32 or a signal's float64, on its device.
 
     vcg = inverse @ leads, with zeros for the dependent leads, and leads = dower @ vcg. inverse @ dower is the identity;
     dower @ inverse is a projection, onto what a dipole can look like in 12 leads.
@@ -86,8 +86,7 @@ class VCGRotation(Augmentation):
     Einthoven's law I + III = II. A rotation by zero degrees changes nothing with `keep_residual`; without, it is the
     projection onto what a dipole can look like (`vcg_matrices`). The call refuses other than 12 leads by a ValueError.
 
-    Reference: Gopal et al., 3KG: Contrastive Learning of 12-Lead Electrocardiograms using
-    Physiologically-Inspired Augmentations, ML4H 2021, https://arxiv.org/abs/2106.04452, which has no residual.
+    Reference: Gopal et al., 3KG, ML4H 2021, https://arxiv.org/abs/2106.04452, which has no residual.
 
     Args:
         degrees: Range of each angle, -180 to 180, about x (to the left), then y (to the feet), then z (to the back).
@@ -114,8 +113,7 @@ class VCGScale(Augmentation):
     stay, and Einthoven's law I + III = II. Factors of 1 change nothing with `keep_residual`; without, they are the
     projection onto what a dipole can look like (`vcg_matrices`). The call refuses other than 12 leads by a ValueError.
 
-    Reference: Gopal et al., 3KG: Contrastive Learning of 12-Lead Electrocardiograms using
-    Physiologically-Inspired Augmentations, ML4H 2021, https://arxiv.org/abs/2106.04452, which has no residual.
+    Reference: Gopal et al., 3KG, ML4H 2021, https://arxiv.org/abs/2106.04452, which has no residual.
 
     Args:
         factor: Range of the factor, above 0, along each of x (to the left), y (to the feet) and z (to the back).

@@ -27,7 +27,7 @@ class BaselineWander(Augmentation):
 
     Reference: Lenis et al., Comparison of baseline wander removal techniques, Computational and Mathematical Methods in
     Medicine 2017, https://www.ncbi.nlm.nih.gov/pmc/articles/PMC5361052. A gain per lead as in Mehari & Strodthoff,
-    Self-supervised representation learning from 12-lead ECG data, 2022, https://arxiv.org/abs/2103.12676
+    2022, https://arxiv.org/abs/2103.12676
 
     Args:
         sd: Range of the wander (root mean square over leads, phases and time), in standard deviations of the sample.
@@ -68,8 +68,7 @@ class BaselineDrift(Augmentation):
     Unlike `BaselineWander`, which sways as breathing does, the same in all leads up to a gain, it has no period, does
     not return, and differs in shape between leads. Like it, it changes the ST segment and nothing faster.
 
-    Reference: Lenis et al., Comparison of baseline wander removal techniques, Computational and Mathematical Methods in
-    Medicine 2017, https://www.ncbi.nlm.nih.gov/pmc/articles/PMC5361052, for where the baseline's energy is.
+    Reference: Lenis et al., 2017, https://www.ncbi.nlm.nih.gov/pmc/articles/PMC5361052, for the baseline's energy.
 
     Args:
         sd: Range of the drift (root mean square over leads and time, mean 0), in standard deviations of the sample.

@@ -66,8 +66,7 @@ class TimeWarp(Augmentation):
 
     The local heart rate changes by `strength` at most, and the intervals in a beat inversely; its mean stays.
 
-    Reference: time warping in Um et al., Data Augmentation of Wearable Sensor Data for Parkinson's Disease
-    Monitoring using Convolutional Neural Networks, ICMI 2017, https://arxiv.org/abs/1706.00527. There the
+    Reference: time warping in Um et al., ICMI 2017, https://arxiv.org/abs/1706.00527. There the
     pace is a spline through random knots; here it is a cosine series, whose largest deviation is known.
 
     Args:

@@ -21,11 +21,10 @@ def wave_spans(peaks: Tensor, wave: Tensor, fs: float) -> tuple[Tensor, Tensor]:
     """Where one kind of wave lies, going by the R peaks, (B, K), in samples and negative where there is none.
 
     `wave`, int64, (B,), is 0 for P, 1 for QRS and 2 for T. The result is each wave's first sample, and the sample after
-    its last, both (B, K), float32; they may lie outside of the record, and are 0 where there is no peak.
-
-    P is 0.27 to 0.07 s before R, at most half an RR interval before, for the PR interval hardly depends on the rate;
-    QRS from 0.075 s before to 0.08 s after. T is 0.11 to 0.43 s after, times the cube root of the RR interval in s
-    (Fridericia, which fits LUDB better than Bazett's square root), and ends where the next QRS begins.
+    its last, both (B, K), float32; they may lie outside of the record, and are 0 where there is no peak. P is 0.27 to
+    0.07 s before R, at most half an RR interval before, for the PR interval hardly depends on the rate; QRS from
+    0.075 s before to 0.08 s after. T is 0.11 to 0.43 s after, times the cube root of the RR interval in s (Fridericia,
+    which fits LUDB better than Bazett's square root), and ends where the next QRS begins.
     """
     time = peaks.float() / fs
     there = peaks >= 0
