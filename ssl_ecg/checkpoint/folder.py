@@ -126,7 +126,7 @@ def load_encoder(path: str | Path, trust: bool | Collection[str] = False) -> Pre
     except (ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
         raise CheckpointError(f"{folder}/config.json cannot be used: {type(error).__name__}: {error}") from None
     try:
-        found = _sha256(folder / "model.safetensors")
+        found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
         if found != expected:
             raise CheckpointError(
                 f"{folder}/model.safetensors is not the file that was saved (SHA-256 {found[:12]}..., expected "
@@ -151,7 +151,8 @@ def find_checkpoint(path: str | Path) -> Path:
     if (folder / "checkpoint" / "config.json").exists():
         folder = folder / "checkpoint"
     if not (folder / "config.json").exists():
-        hint = ": training has not finished; run the same pretrain command again" if _is_run(folder) else ""
+        run = (folder / "config.yaml").exists()
+        hint = ": training has not finished; run the same pretrain command again" if run else ""
         raise CheckpointError(f"{folder} is no checkpoint: it holds no config.json{hint}")
     return folder
 
@@ -214,12 +215,3 @@ def _class_of(dotted: str, trust: bool | Collection[str], folder: Path) -> type[
     if not (isinstance(found, type) and issubclass(found, Encoder)):
         raise TypeError(f"{dotted} is no Encoder")
     return found
-
-
-def _sha256(path: Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _is_run(folder: Path) -> bool:
-    return (folder / "config.yaml").exists()

@@ -84,12 +84,7 @@ class PretrainedEncoder(nn.Module):
 
     @torch.inference_mode()
     def forward(
-        self,
-        signal: Signal,
-        fs: float,
-        leads: Sequence[str],
-        whole: bool = False,
-        unit: Unit = "mV",
+        self, signal: Signal, fs: float, leads: Sequence[str], whole: bool = False, unit: Unit = "mV"
     ) -> NDArray[np.float32] | Tensor:
         """Embed one recording or a batch of them.
 
@@ -231,7 +226,10 @@ class PretrainedEncoder(nn.Module):
         """Picked, filtered and resampled, in mV or, normalised by record, in standard deviations."""
         if unit not in _MILLIVOLTS:
             raise DataError(f"the unit of a signal is one of {', '.join(_MILLIVOLTS)}, not {unit!r}")
-        array = _as_array(signal) if isinstance(signal, Tensor) else np.asarray(signal)
+        if isinstance(signal, Tensor):  # NumPy knows no bfloat16, and all real numbers fit into doubles
+            signal = signal.detach().cpu()
+            signal = (signal.resolve_conj() if signal.is_complex() else signal.double()).numpy()
+        array = np.asarray(signal)
         if unit != "mV":
             array = array * _MILLIVOLTS[unit]
         return torch.from_numpy(self.preprocessing.condition(array, fs, tuple(leads)))
@@ -248,13 +246,6 @@ def _given_back(z: Tensor, signal: Signal) -> NDArray[np.float32] | Tensor:
     if isinstance(signal, Tensor):
         return z
     array: NDArray[np.float32] = z.cpu().numpy()
-    return array
-
-
-def _as_array(signal: Tensor) -> NDArray[Any]:
-    """The samples of a tensor, as numbers that NumPy has: it knows no bfloat16, and all fit into doubles."""
-    signal = signal.detach().cpu()
-    array: NDArray[Any] = (signal.resolve_conj() if signal.is_complex() else signal.double()).numpy()
     return array
 
 

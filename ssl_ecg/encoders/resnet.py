@@ -67,9 +67,7 @@ class ResNet1d(Encoder):
             raise ValueError(f"ResNet1d: dropout must be at least 0 and below 1, not {dropout}")
         self.depth = depth
         self.stem = nn.Sequential(
-            nn.Conv1d(self.inputs, width, 15, stem, padding=7, bias=False),
-            nn.BatchNorm1d(width),
-            nn.ReLU(),
+            nn.Conv1d(self.inputs, width, 15, stem, padding=7, bias=False), nn.BatchNorm1d(width), nn.ReLU()
         )
         blocks: list[nn.Module] = []
         channels = width

@@ -54,7 +54,7 @@ class Regressions(ABC):
         self.x = torch.cat([x, x.new_ones(len(x), 1)], dim=1)
         self.weights = weights.to(x)[:, None, :]
         # What is linear in v, <pull, v>, is summed over the samples once.
-        self.pull = self._transposed(weighted_targets)
+        self.pull: Tensor = (self.x.T @ weighted_targets.flatten(1)).unflatten(1, weighted_targets.shape[1:])
         self.offset = torch.zeros_like(self.pull[-1])
 
     @abstractmethod
@@ -105,7 +105,7 @@ class Regressions(ABC):
                 converged, before = converged | (before - value <= precision * value.abs()), value
             if bool(converged.all()):
                 break
-            if _worth_leaving_out(converged):
+            if int(converged.sum()) >= max(16, len(converged) // 8):  # else copying the others costs more
                 found.put(v, z, converged)
                 left = ~converged
                 found.left, problem, memory = found.left[left], problem._only(left), memory.only(left)
@@ -140,10 +140,6 @@ class Regressions(ABC):
     def _logits(self, v: Tensor, offset: bool = True) -> Tensor:
         z: Tensor = (self.x @ v.flatten(1)).unflatten(1, v.shape[1:])
         return z.add_(self.offset) if offset else z
-
-    def _transposed(self, per_sample: Tensor) -> Tensor:
-        total: Tensor = (self.x.T @ per_sample.flatten(1)).unflatten(1, per_sample.shape[1:])
-        return total
 
     def _objective(self, z: Tensor, v: Tensor, ridge: Tensor) -> Tensor:
         """Shape (P,), float64: near the solution, float32 sums over samples would drown the decrease."""
@@ -236,11 +232,6 @@ class _Found:
             self.v, self.z, self.converged = v, z, converged
         else:
             self.v[..., self.left], self.z[..., self.left], self.converged[self.left] = v, z, converged
-
-
-def _worth_leaving_out(converged: Tensor) -> bool:
-    """Whether the converged problems cost more in every product than one copy of all others."""
-    return int(converged.sum()) >= max(16, len(converged) // 8)
 
 
 class _Memory:

@@ -88,7 +88,12 @@ class Method(Trained):
     Args:
         encoder: what is pretrained, and afterwards exported.
         optimiser: how it is trained.
+
+    Attributes:
+        needs_tokens: whether the encoder must write `features`.
     """
+
+    needs_tokens: ClassVar[bool] = False
 
     def check(self, leads: int, samples: int, fs: float) -> None:
         """Refuse, before any work, what cannot be trained.
@@ -101,7 +106,22 @@ class Method(Trained):
         Raises:
             UserError: naming the setting or the encoder, and what is wanted of it.
         """
-        check_embeds(self.encoder, leads, samples)
+        encoder, name = self.encoder, type(self.encoder).__name__
+        if self.needs_tokens and not encoder.has_tokens:
+            raise UserError(
+                f"{type(self).__name__} works on tokens, and {name} gives none: take an encoder that writes "
+                "features(x) -> list of (B, F, T')"
+            )
+        training = encoder.training
+        with torch.inference_mode():
+            z = encoder.eval()(torch.zeros(2, leads, samples))
+        encoder.train(training)
+        if not isinstance(z, Tensor) or z.shape != (2, encoder.dim):
+            given = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
+            raise UserError(
+                f"{name} makes two windows of shape {(leads, samples)} into {given}: it must give one embedding of its "
+                f"dim each, shape {(2, encoder.dim)}"
+            )
 
     def looks(self, x: Tensor, generator: torch.Generator) -> list[Tensor]:
         """What the collapse monitor embeds of windows (B, C, T): themselves, or two views to be alike."""
@@ -179,6 +199,8 @@ class Predictive(Method):
         optimiser: how it is trained.
     """
 
+    needs_tokens = True
+
     @abstractmethod
     def predict(self, tokens: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
         """Compute the objective of tokens.
@@ -196,11 +218,6 @@ class Predictive(Method):
         """Compute the tokens of a batch, and the objective of them."""
         return self.predict(self.encoder.tokens(batch.x), batch.x, generator)
 
-    def check(self, leads: int, samples: int, fs: float) -> None:
-        """Refuse an encoder without tokens too; see `Method.check`."""
-        check_tokens(self)
-        super().check(leads, samples, fs)
-
 
 class Reconstructive(Method):
     """A method that gives the signal back from tokens; a subclass gives `corrupt(x, generator)`.
@@ -214,6 +231,7 @@ class Reconstructive(Method):
             token, unless a subclass makes another.
     """
 
+    needs_tokens = True
     decoder: nn.Module
 
     def __init__(self, encoder: Encoder, optimiser: Optimiser | None = None) -> None:
@@ -240,36 +258,8 @@ class Reconstructive(Method):
         weight = weight.expand_as(made)
         return ((made - batch.x).square() * weight).sum() / weight.sum().clamp_min(1)
 
-    def check(self, leads: int, samples: int, fs: float) -> None:
-        """Refuse an encoder without tokens too; see `Method.check`."""
-        check_tokens(self)
-        super().check(leads, samples, fs)
-
 
 def in_fp32(criterion: Callable[..., Tensor], *z: Tensor) -> Tensor:
     """A loss outside autocast: a softmax over thousands of similarities loses too much in half precision."""
     with torch.autocast(z[0].device.type, enabled=False):
         return criterion(*(v.float() for v in z))
-
-
-def check_tokens(method: Method) -> None:
-    """Refuse an encoder without tokens, by a UserError that names method and encoder."""
-    if not method.encoder.has_tokens:
-        raise UserError(
-            f"{type(method).__name__} works on tokens, and {type(method.encoder).__name__} gives none: take an encoder "
-            "that writes features(x) -> list of (B, F, T')"
-        )
-
-
-@torch.inference_mode()
-def check_embeds(encoder: Encoder, leads: int, samples: int) -> None:
-    """Refuse, by a UserError, an encoder that does not make two windows (B, C, T) of zeros into (B, dim)."""
-    training = encoder.training
-    z = encoder.eval()(torch.zeros(2, leads, samples))
-    encoder.train(training)
-    if not isinstance(z, Tensor) or z.shape != (2, encoder.dim):
-        given = f"shape {tuple(z.shape)}" if isinstance(z, Tensor) else type(z).__name__
-        raise UserError(
-            f"{type(encoder).__name__} makes two windows of shape {(leads, samples)} into {given}: it must give one "
-            f"embedding of its dim each, shape {(2, encoder.dim)}"
-        )

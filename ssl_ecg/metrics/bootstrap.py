@@ -26,15 +26,7 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.metrics.checks import check_labels, check_patients, check_probabilities, check_targets
 from ssl_ecg.metrics.multilabel import named_multilabel_scores, scorable, score_multilabel
 from ssl_ecg.metrics.resampled import resampled_auroc, resampled_ranking
-from ssl_ecg.metrics.scores import (
-    Array,
-    decide,
-    f1_of,
-    named_scores,
-    present,
-    rules,
-    score,
-)
+from ssl_ecg.metrics.scores import Array, decide, f1_of, named_scores, present, rules, score
 
 
 @dataclass(frozen=True, slots=True)
