@@ -25,7 +25,7 @@ from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.methods import JointEmbedding
 from ssl_ecg.pretrain import DEFAULTS, Pretrain
-from ssl_ecg.training.throughput import Throughput
+from ssl_ecg.training.log import Throughput
 
 ROUNDS, STEPS = 7, 20
 logging.getLogger("pytorch_lightning").setLevel(logging.ERROR)

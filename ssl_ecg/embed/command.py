@@ -22,8 +22,8 @@ from ssl_ecg.files import ensure_writable
 from ssl_ecg.report.embedding_map import embedding_map, one_class
 from ssl_ecg.report.style import save
 from ssl_ecg.report.tables import origin, print_table
-from ssl_ecg.training.device import pick_device
 from ssl_ecg.training.embedding import Crops
+from ssl_ecg.training.settings import pick_device
 
 
 @dataclass

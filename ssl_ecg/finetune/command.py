@@ -34,10 +34,9 @@ from ssl_ecg.study import Study, check_few_labels, open_study
 from ssl_ecg.study.guard import check_untaught
 from ssl_ecg.study.sides import Sides, label_sides
 from ssl_ecg.study.systems import untrained
-from ssl_ecg.training.device import pick_device
 from ssl_ecg.training.processes import first_process, heard_once, trained_by_one
 from ssl_ecg.training.run import Run, run_folder
-from ssl_ecg.training.settings import TrainerSettings
+from ssl_ecg.training.settings import TrainerSettings, pick_device
 from ssl_ecg.training.wandb import wandb_logger
 
 DEFAULTS = {
@@ -217,11 +216,7 @@ class Finetune:
             models,
             scored,
             without,
-            where={
-                "data": type(data).__name__,
-                "task": str(getattr(data, "labels", "")),
-                "fraction": self.fraction,
-            },
+            where={"data": type(data).__name__, "task": str(getattr(data, "labels", "")), "fraction": self.fraction},
             about={
                 "title": f"{self.checkpoint}: fine-tuned on {type(data).__name__}, {origin(data.simulated)}",
                 "checkpoint": self.checkpoint,
@@ -277,12 +272,7 @@ def _origin(study: Study, sides: Sides) -> dict[str, str]:
 
 
 def _save(
-    run: Run,
-    study: Study,
-    sides: Sides,
-    classifier: Classifier,
-    scores: Mapping[str, Mapping[str, float]],
-    epochs: int,
+    run: Run, study: Study, sides: Sides, classifier: Classifier, scores: Mapping[str, Mapping[str, float]], epochs: int
 ) -> None:
     """Write the fine-tuned encoder as a checkpoint that knows all it has seen, and its head beside it."""
     store, before = study.store, study.encoder.card

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from ssl_ecg import cli
-from ssl_ecg.cli.line import chosen, command_line
+from ssl_ecg.cli.help import chosen, command_line
 from ssl_ecg.cli.settings import closest, did_you_mean, find_class, known, settings_of
 from ssl_ecg.data.sources import Prepared, Source
 from ssl_ecg.preprocessing import Preprocessing

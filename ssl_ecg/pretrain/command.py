@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import golden_signal, patient_hash, save_encoder
 from ssl_ecg.checkpoint.card import describe, model_card
-from ssl_ecg.cli.line import chosen, command_line
+from ssl_ecg.cli.help import chosen, command_line
 from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.positives import Positives
@@ -125,10 +125,7 @@ class Pretrain:
         )
         module.batches(ranks=self.trainer.devices)  # refuses what does not fill one
         # What training begins with, whatever the path of the data.
-        origin = {
-            "data": fingerprint(store.meta["fingerprint"]),
-            "patients learned from": fingerprint(module.patients),
-        }
+        origin = {"data": fingerprint(store.meta["fingerprint"]), "patients learned from": fingerprint(module.patients)}
         with trained_by_one(folder):  # not before: what cannot be trained takes no name
             run = Run(folder, config, origin, self.defaults)
             probe = OnlineProbe(module, multilabel=store.multilabel, every=self.probe_every)

@@ -24,7 +24,7 @@ from ssl_ecg.report.wandb import Mode, check_wandb, log_results
 from ssl_ecg.study.context import Context
 from ssl_ecg.study.study import Study, open_study
 from ssl_ecg.study.systems import System, check_names, systems
-from ssl_ecg.training.device import pick_device
+from ssl_ecg.training.settings import pick_device
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

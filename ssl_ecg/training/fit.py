@@ -19,12 +19,10 @@ from pytorch_lightning.utilities.exceptions import SIGTERMException
 from ssl_ecg.data.module import TrainingWindows
 from ssl_ecg.errors import UserError
 from ssl_ecg.methods.base import Trained
-from ssl_ecg.training.log import EpochLog
+from ssl_ecg.training.log import EpochLog, Throughput
 from ssl_ecg.training.processes import first_process
-from ssl_ecg.training.resume import Resume
+from ssl_ecg.training.resume import Resume, Stop, Stopped
 from ssl_ecg.training.settings import TrainerSettings
-from ssl_ecg.training.stop import Stop, Stopped
-from ssl_ecg.training.throughput import Throughput
 
 
 def train(

@@ -1,14 +1,20 @@
 """A stopped run goes on: the training state is saved now and then, at SIGTERM and Ctrl-C, and whole or not at all.
 
-Lightning's own resume is not used: within an epoch it loses count of the batches. A run is instead always
-new to Lightning, with weights, optimiser, schedule and the counters of steps and epochs put in place first.
-Nothing else is needed, because every step's randomness follows from its number.
+Lightning's own resume is not used: within an epoch it loses count of the batches. A run is instead always new to
+Lightning, with weights, optimiser, schedule and the counters of steps and epochs put in place first. Nothing else is
+needed, because every step's randomness follows from its number. Lightning's own ways to stop are not used either: its
+SIGTERM is a broadcast in the midst of others, which hangs several processes, and its Ctrl-C ends a step halfway.
 """
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType, TracebackType
 from typing import Any
 
 import torch
@@ -17,7 +23,49 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.files import replacing
 from ssl_ecg.training.log import EpochLog
-from ssl_ecg.training.stop import Stop, Stopped
+from ssl_ecg.training.processes import first_process
+
+
+class Stopped(Exception):  # noqa: N818  (nothing is wrong)
+    """Training was stopped after it was saved, by the signal `by`."""
+
+    def __init__(self, by: signal.Signals) -> None:
+        self.by = by
+
+
+class Stop:
+    """Notes in `by` the first signal to stop, from `listen` to the block's end; a second Ctrl-C stops at once.
+
+    Where Ctrl-C has another handler, or in another thread than the main one, it is left alone.
+    """
+
+    def __init__(self) -> None:
+        self.by: signal.Signals | None = None
+        self._before: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {}
+
+    def listen(self) -> None:
+        """Begin to note signals."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        self._before[signal.SIGTERM] = signal.signal(signal.SIGTERM, self._ask)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._ask)
+
+    def __enter__(self) -> Stop:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _ask(self, number: int, frame: FrameType | None) -> None:
+        self.by = self.by or signal.Signals(number)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+            if first_process():  # by the system: print may itself be what was interrupted
+                os.write(2, b"\nstopping after this step; Ctrl-C again stops at once\n")
 
 
 class Resume(Callback):

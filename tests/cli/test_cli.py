@@ -721,7 +721,7 @@ def test_end_to_end(argv: str, code: int, out: str, err: str, folder: Path) -> N
     ],
 )
 def test_a_line_to_try_next_is_read_as_it_was_meant(settings: dict[str, Any]) -> None:
-    from ssl_ecg.cli.line import chosen, command_line
+    from ssl_ecg.cli.help import chosen, command_line
     from ssl_ecg.cli.settings import settings_of
     from ssl_ecg.data.sources import PTBXL, Source
     from ssl_ecg.probe import Probe
@@ -738,7 +738,7 @@ def test_a_line_to_try_next_is_read_as_it_was_meant(settings: dict[str, Any]) ->
 
 
 def test_a_line_to_try_next_has_what_is_required_and_all_digits() -> None:
-    from ssl_ecg.cli.line import chosen, command_line
+    from ssl_ecg.cli.help import chosen, command_line
 
     net = {"class_path": f"{__name__}.Resnet", "init_args": {"in_channels": 2, "width": 16, "depth": 3}}
     assert chosen("net", Net, net) == {"net": "Resnet", "net.in_channels": 2, "net.depth": 3}

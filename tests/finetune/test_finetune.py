@@ -29,8 +29,8 @@ from ssl_ecg.study import Study, open_study
 from ssl_ecg.study.guard import check_untaught
 from ssl_ecg.study.sides import Sides, label_sides
 from ssl_ecg.training.embedding import embed
+from ssl_ecg.training.log import Throughput
 from ssl_ecg.training.processes import trained_by_one
-from ssl_ecg.training.throughput import Throughput
 
 SIZE = {"patients": 60, "records_per_patient": 2, "duration": 5}
 TINY = [

@@ -16,7 +16,7 @@ import torch
 from tiny_runs import Stop, arguments, assert_same, listening, weights
 
 from ssl_ecg import pretrain
-from ssl_ecg.training.throughput import Throughput
+from ssl_ecg.training.log import Throughput
 
 
 @pytest.mark.parametrize("method", ["SimCLR", "BYOL"])
