@@ -8,6 +8,7 @@ SIGTERM is a broadcast in the midst of others, which hangs several processes, an
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import threading
@@ -162,4 +163,4 @@ def write_state(path: Path, state: dict[str, Any]) -> None:
         try:
             torch.save(state, temporary)
         except RuntimeError as error:  # torch's word for a full disk
-            raise OSError(f"is the disk full? {str(error).splitlines()[0]}") from None
+            raise OSError(errno.ENOSPC, f"is the disk full? {str(error).splitlines()[0]}") from None
