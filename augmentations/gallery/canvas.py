@@ -47,7 +47,7 @@ class Font:
         from matplotlib.font_manager import FontProperties
 
         family, weight = "DejaVu Sans Mono" if self.mono else "DejaVu Sans", "bold" if self.bold else "normal"
-        return FontProperties(family, weight=weight, size=self.size * _POINTS)
+        return FontProperties(family=family, weight=weight, size=self.size * _POINTS)
 
 
 TITLE = Font(30, bold=True)
