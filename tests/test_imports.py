@@ -216,3 +216,14 @@ def test_what_an_import_does_not_bring_along(module: str, absent: tuple[str, ...
     code = f"import sys, {module}; print(*[m for m in {absent!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert done.stdout.split() == []
+
+
+def test_help_waits_for_no_heavy_library() -> None:
+    heavy = ("pytorch_lightning", "lightly", "torchvision", "torch._dynamo", "matplotlib", "sklearn", "scipy.signal")
+    code = (
+        "import atexit, sys; from ssl_ecg.pretrain import main; "
+        f"atexit.register(lambda: print(*[m for m in {heavy!r} if m in sys.modules], file=sys.stderr)); main(['--help'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert "--method.encoder" in done.stdout
+    assert done.stderr.split() == []

@@ -1,9 +1,8 @@
-"""The Lightning DataModule: training batches, and the held-out patients the online probe is scored on."""
+"""Training batches, and the held-out patients that the online probe is scored on."""
 
 from __future__ import annotations
 
 import numpy as np
-from pytorch_lightning import LightningDataModule
 
 from ssl_ecg.data.batches import Batches
 from ssl_ecg.data.positives import Partners, Positives, SameWindow
@@ -14,7 +13,7 @@ from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
 
 
-class TrainingWindows(LightningDataModule):
+class TrainingWindows:
     """Windows to train on, in shuffled batches of `batch_size` per rank and step; see `Batches` for the rest."""
 
     def __init__(
@@ -25,7 +24,6 @@ class TrainingWindows(LightningDataModule):
         seed: int = 0,
         partners: Partners | None = None,
     ) -> None:
-        super().__init__()
         self.train, self.partners = train, partners
         self.batch_size, self.patients_per_batch, self.seed = batch_size, patients_per_batch, seed
 
@@ -34,12 +32,6 @@ class TrainingWindows(LightningDataModule):
         return Batches(
             self.train, self.batch_size, self.patients_per_batch, self.seed, rank, ranks, first, self.partners
         )
-
-    def train_dataloader(self) -> Batches:
-        """Batches that go on at the trainer's step, and lie on its device where the store fits there."""
-        assert self.trainer is not None
-        self.train.store.to(self.trainer.strategy.root_device)
-        return self.batches(self.trainer.global_rank, self.trainer.world_size, self.trainer.global_step)
 
 
 class ECGDataModule(TrainingWindows):

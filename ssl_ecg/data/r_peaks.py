@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import scipy.ndimage
-import scipy.signal
 from numpy.typing import NDArray
 
 
@@ -16,6 +14,9 @@ def detect_r_peaks(signal: NDArray[np.floating], fs: float) -> NDArray[np.int64]
     adaptive threshold. Deviations: zero phase, and the threshold is a share of the typical peak around (the median over
     half a minute), which needs no learning phase.
     """
+    import scipy.ndimage
+    import scipy.signal
+
     if signal.shape[-1] < fs:
         return np.zeros(0, np.int64)
     sos = scipy.signal.butter(2, (5.0, min(20.0, 0.45 * fs)), "bandpass", fs=fs, output="sos")

@@ -28,6 +28,7 @@ from ssl_ecg.metrics.scores import auroc
 from ssl_ecg.optimisers import Optimiser
 from ssl_ecg.training.embedding import embed
 from ssl_ecg.training.fit import train
+from ssl_ecg.training.module import TrainingModule
 from ssl_ecg.training.processes import of_first
 from ssl_ecg.training.resume import write_state
 from ssl_ecg.training.settings import TrainerSettings
@@ -129,11 +130,13 @@ class BestEpoch(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Score the epoch."""
-        assert isinstance(pl_module, Classifier)
-        score = of_first(trainer, lambda: macro_auroc(self.windows.targets, pl_module.probabilities(self.windows)))
+        assert isinstance(pl_module, TrainingModule)
+        classifier = pl_module.trained
+        assert isinstance(classifier, Classifier)
+        score = of_first(trainer, lambda: macro_auroc(self.windows.targets, classifier.probabilities(self.windows)))
         pl_module.log("val_auroc", score, prog_bar=True, sync_dist=True)
         if score > self.score and trainer.is_global_zero:
-            state = {"module": pl_module.state_dict(), "epoch": trainer.current_epoch, "val_auroc": score}
+            state = {"module": classifier.state_dict(), "epoch": trainer.current_epoch, "val_auroc": score}
             write_state(self.path, state)
 
     @property

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
-from pytorch_lightning import LightningModule
 from torch import Tensor, nn
 
 from augmentations import LeadViews, Views
@@ -18,7 +17,7 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.optimisers import AdamW, Optimiser
 
 
-class Trained(LightningModule, ABC):
+class Trained(nn.Module, ABC):
     """An encoder that some objective trains, by an optimiser and its schedule over the whole run.
 
     All randomness of a step follows from the seed, the step and the rank, so that a resumed run goes on exactly as it
@@ -30,6 +29,7 @@ class Trained(LightningModule, ABC):
         seed: of all that is drawn.
         steps: of the whole run, however often it is stopped.
         purpose: of what `loss` draws.
+        shown: what the last `loss` adds to the metrics of the run, such as the terms it sums.
     """
 
     fs: float = 100.0
@@ -39,6 +39,7 @@ class Trained(LightningModule, ABC):
 
     def __init__(self, encoder: Encoder, optimiser: Optimiser | None = None) -> None:
         super().__init__()
+        self.shown: dict[str, Tensor] = {}
         self.encoder = encoder
         self.optimiser = optimiser if optimiser is not None else AdamW()
 
@@ -58,25 +59,24 @@ class Trained(LightningModule, ABC):
             A scalar, float32 whatever the precision of training (see `in_fp32`).
         """
 
-    def draws(self, step: int, device: torch.device | str = "cpu") -> torch.Generator:
-        """The generator that `loss` gets at a step."""
-        return generator(self.seed, self.purpose, step, self.global_rank, device=device)
+    def before_step(self, step: int) -> None:
+        """Update what follows the weights without a gradient, such as a momentum copy, before a step of the run.
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """One step of Lightning's loop."""
-        torch.manual_seed(stream(self.seed, Purpose.DROPOUT, self.global_step, self.global_rank))
-        loss = self.loss(batch, self.draws(self.global_step, batch.x.device))
-        self.log("loss", loss, on_step=True, on_epoch=True, prog_bar=True, batch_size=len(batch.x), sync_dist=True)
-        return loss
+        Before a step rather than after the last one: a state saved between the two then is the same whoever saves it.
+        """
+
+    def step(self, batch: Batch, number: int, rank: int = 0) -> Tensor:
+        """Compute the loss of a batch at a step of the run, in one of its processes."""
+        torch.manual_seed(stream(self.seed, Purpose.DROPOUT, number, rank))
+        return self.loss(batch, self.draws(number, rank, batch.x.device))
+
+    def draws(self, step: int, rank: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
+        """The generator that `loss` gets at a step."""
+        return generator(self.seed, self.purpose, step, rank, device=device)
 
     def shares(self) -> dict[nn.Parameter, float]:
         """Shares of the learning rate, for parameters that do not have all of it."""
         return {}
-
-    def configure_optimizers(self) -> Any:  # noqa: ANN401  (Lightning's own return type is a wide union)
-        """Optimiser and per-step schedule over the whole run."""
-        optimiser, schedule = self.optimiser.configure(self, self.steps, self.shares())
-        return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
 class Method(Trained):

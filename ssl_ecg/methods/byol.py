@@ -5,10 +5,6 @@ from __future__ import annotations
 import copy
 
 import torch
-from lightly.loss import NegativeCosineSimilarity
-from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
-from lightly.models.utils import deactivate_requires_grad, update_momentum
-from lightly.utils.scheduler import cosine_schedule
 from torch import Tensor, nn
 
 from augmentations import Views
@@ -43,6 +39,10 @@ class BYOL(JointEmbedding):
         hidden_dim: int = 512,
         output_dim: int = 128,
     ) -> None:
+        from lightly.loss import NegativeCosineSimilarity
+        from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
+        from lightly.models.utils import deactivate_requires_grad
+
         super().__init__(encoder, views, optimiser)
         if not 0 <= momentum <= 1:
             raise ValueError(f"BYOL: momentum must lie between 0 and 1, not {momentum}")
@@ -61,12 +61,11 @@ class BYOL(JointEmbedding):
             t0, t1 = self.target(x).chunk(2)
         return 0.5 * (in_fp32(self.criterion, p0, t1) + in_fp32(self.criterion, p1, t0))
 
-    def on_train_batch_start(self, batch: object, batch_idx: int) -> None:
-        """Move the target towards the online network.
+    def before_step(self, step: int) -> None:
+        """Move the target towards the online network."""
+        from lightly.models.utils import update_momentum
+        from lightly.utils.scheduler import cosine_schedule
 
-        Before a step rather than after the last one: a checkpoint taken between the two then holds the same
-        state whichever callback runs first.
-        """
-        m = cosine_schedule(self.global_step, self.steps, self.momentum, 1.0)
+        m = cosine_schedule(step, self.steps, self.momentum, 1.0)
         update_momentum(self.encoder, self.target[0], m)
         update_momentum(self.head, self.target[1], m)

@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import Literal
 
 import torch
-from lightly.loss import NTXentLoss
-from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor
 
 from augmentations import Views
@@ -49,6 +47,9 @@ class SimCLR(JointEmbedding):
         hidden_dim: int = 512,
         output_dim: int = 128,
     ) -> None:
+        from lightly.loss import NTXentLoss
+        from lightly.models.modules.heads import SimCLRProjectionHead
+
         super().__init__(encoder, views, optimiser)
         if not temperature > 0:
             raise ValueError(f"SimCLR: temperature must be positive, not {temperature}")

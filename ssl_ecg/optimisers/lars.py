@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from lightly.utils.lars import LARS as LightlyLARS
 
 from ssl_ecg.optimisers.base import Optimiser
 
@@ -29,5 +28,7 @@ class LARS(Optimiser):
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
         """LARS over parameter groups."""
+        from lightly.utils.lars import LARS as LightlyLARS
+
         optimiser: torch.optim.Optimizer = LightlyLARS(groups, lr=self.lr, momentum=self.momentum)
         return optimiser

@@ -13,6 +13,7 @@ from ssl_ecg.data.randomness import Purpose, generator
 from ssl_ecg.methods import Method
 from ssl_ecg.metrics.diagnostics import Diagnostics, collapsed, diagnose
 from ssl_ecg.training.embedding import embed
+from ssl_ecg.training.module import TrainingModule
 from ssl_ecg.training.processes import of_first
 
 
@@ -30,8 +31,10 @@ class CollapseMonitor(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Embed the windows, or two views of them, and look at them."""
-        assert isinstance(pl_module, Method)
-        found = of_first(trainer, lambda: self._look(pl_module))
+        assert isinstance(pl_module, TrainingModule)
+        method = pl_module.trained
+        assert isinstance(method, Method)
+        found = of_first(trainer, lambda: self._look(method))
         for name in ("spread", "effective_rank", "alignment", "uniformity"):
             if not math.isnan(value := getattr(found, name)):  # no alignment without two views
                 pl_module.log(name, value, sync_dist=True)

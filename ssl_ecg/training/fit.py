@@ -20,13 +20,14 @@ from ssl_ecg.data.module import TrainingWindows
 from ssl_ecg.errors import UserError
 from ssl_ecg.methods.base import Trained
 from ssl_ecg.training.log import EpochLog, Throughput
+from ssl_ecg.training.module import TrainingModule
 from ssl_ecg.training.processes import first_process
 from ssl_ecg.training.resume import Resume, Stop, Stopped
 from ssl_ecg.training.settings import TrainerSettings
 
 
 def train(
-    module: Trained,
+    trained: Trained,
     data: TrainingWindows,
     folder: Path,
     settings: TrainerSettings,
@@ -42,7 +43,7 @@ def train(
         The metrics of each epoch.
 
     Raises:
-        CheckpointError: if `last.ckpt` cannot be read or does not fit the module.
+        CheckpointError: if `last.ckpt` cannot be read or does not fit it.
         UserError: if the machine lacks the accelerator, or the loss is no longer finite.
         SystemExit: with 143 after SIGTERM and 130 after Ctrl-C, saved; with 0 in all processes but the first.
         KeyboardInterrupt: after a second Ctrl-C, without saving.
@@ -77,11 +78,11 @@ def train(
             )
         except Exception as error:  # noqa: BLE001  (Lightning raises several kinds for hardware that is not there)
             raise UserError(f"trainer: {error}") from None
-        module.prepare(data.train.preprocessing.fs, data.seed, steps * settings.max_epochs)
-        resume.restore(trainer, module, steps)
+        trained.prepare(data.train.preprocessing.fs, data.seed, steps * settings.max_epochs)
+        resume.restore(trainer, trained, steps)
         if len(log.rows) < settings.max_epochs:
             try:
-                trainer.fit(module, datamodule=data)
+                trainer.fit(TrainingModule(trained, data))
             except Stopped as stopped:
                 raise _stopped(stopped.by, folder) from None
             except SIGTERMException:  # before the first step, when only Lightning listened

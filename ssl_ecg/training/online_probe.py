@@ -10,10 +10,10 @@ from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.estimators.knn import knn_predict
 from ssl_ecg.estimators.probe import fit_probe
-from ssl_ecg.methods import Method
 from ssl_ecg.metrics.multilabel import scorable, score_multilabel
 from ssl_ecg.metrics.scores import score
 from ssl_ecg.training.embedding import embed
+from ssl_ecg.training.module import TrainingModule
 from ssl_ecg.training.processes import of_first
 
 _NAMES = ("probe_auroc", "probe_f1", "knn_auroc")
@@ -82,10 +82,11 @@ class OnlineProbe(Callback):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Probe the online encoder."""
-        assert isinstance(pl_module, Method)
+        assert isinstance(pl_module, TrainingModule)
+        encoder = pl_module.trained.encoder
         done = trainer.current_epoch + 1
         if self.possible and (done % self.every == 0 or done == trainer.max_epochs):
-            for name, value in of_first(trainer, lambda: self.score(pl_module.encoder)).items():
+            for name, value in of_first(trainer, lambda: self.score(encoder)).items():
                 pl_module.log(name, value, prog_bar=name == "probe_auroc", sync_dist=True)
         else:  # or Lightning would report the last probe's scores again
             for name in _NAMES:

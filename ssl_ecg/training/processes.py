@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from typing import TypeVar
-
-from pytorch_lightning import Trainer
-from pytorch_lightning.utilities import rank_zero_only
+from typing import TYPE_CHECKING, TypeVar
 
 from ssl_ecg.errors import UserError
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Trainer
 
 T = TypeVar("T")
 
 
 def first_process() -> bool:
     """Whether this process is the one that scores, writes and prints: the only one, or the first of several."""
-    return bool(rank_zero_only.rank == 0)  # type: ignore[attr-defined]
+    if (lightning := sys.modules.get("pytorch_lightning.utilities")) is not None:
+        return bool(lightning.rank_zero_only.rank == 0)
+    # What Lightning will go by, without the seconds its import takes.
+    ranks = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+    return next((int(os.environ[name]) for name in ranks if name in os.environ), 0) == 0
 
 
 def of_first(trainer: Trainer, find: Callable[[], T]) -> T:

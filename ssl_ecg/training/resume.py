@@ -23,7 +23,9 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.files import replacing
+from ssl_ecg.methods.base import Trained
 from ssl_ecg.training.log import EpochLog
+from ssl_ecg.training.module import TrainingModule
 from ssl_ecg.training.processes import first_process
 
 
@@ -83,16 +85,16 @@ class Resume(Callback):
         self._state: dict[str, Any] | None = None
         self._saved = time.monotonic()
 
-    def restore(self, trainer: Trainer, method: LightningModule, steps_per_epoch: int) -> None:
+    def restore(self, trainer: Trainer, trained: Trained, steps_per_epoch: int) -> None:
         """Put a saved state's weights and counters in place; the rest follows when training starts.
 
-        CheckpointError if the file cannot be read or does not fit the method.
+        CheckpointError if the file cannot be read or does not fit it.
         """
         if not self.path.exists():
             return
         try:
             state = torch.load(self.path, map_location="cpu", weights_only=True)
-            method.load_state_dict(state["method"], strict=True)
+            trained.load_state_dict(state["method"], strict=True)
             step, self.epochs.rows = int(state["step"]), list(state["rows"])
             self._state = {name: state[name] for name in ("optimiser", "schedule", "precision")}
         except Exception as error:  # noqa: BLE001  (zip, pickle and torch each raise kinds of their own)
@@ -132,22 +134,23 @@ class Resume(Callback):
         """Save after the epoch's metrics are known."""
         self._save(trainer, pl_module)
 
-    def _save_if_asked(self, trainer: Trainer, method: LightningModule, *, due: bool = False) -> None:
+    def _save_if_asked(self, trainer: Trainer, module: LightningModule, *, due: bool = False) -> None:
         """Save if it is due or a signal has come, and then stop; the first process decides for all."""
         due, by = trainer.strategy.broadcast((due, self.stop.by))
         if due or by is not None:
-            self._save(trainer, method)
+            self._save(trainer, module)
         if by is not None:
             raise Stopped(by)
 
-    def _save(self, trainer: Trainer, method: LightningModule) -> None:
+    def _save(self, trainer: Trainer, module: LightningModule) -> None:
+        assert isinstance(module, TrainingModule)
         self._saved = time.monotonic()
         if not trainer.is_global_zero:
             return
         write_state(
             self.path,
             {
-                "method": method.state_dict(),
+                "method": module.trained.state_dict(),
                 "optimiser": trainer.optimizers[0].state_dict(),
                 "schedule": trainer.lr_scheduler_configs[0].scheduler.state_dict(),
                 "precision": trainer.precision_plugin.state_dict(),

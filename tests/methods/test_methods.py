@@ -76,14 +76,9 @@ def test_byol_target_moves_slowly_towards_the_online_network() -> None:
     with torch.no_grad():
         for p in method.encoder.parameters():
             p += 1
-
-    class Fake:
-        global_step = 0
-
     method.prepare(100, steps=100)
-    method._trainer = Fake()  # type: ignore[assignment]
     before = [p.clone() for p in method.target[0].parameters()]
-    method.on_train_batch_start(None, 0)
+    method.before_step(0)
     for old, new in zip(before, method.target[0].parameters(), strict=True):
         torch.testing.assert_close(new - old, torch.full_like(old, 0.01), atol=1e-5, rtol=1e-4)
 

@@ -17,6 +17,8 @@ from safetensors.torch import load_file
 from ssl_ecg import load_encoder
 
 RANKED = '''
+import torch
+
 from ssl_ecg.methods import SimCLR
 
 
@@ -25,7 +27,7 @@ class Ranked(SimCLR):
 
     def compare(self, views, patient):
         loss = super().compare(views, patient)
-        return loss - loss.detach() + self.global_rank + 1
+        return loss - loss.detach() + torch.distributed.get_rank() + 1
 '''
 
 TWO = [
