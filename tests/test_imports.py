@@ -222,7 +222,8 @@ def test_help_waits_for_no_heavy_library() -> None:
     heavy = ("pytorch_lightning", "lightly", "torchvision", "torch._dynamo", "matplotlib", "sklearn", "scipy.signal")
     code = (
         "import atexit, sys; from ssl_ecg.pretrain import main; "
-        f"atexit.register(lambda: print(*[m for m in {heavy!r} if m in sys.modules], file=sys.stderr)); main(['--help'])"
+        f"atexit.register(lambda: print(*[m for m in {heavy!r} if m in sys.modules], file=sys.stderr)); "
+        "main(['--help'])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "--method.encoder" in done.stdout
