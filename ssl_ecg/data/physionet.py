@@ -20,7 +20,7 @@ class PhysioNetSource(Source):
     each recording, and its `index`: files that say which recordings there are and whose, needed before anything else.
 
     Args:
-        root: folder of the database.
+        root: folder of the database; `data/` and its name on PhysioNet, such as `data/ludb`, by default.
         download: fetch what is missing in `root` from PhysioNet. If false, recordings whose files are missing
             are left out and reported.
     """
@@ -29,8 +29,8 @@ class PhysioNetSource(Source):
     title: ClassVar[str]
     index: ClassVar[tuple[str, ...]] = ("RECORDS",)
 
-    def __init__(self, root: str, download: bool = True) -> None:
-        self.root = Path(root).expanduser()
+    def __init__(self, root: str | None = None, download: bool = True) -> None:
+        self.root = Path(f"data/{self.database.split('/')[0]}" if root is None else root).expanduser()
         self.download = download
 
     @abstractmethod
@@ -50,12 +50,10 @@ class PhysioNetSource(Source):
 
     def fingerprint(self) -> dict[str, object]:
         """Name, version, SHA-256 of the index, and the number of bytes of each kind of file."""
-        name, version = self.database.split("/")
-        sums = {file: download.sha256(self.root / file) for file in self.index}
         names = hashlib.sha256("\n".join(self.records).encode()).hexdigest()
         files = (self.root / file for number in range(len(self.records)) for file in self.files(number))
         size = sum(path.stat().st_size for path in files if path.is_file())  # tells fetched from missing or truncated
-        return {"name": name, "version": version, "sha256": sums, "records": names, "bytes": size}
+        return {**self._published(), "records": names, "bytes": size}
 
     def check_files(self, number: int) -> None:
         """Compare the files of a recording with `SHA256SUMS.txt`, where `root` has one.
@@ -63,6 +61,11 @@ class PhysioNetSource(Source):
         DataError if one is missing, or not the file PhysioNet published.
         """
         download.verify(self.root, self.files(number))
+
+    def _published(self) -> dict[str, object]:
+        """Name, version, and SHA-256 of the index."""
+        name, version = self.database.split("/")
+        return {"name": name, "version": version, "sha256": {f: download.sha256(self.root / f) for f in self.index}}
 
     def _fetch(self, files: Sequence[str], total: int) -> None:
         missing = [file for file in files if not (self.root / file).is_file()]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from abc import abstractmethod
+from abc import ABC
 from collections.abc import Mapping
 from functools import cached_property
 from typing import ClassVar, Literal, cast
@@ -17,7 +17,6 @@ from ssl_ecg.data.wfdb_io import AGAIN, Header, read_beats, read_header, read_rh
 from ssl_ecg.errors import DataError
 from ssl_ecg.leads import numbered
 
-Names = tuple[str, ...] | None
 _CLASSES = {"N": "NLRBej", "S": "AaJSn", "V": "VEr", "F": "F", "": "/fQ?"}
 AAMI = {symbol: label for label, symbols in _CLASSES.items() for symbol in symbols}
 """WFDB beat symbol -> AAMI class, "" for Q (paced or unclassifiable). Any other symbol is no beat."""
@@ -25,7 +24,7 @@ AAMI = {symbol: label for label, symbols in _CLASSES.items() for symbol in symbo
 _PERSON = re.compile(r"(-?\d+)\s+([MF])\b")  # how these headers' first comment begins: "69 M 1085 1629 x1"
 
 
-class Holter(PhysioNetSource):
+class Holter(PhysioNetSource, ABC):
     """A database of ambulatory tapes whose beats are annotated, in the AAMI classes N, S, V and F.
 
     Beats of AAMI class Q are given without a class, so that RR intervals are right; rhythm, noise and flutter-wave
@@ -36,13 +35,14 @@ class Holter(PhysioNetSource):
     so they are here. Where a header has no gain, 200 units are taken for a mV, as everybody takes them.
 
     Args:
-        root: folder of the database, the one that holds `RECORDS`.
+        root: folder of the database, the one that holds `RECORDS`; by default such as `data/afdb`.
         download: fetch missing files from PhysioNet. If false, records without them are left out and reported.
         lead_names: what to call the channels, in their order, instead of what the headers call them: [II, V1], say,
             to use an encoder of those leads, at your own risk.
     """
 
     classes = ("N", "S", "V", "F")
+    leads: tuple[str, ...] = ("ECG1", "ECG2")
     task: ClassVar[Task] = "beat"
     fs: ClassVar[float]  # Hz, of every record
     expected: ClassVar[str] = ""  # what the header of every record says, for messages; its rate if ""
@@ -50,8 +50,9 @@ class Holter(PhysioNetSource):
     suffixes: ClassVar[tuple[str, ...]] = ("hea", "dat", "atr")  # of a record's files; the last is that of the beats
     symbols: ClassVar[Mapping[str, str] | None] = AAMI  # -> class; None: every annotation is a beat without a class
 
-    @abstractmethod  # each says where it lies as a rule
-    def __init__(self, root: str, download: bool = True, lead_names: Names = None) -> None:
+    def __init__(
+        self, root: str | None = None, download: bool = True, lead_names: tuple[str, ...] | None = None
+    ) -> None:
         super().__init__(root, download)
         self.lead_names = lead_names
         if lead_names is not None:
@@ -173,15 +174,11 @@ class AFDB(Holter):
     database = "afdb/1.0.0"
     title = "the MIT-BIH Atrial Fibrillation Database"
     fs = 250.0
-    leads = ("ECG1", "ECG2")
     classes = ("N", "AFIB", "AFL", "J")
     task = "rhythm"
     without = frozenset({"00735", "03665"})
     suffixes = ("hea", "dat", "atr", "qrs")
     symbols = None  # a program found the beats, and did not class them
-
-    def __init__(self, root: str = "data/afdb", download: bool = True, lead_names: Names = None) -> None:
-        super().__init__(root, download, lead_names)
 
     def spans(self, header: Header, beats: Beats) -> Spans:
         """The rhythms of a record, until its last beat."""
@@ -208,10 +205,6 @@ class LTDB(Holter):
     database = "ltdb/1.0.0"
     title = "the MIT-BIH Long-Term ECG Database"
     fs = 128.0
-    leads = ("ECG1", "ECG2")
-
-    def __init__(self, root: str = "data/ltdb", download: bool = True, lead_names: Names = None) -> None:
-        super().__init__(root, download, lead_names)
 
 
 class NSRDB(Holter):
@@ -229,10 +222,6 @@ class NSRDB(Holter):
     database = "nsrdb/1.0.0"
     title = "the MIT-BIH Normal Sinus Rhythm Database"
     fs = 128.0
-    leads = ("ECG1", "ECG2")
-
-    def __init__(self, root: str = "data/nsrdb", download: bool = True, lead_names: Names = None) -> None:
-        super().__init__(root, download, lead_names)
 
 
 class NSTDB(Holter):
@@ -254,11 +243,9 @@ class NSTDB(Holter):
     database = "nstdb/1.0.0"
     title = "the MIT-BIH Noise Stress Test Database"
     fs = 360.0
+    leads = ("II",)
     without = frozenset({"bw", "em", "ma"})
     cohort = "MITBIH"
-
-    def __init__(self, root: str = "data/nstdb", download: bool = True) -> None:
-        super().__init__(root, download)
 
     def patient(self, record: str) -> str:
         """Whose a record is: 118 or 119."""
@@ -284,7 +271,3 @@ class SVDB(Holter):
     database = "svdb/1.0.0"
     title = "the MIT-BIH Supraventricular Arrhythmia Database"
     fs = 128.0
-    leads = ("ECG1", "ECG2")
-
-    def __init__(self, root: str = "data/svdb", download: bool = True, lead_names: Names = None) -> None:
-        super().__init__(root, download, lead_names)

@@ -82,7 +82,7 @@ class LUDB(PhysioNetSource):
         algorithms, IEEE Access 8, 2020, https://physionet.org/content/ludb/1.0.1/ (ODC-By 1.0)
 
     Args:
-        root: folder of the database, the one that holds `ludb.csv`.
+        root: folder of the database, the one that holds `ludb.csv`; `data/ludb` by default.
         download: fetch missing files (25 MB) from PhysioNet; if false, records without them are left out and reported.
     """
 
@@ -93,9 +93,6 @@ class LUDB(PhysioNetSource):
     task = "record"
     multilabel = True
     leads = STANDARD_12
-
-    def __init__(self, root: str = "data/ludb", download: bool = True) -> None:
-        super().__init__(root, download)
 
     @cached_property
     def meaning(self) -> Mapping[str, tuple[str, ...]]:

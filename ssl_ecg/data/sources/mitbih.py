@@ -51,6 +51,7 @@ class MITBIH(Holter):
     title = "the MIT-BIH Arrhythmia Database"
     index = ()  # the protocol names the records
     fs = 360.0
+    leads: tuple[str, ...] = ("II",)
     expected = "360 Hz, MLII and one chest lead"
     protocol = True
     shared_patients: ClassVar[Mapping[str, tuple[str, ...]]] = {"201": ("201", "202")}
@@ -81,11 +82,10 @@ class MITBIH(Holter):
 
     def fingerprint(self) -> dict[str, object]:
         """Name, version, and the SHA-256 of every file that is read."""
-        name, version = self.database.split("/")
         files = [file for number in range(len(self.records)) for file in self.files(number)]
         there = [file for file in files if (self.root / file).is_file()]
         named = {} if self.chest is None else {"chest": self.chest}
-        return {"name": name, "version": version, "sha256": download.verify(self.root, there), **named}
+        return {**self._published(), "sha256": download.verify(self.root, there), **named}
 
     def patient(self, record: str) -> str:
         """Whose a record is."""
