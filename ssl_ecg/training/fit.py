@@ -24,6 +24,7 @@ from ssl_ecg.training.module import TrainingModule
 from ssl_ecg.training.processes import first_process
 from ssl_ecg.training.resume import Resume, Stop, Stopped
 from ssl_ecg.training.settings import TrainerSettings
+from ssl_ecg.training.sync_batchnorm import synchronise
 
 
 def train(
@@ -65,7 +66,7 @@ def train(
                 devices=settings.devices,
                 precision=settings.precision,
                 gradient_clip_val=settings.gradient_clip or None,
-                sync_batchnorm=settings.devices > 1 and settings.on_gpu,  # there is none for CPUs
+                sync_batchnorm=settings.devices > 1 and settings.on_gpu,
                 callbacks=callbacks,
                 logger=logger if logger is not None else False,
                 log_every_n_steps=min(10, steps),
@@ -78,6 +79,8 @@ def train(
             )
         except Exception as error:  # noqa: BLE001  (Lightning raises several kinds for hardware that is not there)
             raise UserError(f"trainer: {error}") from None
+        if settings.devices > 1 and not settings.on_gpu:
+            synchronise(trained)
         trained.prepare(data.train.preprocessing.fs, data.seed, steps * settings.max_epochs)
         resume.restore(trainer, trained, steps)
         if len(log.rows) < settings.max_epochs:
