@@ -7,7 +7,7 @@ from pathlib import Path
 
 from augment_timing import Row
 
-from ssl_ecg.report.style import COLOURS, MARKERS, new_figure, save, tidy
+from ssl_ecg.report.figures import COLOURS, MARKERS, new_figure, save, tidy
 
 
 def speeds(rows: Sequence[Row], path: Path, title: str) -> None:

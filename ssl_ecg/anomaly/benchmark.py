@@ -11,11 +11,8 @@ from numpy.typing import NDArray
 
 from ssl_ecg.anomaly.detectors import Detector, Features, held_out_scores
 from ssl_ecg.errors import UserError
-from ssl_ecg.metrics.bootstrap import Bootstrap, Difference, Interval, Resampled, difference
-from ssl_ecg.metrics.checks import check_features, check_probabilities, check_targets
-from ssl_ecg.metrics.multilabel import ENOUGH
-from ssl_ecg.metrics.resampled import resampled_detection
-from ssl_ecg.metrics.scores import Array, mean_defined
+from ssl_ecg.metrics.bootstrap import Bootstrap, Difference, Interval, Resampled, difference, resampled_detection
+from ssl_ecg.metrics.scores import ENOUGH, Array, check_features, check_probabilities, check_targets, mean_defined
 from ssl_ecg.study.benchmark import Labels
 
 SPECIFICITY = 0.95

@@ -18,11 +18,10 @@ import torch
 from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.design import patient_folds
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
 from ssl_ecg.estimators.sampling import evenly_over_patients, evenly_spaced
-from ssl_ecg.metrics.checks import check_features, check_patients
-from ssl_ecg.metrics.folds import patient_folds
-from ssl_ecg.metrics.scores import Array
+from ssl_ecg.metrics.scores import Array, check_features, check_patients
 
 Features = NDArray[np.floating[Any]]
 Standardised = NDArray[np.float32]

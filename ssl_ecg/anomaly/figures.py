@@ -11,8 +11,7 @@ from numpy.typing import NDArray
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.estimators.sampling import taken_in_turn
 from ssl_ecg.metrics.bootstrap import Interval
-from ssl_ecg.report.score_figures import dot_rows, row_height
-from ssl_ecg.report.style import colour, marker, new_figure, tidy
+from ssl_ecg.report.figures import colour, dot_rows, marker, new_figure, row_height, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.report.results import Results
 from ssl_ecg.study import Study, System, open_study, open_whole
 from ssl_ecg.study.evaluation import Evaluation
-from ssl_ecg.study.guard import check_untaught, seen_by
+from ssl_ecg.study.study import check_untaught, seen_by
 from ssl_ecg.study.systems import HandFeatures
 
 Side = Literal["test", "train", "all"]

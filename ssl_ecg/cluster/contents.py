@@ -13,7 +13,7 @@ from ssl_ecg.cluster.clustering import Clustering
 from ssl_ecg.cluster.figures import grid
 from ssl_ecg.cluster.space import Space
 from ssl_ecg.data.windows import WindowSet
-from ssl_ecg.report.style import colour, tidy
+from ssl_ecg.report.figures import colour, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -13,9 +13,7 @@ from ssl_ecg.cluster.clustering import Clustering
 from ssl_ecg.cluster.scores import ClusterResult
 from ssl_ecg.cluster.space import Space
 from ssl_ecg.metrics.bootstrap import Interval
-from ssl_ecg.report.embedding_map import two_components
-from ssl_ecg.report.score_figures import dot_rows
-from ssl_ecg.report.style import colour, marker, new_figure, tidy
+from ssl_ecg.report.figures import colour, dot_rows, marker, new_figure, tidy, two_components
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

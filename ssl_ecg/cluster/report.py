@@ -15,7 +15,7 @@ from ssl_ecg.cluster.figures import choice_figure, cluster_map, scores_figure
 from ssl_ecg.cluster.scores import ClusterBenchmark, ClusterResult
 from ssl_ecg.cluster.space import Space
 from ssl_ecg.data.windows import WindowSet
-from ssl_ecg.report.embedding_map import one_class
+from ssl_ecg.report.figures import one_class
 from ssl_ecg.report.results import Row, differences, rows_of
 from ssl_ecg.report.tables import Value, origin, print_table
 from ssl_ecg.study.systems import PRETRAINED

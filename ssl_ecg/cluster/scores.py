@@ -32,9 +32,7 @@ from ssl_ecg.cluster.agreement import agreement, count_tables, expected_informat
 from ssl_ecg.cluster.clustering import Clustering
 from ssl_ecg.errors import UserError
 from ssl_ecg.metrics.bootstrap import Bootstrap, Difference, Interval, Resampled, difference
-from ssl_ecg.metrics.checks import check_patients
-from ssl_ecg.metrics.multilabel import ENOUGH, scorable
-from ssl_ecg.metrics.scores import Array, mean_defined
+from ssl_ecg.metrics.scores import ENOUGH, Array, check_patients, mean_defined, scorable
 from ssl_ecg.study.benchmark import Labels
 
 _SHUFFLES = 20

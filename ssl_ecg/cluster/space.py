@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.sampling import evenly_over_patients
-from ssl_ecg.metrics.checks import check_features, check_patients
+from ssl_ecg.metrics.scores import check_features, check_patients
 
 Array = NDArray[np.float32]
 Clusters = NDArray[np.int64]

@@ -21,7 +21,7 @@ from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.embed.embeddings import SEPARATOR, Embeddings
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable, replacing, write_text
-from ssl_ecg.study.guard import seen_by
+from ssl_ecg.study.study import seen_by
 from ssl_ecg.training.embedding import Crops, embed
 
 _BLOCK = 4096  # windows that a stop may cost

@@ -19,8 +19,7 @@ from ssl_ecg.embed.blocks import averaged, embed_windows, forget
 from ssl_ecg.embed.embeddings import Embeddings, check_format, write_embeddings
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable
-from ssl_ecg.report.embedding_map import embedding_map, one_class
-from ssl_ecg.report.style import save
+from ssl_ecg.report.figures import embedding_map, one_class, save
 from ssl_ecg.report.tables import origin, print_table
 from ssl_ecg.training.embedding import Crops
 from ssl_ecg.training.settings import pick_device

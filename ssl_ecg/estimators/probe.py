@@ -12,11 +12,18 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.estimators.design import Blocks, Design, Weights, ascending, checked, weightings
+from ssl_ecg.estimators.design import (
+    Blocks,
+    Design,
+    Weights,
+    ascending,
+    checked,
+    held_out_auroc,
+    patient_folds,
+    weightings,
+)
 from ssl_ecg.estimators.logistic import BinaryRegressions, SoftmaxRegressions
-from ssl_ecg.metrics.checks import check_labels, check_patients, check_targets
-from ssl_ecg.metrics.folds import held_out_auroc, patient_folds
-from ssl_ecg.metrics.multilabel import ENOUGH, best_threshold
+from ssl_ecg.metrics.scores import ENOUGH, best_threshold, check_labels, check_patients, check_targets
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]

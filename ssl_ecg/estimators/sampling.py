@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.metrics.checks import check_patients
+from ssl_ecg.metrics.scores import check_patients
 
 
 def evenly_over_patients(

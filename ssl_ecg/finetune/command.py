@@ -27,12 +27,12 @@ from ssl_ecg.finetune.models import Model, frozen_probe, scored_once
 from ssl_ecg.finetune.report import write_finetuning
 from ssl_ecg.finetune.training import Classifier, fine_tune
 from ssl_ecg.fingerprint import fingerprint
-from ssl_ecg.metrics.multilabel import best_threshold
+from ssl_ecg.metrics.scores import best_threshold
 from ssl_ecg.optimisers import Optimiser
 from ssl_ecg.report.tables import origin
 from ssl_ecg.study import Study, check_few_labels, open_study
-from ssl_ecg.study.guard import check_untaught
-from ssl_ecg.study.sides import Sides, label_sides
+from ssl_ecg.study.label_draws import Sides, label_sides
+from ssl_ecg.study.study import check_untaught
 from ssl_ecg.study.systems import untrained
 from ssl_ecg.training.processes import first_process, heard_once, trained_by_one
 from ssl_ecg.training.run import Run, run_folder

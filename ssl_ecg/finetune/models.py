@@ -16,9 +16,8 @@ from ssl_ecg.estimators.probe import LinearProbe, fit_probe
 from ssl_ecg.finetune.training import macro_auroc
 from ssl_ecg.metrics.bootstrap import Resampled
 from ssl_ecg.study.benchmark import bootstrap_of
-from ssl_ecg.study.guard import unseen_by
-from ssl_ecg.study.sides import Sides
-from ssl_ecg.study.study import Study
+from ssl_ecg.study.label_draws import Sides
+from ssl_ecg.study.study import Study, unseen_by
 from ssl_ecg.study.systems import Frozen
 
 Array = NDArray[np.float64]

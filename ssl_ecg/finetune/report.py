@@ -10,9 +10,8 @@ import numpy as np
 
 from ssl_ecg.finetune.models import Model
 from ssl_ecg.metrics.bootstrap import Resampled, difference
+from ssl_ecg.report.figures import class_dots, colour, marker, new_figure, tidy
 from ssl_ecg.report.results import Results, Row, differences, rows_of
-from ssl_ecg.report.score_figures import class_dots
-from ssl_ecg.report.style import colour, marker, new_figure, tidy
 from ssl_ecg.report.tables import Value, print_table, too_few
 from ssl_ecg.report.wandb import log_results
 from ssl_ecg.study.benchmark import Labels

@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.metrics.checks import check_labels, check_probabilities
 
 Array = NDArray[np.float64]
 
@@ -173,3 +172,139 @@ def _members(subset: Sequence[str], classes: Sequence[str]) -> NDArray[np.bool_]
     if unknown:
         raise UserError(f"unknown classes {unknown} in a subset; the classes are {list(classes)}")
     return np.array([name in subset for name in classes])
+
+
+ENOUGH = 5
+"""Patients that must have a class, and that must lack it, for it to be averaged over."""
+
+
+def score_multilabel(
+    targets: NDArray[np.bool_],
+    probabilities: NDArray[np.floating[Any]],
+    classes: Sequence[str],
+    patients: NDArray[Any] | Sequence[str],
+    thresholds: NDArray[np.floating[Any]],
+) -> dict[str, float]:
+    """Score probabilities (n, K) against targets (n, K); every score by name, as `named_multilabel_scores` builds them.
+
+    From its threshold (K,) on a class counts as predicted, for the F1. UserError for what does not fit the classes.
+    """
+    t = check_targets(targets, len(targets), len(classes))
+    p = check_probabilities(probabilities, len(t), len(classes))
+    predicted = p >= thresholds
+    values = named_multilabel_scores(
+        np.array([auroc(yes, column) for yes, column in zip(t.T, p.T, strict=True)]),
+        np.array([average_precision(yes, column) for yes, column in zip(t.T, p.T, strict=True)]),
+        f1_of((t & predicted).sum(axis=0), t.sum(axis=0), predicted.sum(axis=0)),
+        classes,
+        scorable(t, check_patients(patients, len(t))[1]),
+    )
+    return {name: float(value) for name, value in values.items()}
+
+
+def named_multilabel_scores(
+    areas: Array, precisions: Array, f1: Array, classes: Sequence[str], chosen: NDArray[np.bool_]
+) -> dict[str, Array]:
+    """All scores by name, for one test set or a whole batch of resampled ones, from those of classes (..., K).
+
+    `macro_auroc`, `macro_auprc` and `macro_f1`, each followed by that of every chosen class (`auroc_<class>`, ...);
+    what is undefined is NaN. A resample may lack a rare class though the test set has it, and with 71 classes most do:
+    its averages are over the others. Where classes are left out (`chosen` (K,) is false), `macro_auroc_all` is over
+    every class that has an AUROC, as published tables average.
+    """
+    found = {}
+    for what, per_class in {"auroc": areas, "auprc": precisions, "f1": f1}.items():
+        found[f"macro_{what}"] = mean_defined(per_class[..., chosen], axis=-1)
+        found |= {f"{what}_{name}": per_class[..., i] for i, name in enumerate(classes) if chosen[i]}
+    if not chosen.all():
+        found["macro_auroc_all"] = mean_defined(areas, axis=-1)
+    return found
+
+
+def scorable(targets: NDArray[np.bool_], patients: NDArray[Any]) -> NDArray[np.bool_]:
+    """Which classes (n, K) at least `ENOUGH` patients (n,) have and as many have a sample without, shape (K,)."""
+
+    def count(samples: NDArray[np.bool_]) -> int:
+        return len(np.unique(patients[samples]))
+
+    return np.array([min(count(yes), count(~yes)) >= ENOUGH for yes in targets.T], dtype=np.bool_)
+
+
+def average_precision(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> float:
+    """Area under the precision-recall curve, as scikit-learn sums it: mean precision at each positive.
+
+    More means likelier, shapes (n,); NaN if all samples are positive or none is.
+    """
+    if positive.all() or not positive.any():
+        return float("nan")
+    at_or_above = [len(s) - np.searchsorted(s, scores[positive]) for s in (np.sort(scores[positive]), np.sort(scores))]
+    return float((at_or_above[0] / at_or_above[1]).mean())
+
+
+def best_threshold(positive: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> float:
+    """The score from which on to call samples (n,) positive for the largest F1; of equals the highest, of none 0.5."""
+    if not positive.any():
+        return 0.5
+    ascending = np.sort(scores)
+    steps = np.unique(scores[positive])  # between two of them, only false alarms are added
+    hits = positive.sum() - np.searchsorted(np.sort(scores[positive]), steps)
+    f1 = f1_of(hits, positive.sum(), len(scores) - np.searchsorted(ascending, steps))
+    return float(steps[len(steps) - 1 - f1[::-1].argmax()])
+
+
+def check_labels(y: NDArray[np.integer[Any]], n: int, n_classes: int) -> NDArray[np.int64]:
+    """The labels as int64, shape (n,); UserError unless they are n indices of the K classes."""
+    y = np.asarray(y)
+    if y.shape != (n,) or not np.issubdtype(y.dtype, np.integer):
+        raise UserError(f"expected {n} integer labels, one per sample, got {y.dtype} of shape {y.shape}")
+    if n and (y.min() < 0 or y.max() >= n_classes):
+        raise UserError(f"labels run from {y.min()} to {y.max()}, expected 0 to {n_classes - 1}")
+    return y.astype(np.int64)
+
+
+def check_targets(targets: NDArray[Any], n: int, n_classes: int) -> NDArray[np.bool_]:
+    """The classes each sample belongs to, shape (n, K); UserError unless they are bool and of that shape."""
+    t = np.asarray(targets)
+    if t.shape != (n, n_classes) or t.dtype != np.bool_:
+        raise UserError(f"expected bool targets of shape ({n}, {n_classes}), got {t.dtype} of shape {t.shape}")
+    return t
+
+
+def check_patients(patients: NDArray[Any] | Sequence[str], n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The distinct patients, sorted, and each sample's index among them, shape (n,); UserError unless each has one."""
+    patients = np.asarray(patients)
+    if patients.shape != (n,):
+        raise UserError(f"expected {n} patients, one per sample, got shape {patients.shape}")
+    names, index = np.unique(patients, return_inverse=True)
+    return names, index.astype(np.int64)
+
+
+def check_probabilities(probabilities: NDArray[np.floating[Any]], n: int, n_classes: int) -> NDArray[np.float64]:
+    """The probabilities (any scores where more means likelier) as float64; UserError unless (n, K) and finite."""
+    p = np.asarray(probabilities, dtype=np.float64)
+    if p.shape != (n, n_classes):
+        raise UserError(f"expected probabilities of shape ({n}, {n_classes}), got {p.shape}")
+    if not np.isfinite(p).all():
+        raise UserError(f"{(~np.isfinite(p)).any(axis=1).sum()} of {n} rows of probabilities are not finite")
+    return p
+
+
+def check_features(features: NDArray[np.floating[Any]], name: str) -> NDArray[np.float32]:
+    """The features as float32; UserError unless finite, of shape (n, d) and with rows and columns."""
+    x = np.asarray(features, dtype=np.float32)
+    if x.ndim != 2 or 0 in x.shape:
+        raise UserError(f"expected {name} features of shape (n, d), got {x.shape}")
+    bad = ~np.isfinite(x).all(axis=1)
+    if bad.any():
+        raise UserError(f"{bad.sum()} of {len(x)} rows of {name} features are not finite (first: row {bad.argmax()})")
+    return x
+
+
+def check_windows(windows: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """The windows as float32; UserError unless finite, of shape (n, C, T) and with channels and samples."""
+    x = np.asarray(windows, dtype=np.float32)
+    if x.ndim != 3 or 0 in x.shape[1:]:
+        raise UserError(f"expected windows of shape (n, C, T), got {x.shape}")
+    if bad := int((~np.isfinite(x).all(axis=(1, 2))).sum()):
+        raise UserError(f"{bad} of {len(x)} windows hold values that are not finite")
+    return x

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.report.style import colour, marker, new_figure, tidy
+from ssl_ecg.report.figures import colour, marker, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

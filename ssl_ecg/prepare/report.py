@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.prepare.figure import SIMULATED, as_hours, counted_in, data_figure, durations, heading, present
-from ssl_ecg.report.style import save
+from ssl_ecg.report.figures import save
 from ssl_ecg.report.tables import plain, write_json
 
 if TYPE_CHECKING:

@@ -32,7 +32,7 @@ def finish(
     logger: WandbLogger | None,
 ) -> None:
     """Score the encoder, and write results, figure and checkpoint."""
-    from ssl_ecg.report.style import save
+    from ssl_ecg.report.figures import save
     from ssl_ecg.report.training_curves import training_curves
 
     store, preprocessing = module.store, module.preprocessing

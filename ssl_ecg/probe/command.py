@@ -19,7 +19,7 @@ from ssl_ecg.report.results import Results
 from ssl_ecg.study import Study, System, open_study, open_whole
 from ssl_ecg.study.benchmark import Benchmark, Result
 from ssl_ecg.study.evaluation import Evaluation
-from ssl_ecg.study.guard import check_untaught, seen_by
+from ssl_ecg.study.study import check_untaught, seen_by
 from ssl_ecg.study.systems import PRETRAINED, Rhythm, has_rr
 
 # F is nearly one patient's in MIT-BIH, so the field also averages over the other three.

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_ecg.estimators.design import patient_folds
 from ssl_ecg.metrics.bootstrap import Resampled
-from ssl_ecg.metrics.folds import patient_folds
 from ssl_ecg.study.benchmark import Benchmark, Features, Labels, Result
 
 Extract = Callable[[NDArray[np.bool_], NDArray[np.bool_]], tuple[Mapping[str, Features], Mapping[str, Features]]]

@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.probe.folds import Folds
-from ssl_ecg.report.embedding_map import embedding_map, one_class
+from ssl_ecg.report.figures import METRICS, class_dots, confusion_figure, embedding_map, one_class, probe_bars
 from ssl_ecg.report.results import Results, Row, differences, rows_of
-from ssl_ecg.report.score_figures import METRICS, class_dots, confusion_figure, probe_bars
 from ssl_ecg.report.tables import origin, print_table, too_few
 from ssl_ecg.study.benchmark import Benchmark, Labels, Result
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ssl_ecg import __version__
 from ssl_ecg.errors import UserError
 from ssl_ecg.metrics.bootstrap import Difference, Interval
-from ssl_ecg.report.style import save
+from ssl_ecg.report.figures import save
 from ssl_ecg.report.tables import Value, write_csv, write_json
 
 if TYPE_CHECKING:

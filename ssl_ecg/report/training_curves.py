@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.report.style import colour, marker, new_figure, tidy
+from ssl_ecg.report.figures import colour, marker, new_figure, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -21,9 +21,8 @@ from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.metrics.bootstrap import check_resamples
 from ssl_ecg.report.results import Results, Row
 from ssl_ecg.report.wandb import Mode, check_wandb, log_results
-from ssl_ecg.study.context import Context
 from ssl_ecg.study.study import Study, open_study
-from ssl_ecg.study.systems import System, check_names, systems
+from ssl_ecg.study.systems import Context, System, check_names, systems
 from ssl_ecg.training.settings import pick_device
 
 if TYPE_CHECKING:

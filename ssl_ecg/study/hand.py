@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.data.r_peaks import detect_r_peaks
 from ssl_ecg.errors import UserError
-from ssl_ecg.metrics.checks import check_windows
-from ssl_ecg.metrics.scores import Array
+from ssl_ecg.metrics.scores import Array, check_windows
 from ssl_ecg.study.rhythm import TYPICAL_RR_S
 
 SHAPE_FEATURES = (

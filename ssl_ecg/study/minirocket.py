@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.metrics.checks import check_windows
+from ssl_ecg.metrics.scores import check_windows
 
 _BLOCK = 2048  # windows at a time: 80 MB of features
 _PCA_WINDOWS = 10_000  # that the components are found on: 400 MB of features

@@ -18,9 +18,8 @@ from ssl_ecg.files import ensure_writable
 from ssl_ecg.report.results import Results, unique
 from ssl_ecg.study import Study, check_few_labels, open_study
 from ssl_ecg.study.evaluation import Shared
-from ssl_ecg.study.guard import check_untaught
-from ssl_ecg.study.label_draws import check_fractions
-from ssl_ecg.study.sides import label_sides
+from ssl_ecg.study.label_draws import check_fractions, label_sides
+from ssl_ecg.study.study import check_untaught
 from ssl_ecg.study.systems import PRETRAINED, System
 from ssl_ecg.sweep.cells import Cell, SharedFeatures, cell_key, cell_of, file_name
 from ssl_ecg.sweep.label_efficiency import LabelEfficiency, predictor

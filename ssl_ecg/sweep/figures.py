@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ssl_ecg.report.style import colour, marker, new_figure, tidy
+from ssl_ecg.report.figures import colour, marker, new_figure, tidy
 from ssl_ecg.sweep.points import SCORE, Tasks, points_of, share_of
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.metrics.bootstrap import Resampled, ScoreBootstrap
-from ssl_ecg.metrics.multilabel import ENOUGH
+from ssl_ecg.metrics.scores import ENOUGH
 from ssl_ecg.study.label_draws import Draw, label_draws
 from ssl_ecg.sweep.predictors import LinearProbe, Mask, Neighbours, Prediction, Predictor, TrainSide
 from ssl_ecg.sweep.semi_supervised import SelfTraining, Spreading

@@ -21,12 +21,11 @@ import torch
 from numpy.typing import NDArray
 
 from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.design import held_out_auroc, patient_folds
 from ssl_ecg.estimators.knn import knn_predict
 from ssl_ecg.estimators.probe import CS, How, fit_probe
 from ssl_ecg.estimators.sampling import evenly_over_patients
-from ssl_ecg.metrics.checks import check_features, check_patients, check_targets
-from ssl_ecg.metrics.folds import held_out_auroc, patient_folds
-from ssl_ecg.metrics.multilabel import ENOUGH, best_threshold
+from ssl_ecg.metrics.scores import ENOUGH, best_threshold, check_features, check_patients, check_targets
 
 Features = NDArray[np.floating[Any]]
 Mask = NDArray[np.bool_]

@@ -10,8 +10,7 @@ from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.estimators.knn import knn_predict
 from ssl_ecg.estimators.probe import fit_probe
-from ssl_ecg.metrics.multilabel import scorable, score_multilabel
-from ssl_ecg.metrics.scores import score
+from ssl_ecg.metrics.scores import scorable, score, score_multilabel
 from ssl_ecg.training.embedding import embed
 from ssl_ecg.training.module import TrainingModule
 from ssl_ecg.training.processes import of_first

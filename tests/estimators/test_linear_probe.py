@@ -5,10 +5,9 @@ from sklearn.linear_model import LogisticRegression
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators import probe as probe_module
-from ssl_ecg.estimators.design import BLOCK_WEIGHTS
+from ssl_ecg.estimators.design import BLOCK_WEIGHTS, patient_folds
 from ssl_ecg.estimators.logistic import SoftmaxRegressions
 from ssl_ecg.estimators.probe import CS, fit_probe
-from ssl_ecg.metrics.folds import patient_folds
 from ssl_ecg.metrics.scores import auroc, decide
 
 

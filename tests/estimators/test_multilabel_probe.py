@@ -5,9 +5,9 @@ from multilabel_study import records
 from sklearn.linear_model import LogisticRegression
 
 from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.design import patient_folds
 from ssl_ecg.estimators.logistic import BinaryRegressions
 from ssl_ecg.estimators.probe import fit_probe
-from ssl_ecg.metrics.folds import patient_folds
 from ssl_ecg.metrics.scores import auroc
 
 

@@ -26,8 +26,8 @@ from ssl_ecg.finetune.training import macro_auroc
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.results import read_results
 from ssl_ecg.study import Study, open_study
-from ssl_ecg.study.guard import check_untaught
-from ssl_ecg.study.sides import Sides, label_sides
+from ssl_ecg.study.label_draws import Sides, label_sides
+from ssl_ecg.study.study import check_untaught
 from ssl_ecg.training.embedding import embed
 from ssl_ecg.training.log import Throughput
 from ssl_ecg.training.processes import trained_by_one

@@ -5,8 +5,7 @@ from hypothesis import strategies as st
 from sklearn import metrics
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.metrics.bootstrap import ScoreBootstrap, difference
-from ssl_ecg.metrics.resampled import resampled_auroc
+from ssl_ecg.metrics.bootstrap import ScoreBootstrap, difference, resampled_auroc
 from ssl_ecg.metrics.scores import score
 
 CLASSES = ("N", "S", "V")

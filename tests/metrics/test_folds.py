@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.metrics.folds import patient_folds
+from ssl_ecg.estimators.design import patient_folds
 
 
 def one_hot(y, n_classes=2):

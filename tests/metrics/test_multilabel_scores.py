@@ -6,9 +6,8 @@ from multilabel_study import CLASSES, records
 from sklearn import metrics
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.metrics.bootstrap import ScoreBootstrap, difference
-from ssl_ecg.metrics.multilabel import average_precision, best_threshold, scorable, score_multilabel
-from ssl_ecg.metrics.resampled import resampled_ranking
+from ssl_ecg.metrics.bootstrap import ScoreBootstrap, difference, resampled_ranking
+from ssl_ecg.metrics.scores import average_precision, best_threshold, scorable, score_multilabel
 
 THRESHOLDS = np.array([0.5, 0.4, 0.3])
 
@@ -91,7 +90,7 @@ def test_a_resamples_areas_are_those_of_the_weighted_samples(samples, n_resample
 def test_resamples_are_scored_in_parts_as_in_one(monkeypatch):
     targets, p, patients = study()
     once = ScoreBootstrap(targets, patients, CLASSES, n_resamples=50).resample(p, THRESHOLDS)
-    monkeypatch.setattr("ssl_ecg.metrics.resampled._AT_ONCE", 1000)
+    monkeypatch.setattr("ssl_ecg.metrics.bootstrap._AT_ONCE", 1000)
     parts = ScoreBootstrap(targets, patients, CLASSES, n_resamples=50).resample(p, THRESHOLDS)
     for name in once.values:
         np.testing.assert_array_equal(once.replicates[name], parts.replicates[name])

@@ -25,8 +25,9 @@ from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.probe.command import _validated
 from ssl_ecg.report.results import Results, Row, read_results
-from ssl_ecg.study import guard, open_study
+from ssl_ecg.study import open_study
 from ssl_ecg.study.rhythm import rhythm_of, rr_features
+from ssl_ecg.study.study import labelled_sides, setting_of, unseen_by, validation_of
 
 SIMULATED = Preprocessing(leads=("I", "II"), window=5.0)
 FEW = "--beside=untrained,raw PCA"
@@ -138,29 +139,29 @@ def test_with_few_unseen_patients_all_judge_and_it_is_said() -> None:
     side = Side(np.array(["a", "a", *"bcdefg"]))
     encoder = SimpleNamespace(saw=lambda cohort, patients, covers: [p for p in patients if p in seen])
     seen = ["a", "b"]
-    assert guard.unseen_by(encoder, side).tolist() == [False] * 3 + [True] * 5
-    assert _validated(guard.unseen_by(encoder, side), side).startswith("inductive: judged by 5")
+    assert unseen_by(encoder, side).tolist() == [False] * 3 + [True] * 5
+    assert _validated(unseen_by(encoder, side), side).startswith("inductive: judged by 5")
     seen = ["a", "b", "c"]
-    assert guard.unseen_by(encoder, side) is None
+    assert unseen_by(encoder, side) is None
     assert "transductive" in _validated(None, side)
 
 
 def test_where_there_is_a_validation_split_its_unseen_patients_judge() -> None:
     side = Side(np.array([*"aabcdefghij"]), np.array(["train"] * 4 + ["val"] * 7))
     encoder = SimpleNamespace(saw=lambda cohort, patients, covers: [p for p in patients if p in seen])
-    validation = guard.validation_of(side)
+    validation = validation_of(side)
     assert validation is not None
     seen = ["a", "b", "d"]
-    assert guard.unseen_by(encoder, side, validation).tolist() == [False] * 5 + [True] * 6
-    assert guard.unseen_by(encoder, side).tolist() == [False] * 3 + [True] + [False] + [True] * 6
+    assert unseen_by(encoder, side, validation).tolist() == [False] * 5 + [True] * 6
+    assert unseen_by(encoder, side).tolist() == [False] * 3 + [True] + [False] + [True] * 6
     seen = ["d", "e", "f"]
-    assert guard.unseen_by(encoder, side, validation) is None
-    assert guard.validation_of(SimpleNamespace(split=np.array(["train", "train"]))) is None
+    assert unseen_by(encoder, side, validation) is None
+    assert validation_of(SimpleNamespace(split=np.array(["train", "train"]))) is None
 
 
 def test_test_patients_seen_in_pretraining_are_said(simulated: Path) -> None:
     encoder = load_encoder(simulated)
-    assert guard.setting_of(["p00001"], Simulated()) == "transductive: 1 test patient(s) were in pretraining"
+    assert setting_of(["p00001"], Simulated()) == "transductive: 1 test patient(s) were in pretraining"
     assert encoder.saw("Simulated", ["p00000"]) == ["p00000"]
     assert encoder.saw("MITBIH", ["p00000"]) == []
 
@@ -319,8 +320,8 @@ def test_a_patient_on_both_sides_is_refused(here: Path, simulated: Path, monkeyp
     source = Simulated(patients=80, records_per_patient=3)
     encoder = load_encoder(simulated)
     store = build(source, encoder.preprocessing, here / "cache")
-    train, test = guard.labelled_sides(store, source, encoder)
+    train, test = labelled_sides(store, source, encoder)
     assert not set(train.patient) & set(test.patient)
     store.patient[torch.from_numpy((store.records["split"] == "test").to_numpy())] = 0  # plant one
     with pytest.raises(DataError, match="in both train and test, which would leak: p00000"):
-        guard.labelled_sides(store, source, encoder)
+        labelled_sides(store, source, encoder)

@@ -5,7 +5,7 @@ import pytest
 from multilabel_study import CLASSES, records
 
 from ssl_ecg.probe.report import Scored
-from ssl_ecg.report.embedding_map import one_class
+from ssl_ecg.report.figures import one_class
 from ssl_ecg.study.benchmark import Benchmark, Labels
 
 

@@ -8,9 +8,7 @@ import pytest
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.metrics.bootstrap import Interval
-from ssl_ecg.report.embedding_map import embedding_map
-from ssl_ecg.report.score_figures import class_dots, confusion_figure, probe_bars
-from ssl_ecg.report.style import save
+from ssl_ecg.report.figures import class_dots, confusion_figure, embedding_map, probe_bars, save
 from ssl_ecg.report.training_curves import training_curves
 
 CLASSES = ("N", "S", "V")
@@ -147,7 +145,7 @@ def test_saved_whole(tmp_path, name):
 def test_matplotlib_waits_until_a_figure_is_made():
     code = (
         "import sys;"
-        "from ssl_ecg.report import embedding_map, score_figures, tables, training_curves;"
+        "from ssl_ecg.report import figures, results, tables, training_curves;"
         "print({'matplotlib', 'rich', 'torch'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

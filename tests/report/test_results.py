@@ -16,8 +16,8 @@ from wandb_file import wandb_records
 from ssl_ecg.errors import UserError
 from ssl_ecg.metrics.bootstrap import Difference, Interval
 from ssl_ecg.report import wandb as publishing
+from ssl_ecg.report.figures import new_figure
 from ssl_ecg.report.results import Results, Row, differences, read_results, rows_of, unique
-from ssl_ecg.report.style import new_figure
 
 WHERE: dict[str, Any] = {"data": "MITBIH", "predictor": "linear probe"}
 

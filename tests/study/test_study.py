@@ -18,7 +18,8 @@ from ssl_ecg.data.sources import MITBIH, Simulated
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.results import Results
-from ssl_ecg.study import check_few_labels, guard, open_study, open_whole
+from ssl_ecg.study import check_few_labels, open_study, open_whole
+from ssl_ecg.study.study import seen_by, setting_of
 
 P = Preprocessing(leads=("MLII",), window=1.0)
 TRAIN, TEST = [f"p{i}" for i in range(5)], "p5"  # of Toy
@@ -96,7 +97,7 @@ def test_labels_of_data_that_a_collection_covers_teach_too(tmp_path: Path) -> No
     with pytest.raises(DataError, match=r"labels of 1 of the 7 patients .*: \?toy"):
         open_whole(taught, Union(), str(tmp_path / "cache"))
     study = open_study(taught, Union(), str(tmp_path / "cache"))  # its test patients have names of their own
-    assert study.taught == guard.seen_by(study.encoder, study.train) == ["?toy"]
+    assert study.taught == seen_by(study.encoder, study.train) == ["?toy"]
     assert load_encoder(fresh_checkpoint(tmp_path, P, cohort="Toy")).taught_by("Union", ["?toy"], ["Toy"]) == []
 
 
@@ -131,10 +132,10 @@ def test_labels_of_train_patients_leak_where_these_are_scored(tmp_path: Path, co
 
 def test_the_subject_whom_a_protocol_has_on_both_sides_is_said_whoever_was_seen() -> None:
     both = "; the protocol has the subject of records 201, 202 on both sides"
-    assert guard.setting_of([], MITBIH()) == "inductive: no test patient was in pretraining" + both
+    assert setting_of([], MITBIH()) == "inductive: no test patient was in pretraining" + both
     only = "inductive: no test patient was in pretraining, but for the subject of records 201, 202"
-    assert guard.setting_of(["201"], MITBIH()) == only + both
-    assert guard.setting_of(["100", "201"], MITBIH()) == "transductive: 2 test patient(s) were in pretraining" + both
+    assert setting_of(["201"], MITBIH()) == only + both
+    assert setting_of(["100", "201"], MITBIH()) == "transductive: 2 test patient(s) were in pretraining" + both
 
 
 @pytest.mark.parametrize("source", [Unsplit, OnlyTest])

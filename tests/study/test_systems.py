@@ -14,8 +14,7 @@ from ssl_ecg.checkpoint.long import embed_at
 from ssl_ecg.errors import UserError
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.study import open_study
-from ssl_ecg.study.context import Context
-from ssl_ecg.study.systems import systems
+from ssl_ecg.study.systems import Context, systems
 
 
 def test_beats_in_context_are_centred_by_all_beats_of_their_recording(tmp_path: Path) -> None:
