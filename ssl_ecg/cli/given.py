@@ -6,9 +6,9 @@ Each says the same things by the same names: `method: SimCLR` and `method.temper
 
 from __future__ import annotations
 
+import copy
 from argparse import ArgumentError
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,205 +30,207 @@ from ssl_ecg.cli.settings import (
 )
 
 BARE = object()  # the value of an option given without one, such as `--validate`
+OWN = ""  # in a tree, where the value of the option itself stands
+
+# What was said of one option and below it, `{OWN: "Resnet", "width": {OWN: 8}}`; and by whom: a file, "" for the
+# command line, None for the command's own defaults.
+Layer = tuple[dict[str, Any], str | None]
 
 
-class _Length(int):
-    """The value of a list of classes once its items are options of their own."""
+def tree(value: Any) -> dict[str, Any]:
+    """What one source says, level by level; `class_path` and `init_args` of a run's config.yaml are no levels."""
+    if not isinstance(value, Mapping):
+        return {OWN: value}
+    found: dict[str, Any] = {OWN: value["class_path"]} if "class_path" in value else {}
+    for key, inner in value.items():
+        if key == "init_args":
+            _add(found, tree(inner or {}))
+        elif key != "class_path":
+            branch = tree(inner)
+            for name in reversed(str(key).replace("-", "_").split(".")):
+                branch = {name: branch}
+            _add(found, branch)
+    return found
 
 
-@dataclass(frozen=True)
-class Given:
-    """A value, the file it stands in ("" for the command line, None for the command's own defaults), and its turn."""
-
-    value: Any
-    source: str | None = None
-    turn: int = 0
-
-    @property
-    def none(self) -> bool:
-        """Whether it says that there is to be nothing; W&B's sweep agents write None as Python does."""
-        return self.value is None or self.value in ("none", "None", "null")
+def _add(to: dict[str, Any], more: dict[str, Any]) -> None:
+    for name, branch in more.items():
+        if name in to and name != OWN:
+            _add(to[name], branch)
+        else:
+            to[name] = branch
 
 
-def flat(content: Mapping[str, Any], source: str | None, turn: int) -> dict[str, Given]:
-    """What one source says, by dotted names; `class_path` and `init_args` of a run's config.yaml are no names."""
-    found: dict[str, Given] = {}
-    for key, value in content.items():
-        name = str(key).replace("-", "_")
-        if not isinstance(value, Mapping):
-            found[name] = Given(value, source, turn)
-            continue
-        if "class_path" in value:
-            found[name] = Given(value["class_path"], source, turn)
-        inner = {k: v for k, v in value.items() if k not in ("class_path", "init_args")} | (
-            value.get("init_args") or {}
-        )
-        found |= {f"{name}.{k}": v for k, v in flat(inner, source, turn).items()}
+def values(branch: Mapping[str, Any], place: str = "") -> dict[str, Any]:
+    """What a tree says, by option."""
+    found = {place[:-1]: branch[OWN]} if OWN in branch else {}
+    for name in [name for name in branch if name != OWN]:
+        found |= values(branch[name], f"{place}{name}.")
     return found
 
 
 class Resolver:
-    """Settles what a command is told by several sources, one after the other."""
+    """Settles what a command is told by several sources, of which the later ones win.
 
-    def __init__(self, command: Maker) -> None:
-        self.command = command
-        self.given: dict[str, Given] = {}  # everything that counts so far, by option
-        self.owners: dict[str, Maker] = {"": command}  # the command, and what was chosen for an option or is a group
-        self.notes: list[str] = []  # for the user
-        self._families: dict[str, type] = {}
-        self._used: set[str] = set()
-        self._hidden: set[str] = set()
-        self._turn = 0
+    Attributes:
+        config: all settings as plain nested values.
+        notes: for the user: settings left out when the class changed.
+    """
 
-    def add(self, content: Mapping[str, Any], source: str | None) -> None:
-        """Take over what one more source says; a UsageError for a name that is no setting, or no class."""
-        self._turn += 1
-        self.given |= flat(content, source, self._turn)
-        before = self.owners
-        self.config(final=False)
-        lost: dict[str, list[tuple[str, str | None]]] = {}
-        for option in [option for option in self.given if option not in self._used]:
-            given = self.given.pop(option)
-            place = max((p for p in self.owners if not p or option.startswith(f"{p}.")), key=len)
-            name = option[len(place) + bool(place) :].partition(".")[0]
-            if given.turn == self._turn or place not in before:
-                raise UsageError(self._unknown(place, name, given.source))
-            if given.source is not None:  # the command's own defaults go without a word
-                lost.setdefault(place, []).append((name, given.source))
-        for place in [p for p in self.owners if p in lost]:
-            names = ", ".join(dict.fromkeys(name for name, _ in lost[place]))
-            files = ", ".join(sorted({source for _, source in lost[place] if source})) or "the command line"
-            new, old = self.owners[place].__name__, before[place].__name__
-            self.notes.append(f"--{place} {new} leaves out {names}, given for {old} in {files}")
-
-    def config(self, *, final: bool = True) -> dict[str, Any]:
-        """All settings as plain nested values; if `final`, a UsageError for what is missing or of a wrong type."""
-        self._used, self.owners = set(), {"": self.command}
-        return self._settings(self.command, "", final)
+    def __init__(self, command: Maker, layers: Sequence[Layer], filled: Mapping[str, Any]) -> None:
+        self.command, self.layers, self.filled = command, layers, filled
+        self.notes: list[str] = []
+        self._wrong: list[str] = []  # values: less urgent than a name that does not exist
+        self._classes_alone = False
+        self.config = self._settings(command, "", layers)
+        if self._wrong:
+            raise UsageError(self._wrong[0])
 
     def defaults(self) -> dict[str, Any]:
         """The settings with the classes chosen and all else at its default; a class that the user chose is None."""
-        again = Resolver(self.command)
-        again._turn = self._turn
-        again.given = {o: g for o, g in self.given.items() if o in self.owners or isinstance(g.value, _Length)}
-        again._hidden = {o for o, g in again.given.items() if g.source is not None}
-        return again.config(final=False)
+        again = copy.copy(self)
+        again.filled, again.notes, again._wrong, again._classes_alone = {}, [], [], True
+        return again._settings(self.command, "", self.layers)
 
-    def shown(self) -> dict[str, Any]:
-        """Everything given by its option; a class by its short name, a list of classes by theirs."""
-        found: dict[str, Any] = {}
-        for option, given in self.given.items():
-            found[option] = self.owners[option].__name__ if option in self.owners else given.value
-            if isinstance(given.value, _Length):
-                found[option] = [self.owners[f"{option}.{i}"].__name__ for i in range(given.value)]
-        return found
+    def source(self, option: str) -> str | None:
+        """Who said what counts for an option; None for the command itself."""
+        for branch, source in reversed(self.layers):
+            for name in option.split("."):
+                branch = branch.get(name, {})
+            if OWN in branch:
+                return source
+        return None
 
-    def _settings(self, owner: Maker, place: str, final: bool, start: object = None) -> dict[str, Any]:
+    def _settings(
+        self, owner: Maker, place: str, layers: Sequence[Layer], start: object = None, family: type | None = None
+    ) -> dict[str, Any]:
         """The settings of a command, class or dataclass; `start` has the defaults of a dataclass, if it is there."""
-        found = {}
-        for setting in settings_of(owner).values():
+        found, settings = {}, settings_of(owner)
+        if family is None:
+            for branch, source in layers:
+                for name in [name for name in branch if name not in settings]:
+                    raise UsageError(_unknown(owner, place, name, source))
+        for setting in settings.values():
             option = f"{place}.{setting.name}" if place else setting.name
-            default = getattr(start, setting.name, setting.default)
-            value = self._value(setting, option, default, owner, final)
+            mine = [(branch[setting.name], source) for branch, source in layers if setting.name in branch]
+            value = self._value(setting, option, mine, getattr(start, setting.name, setting.default), owner)
             if value is not REQUIRED:
                 found[setting.name] = value
         return found
 
-    def _value(self, setting: Setting, option: str, default: Any, owner: Maker, final: bool) -> Any:
-        given, below = self.given.get(option), [o for o in self.given if o.startswith(f"{option}.")]
-        where = spelt(option, given.source if given else None)
-        if given is not None and given.value is BARE:
-            if setting.type is not bool:
-                raise UsageError(f"{where} needs a value ({type_name(setting.type)})")
-            given = self.given[option] = Given(True, given.source, given.turn)
-        if given is not None and given.none and setting.optional:
-            for o in [o for o in below if self.given[o].turn < given.turn]:
-                below.remove(o)
-                del self.given[o]
-            if not below:
-                self._used.add(option)
-                return None
-            given = None
+    def _value(self, setting: Setting, option: str, layers: list[Layer], default: Any, owner: Maker) -> Any:
+        given, source = next(((b[OWN], s) for b, s in reversed(layers) if OWN in b), (None, None))
+        if given is BARE and setting.type is not bool:
+            raise UsageError(f"{spelt(option, source)} needs a value ({type_name(setting.type)})")
+        nothing = setting.optional and any(is_none(branch) for branch, _ in layers)
+        if nothing:  # what was said before it does not count
+            last = max(i for i, (branch, _) in enumerate(layers) if is_none(branch))
+            layers = [(_inner(layers[last][0]), layers[last][1]), *layers[last + 1 :]]
+            layers = [(branch, source) for branch, source in layers if branch]
         if setting.group:
-            if given is not None:
+            if any(OWN in branch for branch, _ in layers):
                 fields = ", ".join(settings_of(setting.group))
-                raise UsageError(f"{where} takes no value of its own; it has the settings {fields}")
-            self.owners[option] = setting.group
-            return self._settings(setting.group, option, final, None if default is REQUIRED else default)
-        if given is None and not below:
-            if default is REQUIRED and final:
+                raise UsageError(f"{spelt(option, source)} takes no value of its own; it has the settings {fields}")
+            return self._settings(setting.group, option, layers, None if default is REQUIRED else default)
+        if not layers or (self._classes_alone and not setting.family):
+            if nothing and not self._classes_alone:
+                return None
+            default = self.filled.get(option, default)
+            if default is REQUIRED:
                 what = f"one of {', '.join(known(setting.family))}" if setting.family else setting.doc
                 need = f"{owner.__name__} needs --{option}" if "." in option else f"--{option} is missing"
-                raise UsageError(f"{need}: {what}" if what else need)
-            return default if default is REQUIRED else plain(default)
-        self._used.add(option)
-        if setting.family and setting.many:
-            return self._several(setting, option, given, final)
+                self._wrong.append(f"{need}: {what}" if what else need)
+                return REQUIRED
+            return plain(default)
         if setting.family:
-            return self._chosen(setting.family, option, final)
-        self._used.update(below)
-        value = given.value if given is not None else {o[len(option) + 1 :]: self.given[o].value for o in below}
+            choose = self._several if setting.many else self._chosen
+            return choose(setting.family, option, layers)
+        branch, source = layers[-1]
+        value = _leaf(branch)
         if setting.many and isinstance(value, str):
             value = f"[{value.strip('[]()')}]"
-        if not final:
-            return value
         try:
             return plain(setting.typed(value))
         except ArgumentError:
-            where = spelt(option, (given or self.given[below[0]]).source)
-            raise UsageError(f"{where} must be {type_name(setting.type)}, not {shown(value)}") from None
+            self._wrong.append(f"{spelt(option, source)} must be {type_name(setting.type)}, not {shown(value)}")
 
-    def _several(self, setting: Setting, option: str, given: Given | None, final: bool) -> list[Any]:
+    def _several(self, family: type, option: str, layers: list[Layer]) -> list[Any]:
         """A list of classes, whose items are options of their own (`option.0.p`)."""
-        if given is not None and not isinstance(given.value, _Length):
-            items = _listed(given.value)
+        length, named = 0, [i for i, (branch, _) in enumerate(layers) if OWN in branch]
+        if named:
+            branch, source = layers[named[-1]]
+            items = _listed(branch[OWN])
             if not isinstance(items, list):
-                where = spelt(option, given.source)
-                raise UsageError(f"{where} must be a {type_name(setting.type)}, not {shown(items)}")
-            later = {o: g for o, g in self.given.items() if o.startswith(f"{option}.") and g.turn >= given.turn}
-            self.given = {o: g for o, g in self.given.items() if not o.startswith(f"{option}.")}
-            self.given |= flat({f"{option}.{i}": item for i, item in enumerate(items)}, given.source, given.turn)
-            self.given |= later
-            given = self.given[option] = Given(_Length(len(items)), given.source, given.turn)
-        length = 0 if given is None else int(given.value)
-        for o in [o for o in self.given if o.startswith(f"{option}.")]:
-            number = o[len(option) + 1 :].partition(".")[0]
-            if not number.isdecimal() or int(number) > length:
-                where = spelt(option, self.given[o].source)
-                raise UsageError(f"{where}.{number}: {where} is a list of {length}, counted from 0")
-            length = max(length, int(number) + 1)
-        assert setting.family is not None
-        return [self._chosen(setting.family, f"{option}.{i}", final) for i in range(length)]
+                what = f"{spelt(option, source)} must be a list of {family.__name__}, not {shown(items)}"
+                raise UsageError(what)
+            length, of_items = len(items), {str(i): tree(item) for i, item in enumerate(items)}
+            layers = [(of_items, source), (_inner(branch), source), *layers[named[-1] + 1 :]]
+        for branch, source in layers:
+            for number in branch:
+                if not number.isdecimal() or int(number) > length:
+                    where = spelt(option, source)
+                    raise UsageError(f"{where}.{number}: {where} is a list of {length}, counted from 0")
+                length = max(length, int(number) + 1)
+        mine = [[(b[i], s) for b, s in layers if i in b] for i in map(str, range(length))]
+        return [self._chosen(family, f"{option}.{i}", one) for i, one in enumerate(mine)]
 
-    def _chosen(self, family: type, option: str, final: bool) -> dict[str, Any]:
-        """The class that was named last, with its settings."""
-        given = self.given.get(option)
-        self._used.add(option)
-        below = next((g for o, g in self.given.items() if o.startswith(f"{option}.")), None)
-        if given is None and is_abstract(family):
-            where = spelt(option, below.source if below else "")
-            raise UsageError(f"{where}: choose the class first, one of {', '.join(known(family))}")
-        cls = family if given is None else find_class(given.value, family, spelt(option, given.source))
-        self.owners[option], self._families[option] = cls, family
-        path = None if option in self._hidden else f"{cls.__module__}.{cls.__qualname__}"
-        return {"class_path": path, "init_args": self._settings(cls, option, final)}
+    def _chosen(self, family: type, option: str, layers: list[Layer]) -> dict[str, Any]:
+        """The class that was named last, with its settings; what it lacks and was given for another is left out."""
+        classes: list[Maker] = []  # as each source knew it
+        named = [i for i, (branch, _) in enumerate(layers) if OWN in branch]
+        if not named and is_abstract(family):
+            raise UsageError(
+                f"{spelt(option, layers[0][1])}: choose the class first, one of {', '.join(known(family))}"
+            )
+        for branch, source in layers:
+            before = classes[-1] if classes else family
+            classes.append(find_class(branch[OWN], family, spelt(option, source)) if OWN in branch else before)
+        cls, last = classes[-1], named[-1] if named else 0
+        lost: dict[str, dict[str, str]] = {}
+        for i, (branch, source) in enumerate(layers):
+            for name in [name for name in branch if name != OWN and name not in settings_of(cls)]:
+                if i >= last or name not in settings_of(classes[i]):
+                    raise UsageError(_unknown(classes[i], option, name, source, family))
+                if source is not None:  # the command's own defaults go without a word
+                    lost.setdefault(classes[i].__name__, {})[name] = source or "the command line"
+        for old, names in lost.items():
+            files = ", ".join(sorted(set(names.values())))
+            self.notes.append(f"--{option} {cls.__name__} leaves out {', '.join(names)}, given for {old} in {files}")
+        hidden = self._classes_alone and named and layers[last][1] is not None
+        path = None if hidden else f"{cls.__module__}.{cls.__qualname__}"
+        return {"class_path": path, "init_args": self._settings(cls, option, layers, family=family)}
 
-    def _unknown(self, place: str, name: str, source: str | None) -> str:
-        """The error for a name that is no setting: what was meant, or whose it is."""
-        owner = self.owners[place]
-        settings = settings_of(owner)
-        near = closest(name, settings)
+
+def _unknown(owner: Maker, place: str, name: str, source: str | None, family: type | None = None) -> str:
+    """The error for a name that is no setting: what was meant, or whose it is."""
+    settings = settings_of(owner)
+    near = closest(name, settings)
+    if not place:
         dashes, at = ("", f"{source}: ") if source else ("--", "")
-        if not place:
-            others = [option for option in options(owner) if option.rpartition(".")[2] == name]
-            meant = " or ".join(dashes + option for option in ([near] if near else others))
-            return f"{at}there is no option {dashes}{name}" + (f"; did you mean {meant}?" if meant else "")
-        message = f"{spelt(f'{place}.{name}', source)}: {owner.__name__} has no setting {name}"
-        classes = known(self._families[place]) if place in self._families else {}
-        others = [other for other, cls in classes.items() if name in settings_of(cls)]
-        if others and not near:
-            return f"{message}; {', '.join(others)} {'has' if len(others) == 1 else 'have'}"
-        return message + (did_you_mean(name, settings) or f"; it has {', '.join(settings) or 'none'}")
+        others = [option for option in options(owner) if option.rpartition(".")[2] == name]
+        meant = " or ".join(dashes + option for option in ([near] if near else others))
+        return f"{at}there is no option {dashes}{name}" + (f"; did you mean {meant}?" if meant else "")
+    message = f"{spelt(f'{place}.{name}', source)}: {owner.__name__} has no setting {name}"
+    others = [other for other, cls in known(family).items() if name in settings_of(cls)] if family else []
+    if others and not near:
+        return f"{message}; {', '.join(others)} {'has' if len(others) == 1 else 'have'}"
+    return message + (did_you_mean(name, settings) or f"; it has {', '.join(settings) or 'none'}")
+
+
+def is_none(branch: Mapping[str, Any]) -> bool:
+    """Whether a source says that there is to be nothing; W&B's sweep agents write None as Python does."""
+    return OWN in branch and (branch[OWN] is None or branch[OWN] in ("none", "None", "null"))
+
+
+def _inner(branch: dict[str, Any]) -> dict[str, Any]:
+    return {name: inner for name, inner in branch.items() if name != OWN}
+
+
+def _leaf(branch: dict[str, Any]) -> Any:
+    """A value that has no settings of its own."""
+    if OWN in branch:
+        return True if branch[OWN] is BARE else branch[OWN]
+    return {name: _leaf(inner) for name, inner in branch.items()}
 
 
 def spelt(option: str, source: str | None) -> str:

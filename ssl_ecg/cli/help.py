@@ -8,6 +8,7 @@ import shutil
 import sys
 import textwrap
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ssl_ecg.cli.given import plain
@@ -28,6 +29,13 @@ from ssl_ecg.cli.settings import (
 _WIDTH = 100  # at most: longer lines are hard to read, and logs are not terminals
 _COLUMN = 38  # where meanings start
 
+ALWAYS = {
+    "config FILE": "a YAML file of these settings by these names; give it again for more files. Options win.",
+    "print_config": "print all settings as such a file and stop.",
+    "help": "show this and stop.",
+}
+"""The options that every command has."""
+
 
 def program(command: Maker) -> str:
     """How the command is called, such as `python -m ssl_ecg.pretrain`."""
@@ -35,86 +43,69 @@ def program(command: Maker) -> str:
     return f"python -m {(spec.name if spec else command.__module__).removesuffix('.command')}"
 
 
-def help_text(command: Maker, defaults: Mapping[str, Any], filled: Iterable[str] = ()) -> str:
-    """The help of a command, with the `defaults` it starts from and without the options it has `filled` in itself."""
-    doc = documented(command)
+def help_text(command: Maker, start: Mapping[str, Any], filled: Iterable[str] = ()) -> str:
+    """The help of a command, with the values by option that it starts from and without those `filled` in by itself."""
+    doc, every = documented(command), options(command)
     free = "".join(f" {name.upper()}" for name in positionals(command))
     lines = [f"usage: {program(command)}{free} [--config FILE] [--OPTION VALUE ...]", ""]
+
+    def add(settings: Iterable[Setting], place: str = "", indent: int = 2) -> None:
+        for setting in settings:
+            option = place + setting.name
+            if option not in filled:
+                lines.extend(_option(setting, option, start.get(option, setting.default), indent))
+
     for paragraph in f"{doc.short_description or ''}\n\n{doc.long_description or ''}".split("\n\n"):
         lines += [*_wrap(paragraph), ""] if paragraph.strip() else []
     examples = [line.strip() for e in doc.examples for line in (e.description or "").splitlines() if line.strip()]
     if examples:
         lines += ["Examples:", *(f"  {line}" for line in examples), ""]
-    lines += ["Options:", *_own_options(command, defaults), ""]
-    lines += [*_wrap("A list is written A,B,C and no value none. A true|false option may stand without a value."), ""]
+    lines.append("Options:")
+    add(setting for setting in settings_of(command).values() if not setting.group)
+    for name, meaning in ALWAYS.items():
+        lines += _entry(f"--{name}", meaning)
+    lines += ["", *_wrap("A list is written A,B,C and no value none. A true|false option may stand without a value.")]
     for setting in settings_of(command).values():
         if setting.group:
-            lines += [*_group(setting, defaults), ""]
-    for base, places in families(command).items():
-        if known(base):
-            lines += [*_family(base, places, options(command)[places[0]].many, defaults, set(filled)), ""]
+            lines += ["", *_wrap(f"{setting.name.capitalize()}: {setting.doc or _summary(setting.group)}")]
+            at_hand = {} if setting.default in (REQUIRED, None) else vars(setting.default)
+            fields = settings_of(setting.group).values()
+            add((replace(s, default=at_hand.get(s.name, s.default)) for s in fields), f"{setting.name}.")
+    for base, (first, *others) in families(command).items():
+        place, value = (f"{first}.N.", "NAME,NAME,...; N counts from 0") if every[first].many else (f"{first}.", "NAME")
+        how = " or ".join(f"--{option}" for option in (first, *others))
+        classes = known(base)
+        owned = [list(settings_of(cls).values()) for cls in classes.values()]
+        alone = len(owned) == 1 and base in classes.values()
+        shared = [s for s in owned[0] if all(s in one for one in owned)] if alone or len(owned) > 1 else []
+        if classes:
+            lines += ["", *_wrap(f"{base.__name__.removesuffix('s')}s ({how} {value}): {_summary(base)}")]
+        if shared and not alone:
+            lines.append("  all of them")
+        add(shared, place, 2 if alone else 4)
+        for name, cls in classes.items() if not alone else ():
+            lines += _wrap(f"{name}: {_summary(cls)}", 2, 6)
+            add((s for s in settings_of(cls).values() if s not in shared), place, 4)
     return "\n".join(lines).rstrip()
 
 
-def _own_options(command: Maker, defaults: Mapping[str, Any]) -> list[str]:
-    lines = []
-    for setting in settings_of(command).values():
-        if not setting.group:
-            names = ", ".join(known(setting.family)) if setting.family else ""
-            choice = f" One of {names}, or the dotted path of your own class." if names else ""
-            lines += _option(setting, setting.name, defaults, doc=setting.doc + choice)
-    for name, meaning in (
-        ("config FILE", "a YAML file of these settings by these names; give it again for more files. Options win."),
-        ("print_config", "print all settings as such a file and stop."),
-        ("help", "show this and stop."),
-    ):
-        lines += _entry(f"--{name}", meaning)
-    return lines
-
-
-def _group(setting: Setting, defaults: Mapping[str, Any]) -> list[str]:
-    """The section of a dataclass, whose fields are settings."""
-    assert setting.group is not None
-    at_hand = {} if setting.default in (REQUIRED, None) else vars(setting.default)
-    start = {**{f"{setting.name}.{name}": value for name, value in at_hand.items()}, **defaults}
-    lines = _wrap(f"{setting.name.capitalize()}: {setting.doc or _summary(setting.group)}")
-    for field in settings_of(setting.group).values():
-        lines += _option(field, f"{setting.name}.{field.name}", start)
-    return lines
-
-
-def _family(base: type, places: list[str], many: bool, defaults: Mapping[str, Any], filled: set[str]) -> list[str]:
-    """The section of a base class: what all of its classes share, then each with its own settings."""
-    first = places[0]
-    prefix, value = (f"{first}.N", "NAME,NAME,...; N counts from 0") if many else (first, "NAME")
-    plural = base.__name__ if base.__name__.endswith("s") else f"{base.__name__}s"
-    how = " or ".join(f"--{option}" for option in places)
-    lines = _wrap(f"{plural} ({how} {value}): {_summary(base)}")
-
-    def settings(chosen: Iterable[Setting], indent: int) -> list[str]:
-        shown = [s for s in chosen if f"{first}.{s.name}" not in filled]
-        return [line for s in shown for line in _option(s, f"{prefix}.{s.name}", defaults, indent)]
-
-    classes = known(base)
-    if list(classes.values()) == [base]:
-        return lines + settings(settings_of(base).values(), 2)
-    every = [list(settings_of(cls).values()) for cls in classes.values()]
-    shared = [s for s in every[0] if all(s in one for one in every)] if len(every) > 1 else []
-    if shared:
-        lines += ["  all of them", *settings(shared, 4)]
-    for cls_name, cls in classes.items():
-        lines += _wrap(f"{cls_name}: {_summary(cls)}", 2, 6)
-        lines += settings((s for s in settings_of(cls).values() if s not in shared), 4)
-    return lines
-
-
-def _option(
-    setting: Setting, option: str, defaults: Mapping[str, Any], indent: int = 2, doc: str | None = None
-) -> list[str]:
-    default = defaults.get(option, setting.default)
-    kind = setting.family.__name__ if setting.family and not setting.many else type_name(setting.type)
+def _option(setting: Setting, option: str, default: Any, indent: int) -> list[str]:
+    kind, doc = type_name(setting.type), setting.doc
+    if setting.family:
+        kind = kind if setting.many else setting.family.__name__
+        default = _short(default)
+        if "." not in option and known(setting.family):
+            doc += f" One of {', '.join(known(setting.family))}, or the dotted path of your own class."
     note = "required" if default is REQUIRED else f"default: {_value(default)}"
-    return _entry(f"--{option} {kind}", f"{setting.doc if doc is None else doc} [{note}]", indent)
+    return _entry(f"--{option} {kind}", f"{doc} [{note}]", indent)
+
+
+def _short(default: Any) -> Any:
+    """The short name of a class, or of each in a list, as a file has it."""
+    if isinstance(default, list | tuple):
+        return [_short(item) for item in default]
+    name = default.get("class_path") if isinstance(default, Mapping) else default
+    return name.rpartition(".")[2] if isinstance(name, str) else name
 
 
 def _entry(option: str, meaning: str, indent: int = 2) -> list[str]:

@@ -12,13 +12,13 @@ from typing import Any, get_origin
 
 import yaml
 
-from ssl_ecg.cli.given import BARE, Given, Resolver, plain, shown, spelt
+from ssl_ecg.cli.given import BARE, Layer, Resolver, plain, shown, spelt, tree, values
 from ssl_ecg.cli.help import help_text
 from ssl_ecg.cli.settings import Maker, Setting, UsageError, find_class, options, positionals, settings_of
 from ssl_ecg.errors import UserError
 
 
-class Parsed:
+class Parsed(Resolver):
     """A command's settings, checked, before anything is built.
 
     Attributes:
@@ -27,10 +27,8 @@ class Parsed:
         notes: lines the user was shown, such as settings left out when the class changed.
     """
 
-    def __init__(self, resolver: Resolver) -> None:
-        self.config: dict[str, Any] = resolver.config()
-        self.notes = resolver.notes
-        self._command, self._given, self._defaults = resolver.command, resolver.given, resolver.defaults
+    def __init__(self, command: Maker, layers: Sequence[Layer], filled: Mapping[str, Any]) -> None:
+        super().__init__(command, layers, filled)
         self._built: dict[str, Any] = {}
 
     def set(self, option: str, value: object, because: str = "") -> None:
@@ -43,10 +41,10 @@ class Parsed:
             raise UsageError(f"--{option} is needed, but {chosen} has no setting {name}")
         if option.partition(".")[0] in self._built:
             raise RuntimeError(f"{option} is set after it was built")
-        value, given = plain(value), self._given.get(option, Given(None))
-        if given.source is not None and here[name] != value:
+        value, source = plain(value), self.source(option)
+        if source is not None and here[name] != value:
             reason = f" because {because}" if because else ""
-            raise UsageError(f"{spelt(option, given.source)} is {shown(here[name])} but must be {value!r}{reason}")
+            raise UsageError(f"{spelt(option, source)} is {shown(here[name])} but must be {value!r}{reason}")
         here[name] = value
 
     def instantiate(self, *names: str) -> dict[str, Any]:
@@ -55,13 +53,13 @@ class Parsed:
         Among all of them are, where the command takes them, `config`, the resolved configuration, and `defaults`, the
         same with every setting that is no class at its default. UserError if a constructor refuses its settings.
         """
-        settings = settings_of(self._command)
+        settings = settings_of(self.command)
         for name in names or settings:
             if name not in self._built:
                 self._built[name] = _build(settings[name], self.config[name], name)
-        takes = [] if names else inspect.signature(self._command).parameters
+        takes = [] if names else inspect.signature(self.command).parameters
         whole = {"config": copy.deepcopy(self.config)} if "config" in takes else {}
-        whole |= {"defaults": self._defaults()} if "defaults" in takes else {}
+        whole |= {"defaults": self.defaults()} if "defaults" in takes else {}
         return {name: self._built[name] for name in names or settings} | whole
 
     def to_yaml(self) -> str:
@@ -91,21 +89,14 @@ def parse(
         SystemExit: after `--help` and `--print_config`.
     """
     argv, filled = list(sys.argv[1:] if argv is None else argv), filled or {}
-    resolver = Resolver(command)
-    if defaults is not None:
-        resolver.add(defaults if isinstance(defaults, Mapping) else _read_file(str(defaults)), None)
+    start = read_file(defaults) if isinstance(defaults, str | Path) else defaults or {}
+    layers: list[Layer] = [(tree(start), None)]
     if "--help" in argv or "-h" in argv:
-        print(help_text(command, resolver.shown(), filled))
+        print(help_text(command, values(layers[0][0]), filled))
         raise SystemExit(0)
     line, files, print_config = _read_line(command, argv)
-    for path in files:
-        resolver.add(_read_file(path), path)
-    resolver.add(line, "")
-    for option, value in filled.items():
-        place, _, name = option.rpartition(".")
-        if place in resolver.owners and name in settings_of(resolver.owners[place]):
-            resolver.given.setdefault(option, Given(value))
-    parsed = Parsed(resolver)
+    layers += [(tree(read_file(path)), path) for path in files]
+    parsed = Parsed(command, [*layers, (tree(line), "")], filled)
     if print_config:
         for option in filled:
             here, name, _ = _locate(parsed.config, option)
@@ -144,7 +135,7 @@ def reporting_errors() -> Iterator[None]:
 def _read_line(command: Maker, argv: Sequence[str]) -> tuple[dict[str, Any], list[str], bool]:
     """The command line as what it says of each setting, the files it names, and `--print_config`."""
     given: dict[str, Any] = {}
-    files, print_config, free, tokens = [], False, positionals(command), list(argv)
+    files, free, tokens = [], positionals(command), list(argv)
     while tokens:
         token = tokens.pop(0)
         if not token.startswith("--"):
@@ -152,27 +143,24 @@ def _read_line(command: Maker, argv: Sequence[str]) -> tuple[dict[str, Any], lis
                 raise UsageError(f"{token!r} stands alone: options are written --NAME VALUE")
             given[free.pop(0)] = token
             continue
-        name, equals, value = token[2:].partition("=")
-        name = name.replace("-", "_")
-        if name == "print_config":
-            print_config = True
-            continue
+        name, equals, text = token[2:].partition("=")
+        name, value = name.replace("-", "_"), text if equals else BARE
         # A value may start with one dash (-1.5), an option with two; after a flag stands a value only if it is one.
-        if not equals and tokens and not tokens[0].startswith("--"):
+        if name != "print_config" and not equals and tokens and not tokens[0].startswith("--"):
             is_word = tokens[0].lower() not in ("true", "false", "yes", "no")
             if not (is_word and free and name in (known := options(command)) and known[name].type is bool):
-                equals, value = "=", tokens.pop(0)
+                value = tokens.pop(0)
         if name == "config":
-            if not value:
+            if not value or value is BARE:
                 raise UsageError("--config needs a file")
-            files.append(value)
+            files.append(str(value))
         else:
-            given[name] = value if equals else BARE
-    return given, files, print_config
+            given[name] = value
+    return given, files, given.pop("print_config", None) is not None
 
 
-def _read_file(path: str) -> dict[str, Any]:
-    """The settings in a YAML file."""
+def read_file(path: str | Path) -> dict[str, Any]:
+    """Read the settings in a YAML file; a UsageError if there are none."""
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
     except OSError as error:

@@ -43,7 +43,7 @@ class Setting:
     @property
     def optional(self) -> bool:
         """Whether None is a value of it."""
-        return type(None) in _alternatives(self.type) or self.default is None
+        return type(None) in alternatives(self.type) or self.default is None
 
     @property
     def group(self) -> type | None:
@@ -53,20 +53,28 @@ class Setting:
     @property
     def many(self) -> bool:
         """Whether it is a list of values."""
-        only = _without_none(self.type)
-        return len(only) == 1 and get_origin(only[0]) in (list, tuple, Sequence)
+        return get_origin(self._only) in (list, tuple, Sequence)
 
     @property
     def family(self) -> type | None:
         """The class that its value, or each of its values, is an instance of, where there is a choice."""
-        only = _without_none(self.type)
-        base = get_args(only[0])[0] if self.many else only[0]
+        base = get_args(self._only)[0] if self.many else self._only
         plain = not inspect.isclass(base) or base.__module__.partition(".")[0] in sys.stdlib_module_names
-        return None if self.group or len(only) != 1 or plain else base
+        return None if self.group or plain else base
+
+    @property
+    def _only(self) -> Any:
+        """The one type besides None, if there is no other."""
+        return only[0] if len(only := [t for t in alternatives(self.type) if t is not type(None)]) == 1 else None
 
     def typed(self, value: Any) -> Any:
         """The value as its type has it, by jsonargparse; an ArgumentError if it is none of that type."""
         return None if value is None and self.optional else _parser(self.type).parse_object({"value": value}).value
+
+
+def alternatives(hint: Any) -> tuple[Any, ...]:
+    """The members of a union; of any other type, itself."""
+    return get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
 
 
 @cache
@@ -170,31 +178,25 @@ def find_class(name: object, base: type, where: str) -> Maker:
     return cls
 
 
-def families(command: Maker) -> dict[type, list[str]]:
-    """Every class among the settings of a command and of the classes it can be given, with the options for it."""
-    found: dict[type, list[str]] = {}
-    queue: list[tuple[Maker, str]] = [(command, "")]
-    while queue:
-        owner, prefix = queue.pop(0)
-        for setting in settings_of(owner).values():
-            base, option = setting.family, prefix + setting.name
-            if base and base not in found:
-                found[base] = [option]
-                queue += [(cls, f"{option}.") for cls in known(base).values()]
-            elif base and option not in found[base] and not option.startswith(f"{found[base][0]}."):
-                found[base].append(option)
+def options(owner: Maker, prefix: str = "", within: tuple[type, ...] = ()) -> dict[str, Setting]:
+    """Every option that a command may be given, whatever the classes chosen, without the dashes."""
+    found: dict[str, Setting] = {}
+    for setting in settings_of(owner).values():
+        option, base = prefix + setting.name, setting.group or setting.family
+        found.setdefault(option, setting)
+        if base and base not in within:  # an augmentation of augmentations ends there
+            for cls in [base] if setting.group else known(base).values():
+                found = options(cls, f"{option}.", (*within, base)) | found
     return found
 
 
-def options(command: Maker) -> dict[str, Setting]:
-    """Every option a command may be given, whatever the classes chosen, without the dashes."""
-    found = dict(settings_of(command))
-    for setting in settings_of(command).values():
-        if setting.group:
-            found |= {f"{setting.name}.{name}": field for name, field in settings_of(setting.group).items()}
-    for base, places in families(command).items():
-        for cls in known(base).values():
-            found |= {f"{option}.{name}": one for option in places for name, one in settings_of(cls).items()}
+def families(command: Maker) -> dict[type, list[str]]:
+    """Every class among the settings of a command and of the classes it can be given, with the options for it."""
+    found: dict[type, list[str]] = {}
+    for option, setting in sorted(options(command).items(), key=lambda item: item[0].count(".")):
+        places = found.setdefault(setting.family, []) if setting.family else []
+        if not any(option.startswith(f"{place}.") for place in places):
+            places.append(option)
     return found
 
 
@@ -216,19 +218,11 @@ def type_name(hint: Any) -> str:
     origin, args = get_origin(hint), get_args(hint)
     if origin is Literal:
         return "|".join(map(str, args))
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(dict.fromkeys(map(type_name, _without_none(hint))))
+    if len(several := alternatives(hint)) > 1:
+        return " or ".join(dict.fromkeys(type_name(t) for t in several if t is not type(None)))
     if origin is tuple and args[-1] is not Ellipsis:
         return ",".join(map(type_name, args))
     if origin in (list, tuple, Sequence):
         return f"list of {type_name(args[0])}"
     names: dict[Any, str] = {bool: "true|false", Any: "value", Path: "path"}
     return names.get(hint) or str(getattr(origin or hint, "__name__", hint))
-
-
-def _alternatives(hint: Any) -> tuple[Any, ...]:
-    return get_args(hint) if get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
-
-
-def _without_none(hint: Any) -> list[Any]:
-    return [t for t in _alternatives(hint) if t is not type(None)]

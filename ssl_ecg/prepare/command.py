@@ -10,10 +10,9 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from ssl_ecg import cli
 from ssl_ecg.cli.help import chosen, command_line
+from ssl_ecg.cli.parsing import read_file
 from ssl_ecg.cli.settings import closest, did_you_mean, find_class, known, settings_of
 from ssl_ecg.data.sources import Prepared, Source
 from ssl_ecg.preprocessing import Preprocessing
@@ -186,12 +185,7 @@ def _starting_point(files: Sequence[str]) -> dict[str, Any]:
         return {"preprocessing": {"leads": [ALL]}}
     settings: dict[str, Any] = {}
     for file in (str(DEFAULTS), *files):
-        try:
-            content = yaml.safe_load(Path(file).read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-            raise cli.UsageError(f"--config: cannot read {file} ({error})") from None
-        if not isinstance(content, dict):
-            raise cli.UsageError(f"--config: {file} holds no settings, NAME: VALUE a line")
+        content = read_file(file)
         names = [*settings_of(prepare), *RECIPE]
         if unknown := [name for name in (str(name).partition(".")[0] for name in content) if name not in names]:
             hint = did_you_mean(unknown[0], names)
