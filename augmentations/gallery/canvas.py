@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from torch import Tensor
+import torch
 
+from augmentations.gallery.examples import Panel
 from augmentations.gallery.record import GalleryError, Record
 
 if TYPE_CHECKING:
@@ -59,58 +60,37 @@ TICK = Font(13, colour=SOFT)
 
 
 class Canvas:
-    """A page of a fixed width, whose height is said when it is saved."""
+    """A page of a fixed width, whose height is said when it is saved: axes of matplotlib that count in pixels."""
 
     def __init__(self, width: int) -> None:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
-        from matplotlib.transforms import Affine2D
 
-        self.width = width
-        self._figure = Figure(figsize=(width / _DPI, 1), facecolor="white")
-        FigureCanvasAgg(self._figure)
-        self._top = Affine2D()  # from the page's bottom to its top
-        self._pixels = Affine2D().scale(1 / _DPI, -1 / _DPI) + self._top + self._figure.dpi_scale_trans
-        self._places: list[tuple[Axes, float, float, float, float]] = []
+        self._figure = Figure((width / _DPI, 1), _DPI)
+        self._page = self._figure.add_axes((0, 0, 1, 1), xlim=(0, width), autoscale_on=False)
+        self._page.set_axis_off()
 
     def text(self, x: float, y: float, lines: Sequence[str], font: Font, right: bool = False) -> int:
         """Puts lines below `y`; returns the height they take."""
+        look = {"font": font.properties, "color": font.colour, "ha": "right" if right else "left"}
         for i, line in enumerate(lines):
-            self._figure.text(
-                x,
-                y + (i + 0.5) * font.line,
-                line.replace("$", r"\$"),
-                font=font.properties,
-                color=font.colour,
-                ha="right" if right else "left",
-                va="center_baseline",
-                transform=self._pixels,
-            )
+            self._page.text(x, -y - (i + 0.5) * font.line, line, look, va="center_baseline", parse_math=False)
         return len(lines) * font.line
 
     def rule(self, x: float, y: float, width: float, colour: str = "#bbbbbb", thickness: float = 1.0) -> None:
         """Draws a horizontal line."""
-        from matplotlib.lines import Line2D
-
-        line = Line2D([x, x + width], [y, y], color=colour, linewidth=thickness * _POINTS, transform=self._pixels)
-        self._figure.add_artist(line)
+        self._page.plot([x, x + width], [-y, -y], color=colour, linewidth=thickness * _POINTS, clip_on=False)
 
     def axes(self, x: float, y: float, width: float, height: float) -> "Axes":
         """Puts axes at a place."""
-        axes = self._figure.add_axes((0, 0, 1, 1))
-        self._places.append((axes, x, y, width, height))
-        return axes
+        return self._page.inset_axes((x, -y - height, width, height), transform=self._page.transData)
 
     def save(self, path: Path, height: float) -> None:
         """Writes the page, whole or not at all: under another name first."""
-        total = round(height)
-        self._figure.set_size_inches(self.width / _DPI, total / _DPI)
-        self._top.translate(0, total / _DPI)
-        for axes, x, y, w, h in self._places:
-            axes.set_position((x / self.width, 1 - (y + h) / total, w / self.width, h / total))
+        self._page.set_ylim(-round(height), 0)
+        self._figure.set_figheight(round(height) / _DPI)
         temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            self._figure.savefig(temporary, dpi=_DPI, format=path.suffix[1:])
+            self._figure.savefig(temporary, format=path.suffix[1:])
             if path.suffix == ".png":
                 _shrink(temporary)
             os.replace(temporary, path)
@@ -156,56 +136,47 @@ def measure(text: str, font: Font) -> float:
     return float(face.get_width_height()[0]) / 64
 
 
-def traces(
-    axes: "Axes",
-    record: Record,
-    leads: Sequence[str],
-    before: Tensor,
-    after: Tensor,
-    colour: str,
-    partner: Tensor | None = None,
-) -> None:
-    """Draws a signal before and after, (L, T), and what it was mixed with, on paper, its leads one below the other."""
-    signals = [before, after, *([] if partner is None else [partner])]
-    low = [min(float(signal[i].min()) for signal in signals) for i in range(len(leads))]
-    high = [max(float(signal[i].max()) for signal in signals) for i in range(len(leads))]
+def traces(axes: "Axes", record: Record, panel: Panel, view: int) -> None:
+    """Draws a view before and after, and what it was mixed with, on paper, its leads one below the other."""
+    looks = [(panel.before, BEFORE, 2.2), (panel.after[view], AFTER[view % len(AFTER)], 1.0)]
+    if panel.partner is not None:
+        looks.insert(1, (panel.partner, PARTNER, 0.9))
+    every = torch.cat([signal for signal, _, _ in looks], dim=1)
+    low, high = every.amin(1).tolist(), every.amax(1).tolist()
     total = max(sum(high) - sum(low), 1e-3)
     steps = (0.5 * k * 10.0**d for d in range(-4, 9) for k in (1, 2, 4))
-    step = next(step for step in steps if total <= (5 + len(leads)) * step)
+    step = next(step for step in steps if total <= (5 + len(low)) * step)
     if total > 1:  # paper has 0.5 mV; less only for what would be flat on it
         step = max(step, 0.5)
     base = [0.0]  # where each lead's zero is
-    for i in range(1, len(leads)):
-        base.append(base[-1] + low[i - 1] - high[i] - 0.04 * total)
+    for below, above in zip(low, high[1:], strict=False):
+        base.append(base[-1] + below - above - 0.04 * total)
 
-    looks = [(before, BEFORE, 2.2), *([] if partner is None else [(partner, PARTNER, 0.9)]), (after, colour, 1.0)]
     for signal, ink, thickness in looks:
-        time = [t / record.fs for t in range(signal.shape[-1])]
-        for row, zero in zip(signal.tolist(), base, strict=True):
-            axes.plot(time, [zero + value for value in row], color=ink, linewidth=thickness, solid_joinstyle="round")
-    seconds = before.shape[-1] / record.fs
-    axes.set_xlim(0, seconds)
-    axes.set_ylim(base[-1] + low[-1] - 0.05 * total, base[0] + high[0] + 0.05 * total)
+        time = torch.arange(signal.shape[1]) / record.fs
+        lines = signal.T + torch.tensor(base)
+        axes.plot(time, lines, color=ink, linewidth=thickness, solid_joinstyle="round")
+    seconds = panel.before.shape[1] / record.fs
+    axes.set(xlim=(0, seconds), ylim=(base[-1] + low[-1] - 0.05 * total, base[0] + high[0] + 0.05 * total))
     _paper(axes, seconds, step)
-    axes.set_yticks(base, list(leads), fontsize=15 * _POINTS, color=INK)
+    axes.set_yticks(base, list(panel.leads), fontsize=15 * _POINTS, color=INK)
     _bar(axes, seconds, step, record.unit)
 
 
 def _paper(axes: "Axes", seconds: float, step: float) -> None:
     """Draws a grid of 0.2 s, or more in long signals, and of `step`, and labels the time."""
-    every = next((s for s in (0.2, 1.0, 10.0) if seconds / s <= 52), 60.0)
-    low, high = axes.get_ylim()
-    across = [i * every for i in range(int(seconds / every) + 1)]
-    down = [i * step for i in range(int(low / step) - 1, int(high / step) + 2)]
-    axes.vlines(across, low, high, color=_PAPER, linewidth=0.7, zorder=0)
-    axes.hlines(down, 0, seconds, color=_PAPER, linewidth=0.7, zorder=0)
-    axes.set_ylim(low, high)
-    tick = next((s for s in (0.2, 0.5, 1.0, 2.0, 5.0, 10.0) if seconds / s <= 5.1), 20.0)
-    ticks = [round(i * tick, 3) for i in range(int(seconds / tick + 1e-6) + 1)]
-    axes.set_xticks(ticks, [f"{t:g}" for t in ticks[:-1]] + [f"{ticks[-1]:g} s"])
-    axes.tick_params(labelsize=TICK.size * _POINTS, labelcolor=TICK.colour, length=0, pad=3)
-    for spine in axes.spines.values():
-        spine.set(color="#d9c3c0", linewidth=0.8)
+    from matplotlib.ticker import MaxNLocator, MultipleLocator
+
+    across = next((s for s in (0.2, 1.0, 10.0) if seconds / s <= 52), 60.0)
+    for axis, apart in ((axes.xaxis, across), (axes.yaxis, step)):
+        axis.set_minor_locator(MultipleLocator(apart))
+        axis.remove_overlapping_locs = False
+    axes.grid(which="minor", color=_PAPER, linewidth=0.7)
+    axes.set_axisbelow(True)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
+    axes.xaxis.set_major_formatter("{x:g} s")
+    axes.tick_params(which="both", labelsize=TICK.size * _POINTS, labelcolor=TICK.colour, length=0, pad=3)
+    axes.spines[:].set(color="#d9c3c0", linewidth=0.8)
 
 
 def _bar(axes: "Axes", seconds: float, step: float, unit: str) -> None:

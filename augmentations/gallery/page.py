@@ -171,8 +171,7 @@ def _panel(
         canvas.text(x + 6, y + 8, wrap(panel.refusal, width - 12, TEXT), TEXT)
         return
     axes = canvas.axes(x + _LEFT, y, width - _LEFT - _RIGHT, height)
-    colour = AFTER[view % len(AFTER)]
-    traces(axes, record, panel.leads, panel.before, panel.after[view], colour, panel.partner)
+    traces(axes, record, panel, view)
 
 
 def _height(leads: int) -> int:
