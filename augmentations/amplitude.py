@@ -125,7 +125,7 @@ class GainModulation(Augmentation):
 
     def check(self, fs: float) -> None:
         super().check(fs)
-        check_nyquist("GainModulation", self.frequency[1], fs, "frequency")
+        check_nyquist("GainModulation", self.frequency[1], fs, "lower its `frequency`")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         shape = (len(x), 1)

@@ -7,13 +7,15 @@ from augmentations.base import Augmentation
 from augmentations.ranges import check_count, check_range, draw
 
 
+def outside(start: Tensor, end: Tensor, length: int) -> Tensor:
+    """Which of `length` places k lie in none of S spans, start <= k < end, (B, S): booleans, (B, 1, `length`)."""
+    place = torch.arange(length, device=start.device, dtype=start.dtype)
+    return ((place < start[..., None]) | (place >= end[..., None])).all(1, keepdim=True)
+
+
 def mask_spans(x: Tensor, start: Tensor, end: Tensor) -> Tensor:
     """Sets (B, C, T) to zero, in all leads, where start <= t < end, in samples, for any of S spans, (B, S)."""
-    time = torch.arange(x.shape[-1], device=x.device, dtype=start.dtype)
-    seen = (time < start[..., None]) | (time >= end[..., None])
-    if start.shape[1] > 1:
-        seen = seen.all(1, keepdim=True)
-    return x * seen.to(x.dtype)
+    return x * outside(start, end, x.shape[-1]).to(x.dtype)
 
 
 def draw_spans(share: Tensor, spans: int, length: int, generator: torch.Generator | None) -> tuple[Tensor, Tensor]:

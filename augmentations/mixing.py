@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from augmentations.base import check_batch
+from augmentations.masking import outside
 from augmentations.ranges import check_positive, check_share, draw
 
 
@@ -141,6 +142,5 @@ class CutMix(Mixing):
         length = x.shape[-1]
         span = ((1 - weight) * length).round_()
         start = (draw((0, 1), weight.shape, x, generator) * (length - span + 1)).floor_().minimum(length - span)
-        time = torch.arange(length, device=x.device)
-        kept = (time < start[:, None]) | (time >= (start + span)[:, None])
-        return other.lerp_(x, kept[:, None].to(x.dtype)), 1 - span / length
+        kept = outside(start[:, None], (start + span)[:, None], length)
+        return other.lerp_(x, kept.to(x.dtype)), 1 - span / length

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_count, check_range, check_share, constant, draw
+from augmentations.ranges import check_count, check_nyquist, check_range, check_share, constant, draw
 from augmentations.sources import add_source, lead_gains, sinusoids
 
 _SLOW = (0.05, 0.5)  # Hz: how fast the mains' frequency and the hum's amplitude vary, where they drift
@@ -69,13 +69,11 @@ class Powerline(Augmentation):
 
     def check(self, fs: float) -> None:
         super().check(fs)
-        highest = max(self.frequencies) + self.frequency_drift
-        if highest >= fs / 2:
-            raise ValueError(
-                f"Powerline at {highest:g} Hz needs a sampling rate above {2 * highest:g} Hz, not fs={fs:g}:"
-                " a signal resampled to that rate has lost its hum. Leave Powerline out, use GaussianNoise"
-                " instead, or prepare the data at a higher rate"
-            )
+        remedy = (
+            "a signal resampled to that rate has lost its hum. Leave Powerline out, use GaussianNoise"
+            " instead, or prepare the data at a higher rate"
+        )
+        check_nyquist("Powerline", max(self.frequencies) + self.frequency_drift, fs, remedy)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         size, length = len(x), x.shape[-1]

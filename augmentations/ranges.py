@@ -50,13 +50,11 @@ def check_count(name: str, value: float, least: int = 1) -> int:
     raise ValueError(f"{name} is a whole number, at least {least}, not {value!r}")
 
 
-def check_nyquist(name: str, highest: float, fs: float, setting: str) -> None:
-    """Refuses a rate that cannot carry the highest frequency in Hz of an augmentation; says which setting to lower."""
-    if highest >= fs / 2:
-        raise ValueError(
-            f"{name} up to {highest:g} Hz needs a sampling rate above {2 * highest:g} Hz, not fs={fs:g}:"
-            f" lower its `{setting}`"
-        )
+def check_nyquist(name: str, highest: float, fs: float, remedy: str, reached: bool = False) -> None:
+    """Refuses a rate that cannot carry the highest frequency in Hz of an augmentation, `reached` at half the rate."""
+    if highest > fs / 2 or (highest == fs / 2 and not reached):
+        least = f"of {2 * highest:g} Hz at least" if reached else f"above {2 * highest:g} Hz"
+        raise ValueError(f"{name} up to {highest:g} Hz needs a sampling rate {least}, not fs={fs:g}: {remedy}")
 
 
 def draw_log(

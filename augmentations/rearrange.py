@@ -10,7 +10,13 @@ from augmentations.base import Augmentation
 from augmentations.ranges import check_count, check_positive, check_range, draw
 from augmentations.warping import interpolate
 
-_SLICE = 2**19  # numbers that `circular_shift` doubles at a time: they stay in a cache of a few MB
+
+def crop(x: Tensor, start: Tensor, length: int) -> Tensor:
+    """Cuts `length` samples out of each of (B, C, T), from `start`, int64, (B,), in all leads alike."""
+    size, leads, total = x.shape
+    row = torch.arange(size * leads, device=x.device).mul_(total).view(size, leads)
+    windows = x.reshape(-1).unfold(0, length, 1)
+    return windows.index_select(0, (row + start[:, None]).flatten()).view(size, leads, length)
 
 
 def circular_shift(x: Tensor, shift: Tensor) -> Tensor:
@@ -18,25 +24,8 @@ def circular_shift(x: Tensor, shift: Tensor) -> Tensor:
 
     `shift`, int64, (B,), is by how many samples to later, of any sign and size.
     """
-    size, leads, length = x.shape
-    start = (-shift).remainder(length)[:, None]
-    if x.device.type != "cpu" or x.requires_grad or torch.compiler.is_compiling():
-        position = (start + torch.arange(length, device=x.device)).remainder_(length)
-        return x.gather(2, position[:, None].expand(-1, leads, -1))
-    # On a CPU it is twice as fast as gathering numbers to copy whole rows: windows of [row, row].
-    step = max(1, _SLICE // (2 * leads * length))
-    doubled = x.new_empty(step, leads, 2 * length)
-    windows = doubled.view(-1).unfold(0, length, 1)
-    row = torch.arange(step * leads, device=x.device).mul_(2 * length)
-    start = start.expand(-1, leads).flatten()
-    out = x.new_empty(size * leads, length)
-    for first in range(0, size, step):
-        part = x[first : first + step]
-        rows = slice(first * leads, (first + len(part)) * leads)
-        doubled[: len(part), :, :length] = part
-        doubled[: len(part), :, length:] = part
-        torch.index_select(windows, 0, start[rows] + row[: len(part) * leads], out=out[rows])
-    return out.view(x.shape)
+    length = x.shape[-1]
+    return crop(torch.cat([x, x], dim=-1), (-shift).remainder(length), length)
 
 
 class CircularShift(Augmentation):
@@ -126,14 +115,6 @@ class TimeReversal(Augmentation):
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         return x.flip(-1)
-
-
-def crop(x: Tensor, start: Tensor, length: int) -> Tensor:
-    """Cuts `length` samples out of each of (B, C, T), from `start`, int64, (B,), in all leads alike."""
-    size, leads, total = x.shape
-    row = torch.arange(size * leads, device=x.device).mul_(total).view(size, leads)
-    windows = x.reshape(-1).unfold(0, length, 1)
-    return windows.index_select(0, (row + start[:, None]).flatten()).view(size, leads, length)
 
 
 class RandomCrop(Augmentation):

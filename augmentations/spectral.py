@@ -7,8 +7,8 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.fourier import fast_length, filter_spectrum, is_smooth
-from augmentations.masking import draw_spans
-from augmentations.ranges import check_count, check_positive, check_range, draw
+from augmentations.masking import draw_spans, outside
+from augmentations.ranges import check_count, check_nyquist, check_positive, check_range, draw
 
 _MARGIN = 0.02  # what a filter adds to the record at least, to join its ends, as a share of it
 
@@ -44,16 +44,6 @@ def band_pass(frequency: Tensor, low: Tensor, high: Tensor) -> Tensor:
     below = (low / frequency.clamp_min(1e-6)).square_().square_()
     above = (frequency / high).square_().square_()
     return 1 / ((1 + below) * (1 + above))
-
-
-def bands_masked(start: Tensor, end: Tensor, size: int) -> Tensor:
-    """Real responses, (B, F), that are 0 where start <= k < end, for each of the K bands (B, K), and else 1."""
-    order = torch.arange(size, device=start.device, dtype=start.dtype)
-    middle, half = (start + end - 1) / 2, (end - start) / 2
-    response = torch.ones((len(start), size), device=start.device, dtype=start.dtype)
-    for k in range(start.shape[1]):
-        response *= (order - middle[:, k : k + 1]).abs_() >= half[:, k : k + 1]
-    return response
 
 
 def phase_shift(phase: Tensor, length: int) -> Tensor:
@@ -99,12 +89,8 @@ class BandStop(Augmentation):
 
     def check(self, fs: float) -> None:
         super().check(fs)
-        highest = self.centre[1] + self.width[1] / 2
-        if highest > fs / 2:
-            raise ValueError(
-                f"BandStop up to {highest:g} Hz needs a sampling rate of {2 * highest:g} Hz at least, not fs={fs:g}:"
-                " lower its `centre` or `width`, or use FrequencyMask, whose bands are shares of the spectrum"
-            )
+        remedy = "lower its `centre` or `width`, or use FrequencyMask, whose bands are shares of the spectrum"
+        check_nyquist("BandStop", self.centre[1] + self.width[1] / 2, fs, remedy, reached=True)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         length = _padded(x)
@@ -141,12 +127,7 @@ class BandPass(Augmentation):
 
     def check(self, fs: float) -> None:
         super().check(fs)
-        highest = self.high[1]
-        if highest > fs / 2:
-            raise ValueError(
-                f"BandPass up to {highest:g} Hz needs a sampling rate of {2 * highest:g} Hz at least, not fs={fs:g},"
-                " which has cut off more than that: lower its `high`"
-            )
+        check_nyquist("BandPass", self.high[1], fs, "lower its `high`", reached=True)
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         length = _padded(x)
@@ -182,7 +163,7 @@ class FrequencyMask(Augmentation):
         length = _exact(x)
         size = length // 2 + 1
         start, end = draw_spans(draw(self.share, (len(x), 1), x, generator), self.bands, size, generator)
-        return filter_spectrum(x, bands_masked(start, end, size), length)
+        return filter_spectrum(x, outside(start, end, size)[:, 0].to(start.dtype), length)
 
 
 class FourierSurrogate(Augmentation):

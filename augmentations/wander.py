@@ -50,7 +50,7 @@ class BaselineWander(Augmentation):
 
     def check(self, fs: float) -> None:
         super().check(fs)
-        check_nyquist("BaselineWander", self.frequency[1], fs, "frequency")
+        check_nyquist("BaselineWander", self.frequency[1], fs, "lower its `frequency`")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         shape = (len(x), self.components)
@@ -89,7 +89,7 @@ class BaselineDrift(Augmentation):
 
     def check(self, fs: float) -> None:
         super().check(fs)
-        check_nyquist("BaselineDrift", self.cutoff, fs, "cutoff")
+        check_nyquist("BaselineDrift", self.cutoff, fs, "lower its `cutoff`")
 
     def apply(self, x: Tensor, fs: float, generator: torch.Generator | None) -> Tensor:
         size, _, length = x.shape
