@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_nyquist, check_range, draw, draw_log
+from augmentations.ranges import Range, check_nyquist, check_range, draw, draw_log
 from augmentations.sources import sinusoids
 
 
@@ -38,7 +38,7 @@ class AmplitudeScale(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, factor: tuple[float, float] = (0.5, 2.0), per_lead: bool = False, p: float = 0.5) -> None:
+    def __init__(self, factor: Range = (0.5, 2.0), per_lead: bool = False, p: float = 0.5) -> None:
         super().__init__(p)
         self.factor = check_range("factor", factor, least=1e-6)
         self.per_lead = per_lead
@@ -84,7 +84,7 @@ class Offset(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, offset: tuple[float, float] = (-0.5, 0.5), per_lead: bool = True, p: float = 0.5) -> None:
+    def __init__(self, offset: Range = (-0.5, 0.5), per_lead: bool = True, p: float = 0.5) -> None:
         super().__init__(p)
         self.offset = check_range("offset", offset, least=-math.inf)
         self.per_lead = per_lead
@@ -112,11 +112,7 @@ class GainModulation(Augmentation):
     """
 
     def __init__(
-        self,
-        depth: tuple[float, float] = (0.05, 0.2),
-        frequency: tuple[float, float] = (0.1, 0.5),
-        per_lead: bool = False,
-        p: float = 0.5,
+        self, depth: Range = (0.05, 0.2), frequency: Range = (0.1, 0.5), per_lead: bool = False, p: float = 0.5
     ) -> None:
         super().__init__(p)
         self.depth = check_range("depth", depth, least=0, most=1)

@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 from augmentations.base import Augmentation
 from augmentations.fourier import fast_length
 from augmentations.noise import normal_noise, signal_sd
-from augmentations.ranges import check_range, check_share, draw
+from augmentations.ranges import Range, check_range, check_share, draw
 from augmentations.sources import sinusoids, spline_basis
 
 _REUSE = 32  # how many samples of a large batch share one stretch of noise, each at its own shift ...
@@ -85,9 +85,7 @@ class ColouredNoise(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(
-        self, sd: tuple[float, float] = (0.01, 0.2), exponent: tuple[float, float] = (0.5, 2.0), p: float = 0.5
-    ) -> None:
+    def __init__(self, sd: Range = (0.01, 0.2), exponent: Range = (0.5, 2.0), p: float = 0.5) -> None:
         super().__init__(p)
         self.sd = check_range("sd", sd, least=0)
         self.exponent = check_range("exponent", exponent, least=0, most=4)
@@ -126,8 +124,8 @@ class MuscleNoise(Augmentation):
 
     def __init__(
         self,
-        sd: tuple[float, float] = (0.02, 0.3),
-        band: tuple[float, float] = (20.0, 150.0),
+        sd: Range = (0.02, 0.3),
+        band: Range = (20.0, 150.0),
         burst: float = 0.3,
         tremor: float = 0.3,
         p: float = 0.5,

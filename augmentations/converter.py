@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from augmentations.base import Augmentation
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import Range, check_range, draw
 
 
 def signal_peak(x: Tensor) -> Tensor:
@@ -50,7 +50,7 @@ class Clip(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, level: tuple[float, float] = (0.3, 0.9), p: float = 0.5) -> None:
+    def __init__(self, level: Range = (0.3, 0.9), p: float = 0.5) -> None:
         super().__init__(p)
         self.level = check_range("level", level, least=0, most=1)
 

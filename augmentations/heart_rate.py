@@ -5,7 +5,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.peaks import r_peaks
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import Range, check_range, draw
 from augmentations.warping import interpolate
 
 _LEAST = 0.05  # of its duration is left of the time between two QRS complexes, whatever the rate
@@ -89,7 +89,7 @@ class HeartRateChange(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, factor: tuple[float, float] = (0.8, 1.25), p: float = 0.5) -> None:
+    def __init__(self, factor: Range = (0.8, 1.25), p: float = 0.5) -> None:
         super().__init__(p)
         self.factor = check_range("factor", factor, least=0.5, most=2)
 

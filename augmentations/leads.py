@@ -6,7 +6,7 @@ from torch.nn.functional import normalize
 
 from augmentations.amplitude import scale
 from augmentations.base import Augmentation
-from augmentations.ranges import check_range, check_share, draw
+from augmentations.ranges import Range, check_range, check_share, draw
 
 
 def mix_leads(x: Tensor, matrix: Tensor) -> Tensor:
@@ -87,7 +87,7 @@ class LeadMixing(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, strength: tuple[float, float] = (0.1, 0.5), p: float = 0.5) -> None:
+    def __init__(self, strength: Range = (0.1, 0.5), p: float = 0.5) -> None:
         super().__init__(p)
         self.strength = check_range("strength", strength, least=0, most=1)
 

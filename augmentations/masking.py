@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from augmentations.base import Augmentation
-from augmentations.ranges import check_count, check_range, draw
+from augmentations.ranges import Range, check_count, check_range, draw
 
 
 def outside(start: Tensor, end: Tensor, length: int) -> Tensor:
@@ -46,7 +46,7 @@ class TimeMask(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, share: tuple[float, float] = (0.1, 0.5), spans: int = 1, p: float = 0.5) -> None:
+    def __init__(self, share: Range = (0.1, 0.5), spans: int = 1, p: float = 0.5) -> None:
         super().__init__(p)
         self.share = check_range("share", share, least=0, most=1)
         self.spans = check_count("spans", spans)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_range, check_share, draw, draw_log
+from augmentations.ranges import Range, check_range, check_share, draw, draw_log
 from augmentations.sources import add_source
 
 
@@ -52,10 +52,10 @@ class ElectrodeMotion(Augmentation):
 
     def __init__(
         self,
-        amplitude: tuple[float, float] = (0.5, 5.0),
-        rate: tuple[float, float] = (3.0, 12.0),
-        rise: tuple[float, float] = (0.005, 0.05),
-        decay: tuple[float, float] = (0.05, 2.0),
+        amplitude: Range = (0.5, 5.0),
+        rate: Range = (3.0, 12.0),
+        rise: Range = (0.005, 0.05),
+        decay: Range = (0.05, 2.0),
         leads: float = 0.4,
         p: float = 0.5,
     ) -> None:

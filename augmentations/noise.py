@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from augmentations.base import Augmentation
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import Range, check_range, draw
 
 _TABLE = 2**20  # normal numbers that `normal_noise` keeps on the CPU: 4 MiB
 _FEW = 2**17  # below as many numbers, drawing them costs under a millisecond
@@ -78,9 +78,7 @@ class GaussianNoise(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(
-        self, sd: tuple[float, float] = (0.01, 0.2), snr: tuple[float, float] | None = None, p: float = 0.5
-    ) -> None:
+    def __init__(self, sd: Range = (0.01, 0.2), snr: Range | None = None, p: float = 0.5) -> None:
         super().__init__(p)
         self.sd = check_range("sd", sd, least=0)
         self.snr = None if snr is None else check_range("snr", snr, least=-100, most=100)

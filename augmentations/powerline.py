@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_count, check_nyquist, check_range, check_share, constant, draw
+from augmentations.ranges import Range, check_count, check_nyquist, check_range, check_share, constant, draw
 from augmentations.sources import add_source, lead_gains, sinusoids
 
 _SLOW = (0.05, 0.5)  # Hz: how fast the mains' frequency and the hum's amplitude vary, where they drift
@@ -49,7 +49,7 @@ class Powerline(Augmentation):
 
     def __init__(
         self,
-        sd: tuple[float, float] = (0.02, 0.3),
+        sd: Range = (0.02, 0.3),
         frequencies: tuple[float, ...] = (50.0,),
         harmonics: int = 1,
         frequency_drift: float = 0.0,

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+Range = tuple[float, float]
+"""The lowest and the highest value of a setting, from which each sample draws its own."""
 
-def check_range(name: str, values: Sequence[float], least: float, most: float = math.inf) -> tuple[float, float]:
+
+def check_range(name: str, values: Sequence[float], least: float, most: float = math.inf) -> Range:
     """Returns a range as two floats if finite and `least <= low <= high <= most`; else a ValueError names it."""
     if isinstance(values, (tuple, list)) and len(values) == 2 and all(map(math.isfinite, values)):
         low, high = values
@@ -17,9 +20,7 @@ def check_range(name: str, values: Sequence[float], least: float, most: float = 
     raise ValueError(f"{name} is a range (low, high) with {bounds}, not {values!r}")
 
 
-def draw(
-    values: tuple[float, float], shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None
-) -> Tensor:
+def draw(values: Range, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Draws uniformly from a range (low, high), on the device of `like`, in float64 if that is, else in float32.
 
     Parameters are float32 at least, whatever the signal: half precision cannot count the samples of a record.
@@ -57,9 +58,7 @@ def check_nyquist(name: str, highest: float, fs: float, remedy: str, reached: bo
         raise ValueError(f"{name} up to {highest:g} Hz needs a sampling rate {least}, not fs={fs:g}: {remedy}")
 
 
-def draw_log(
-    values: tuple[float, float], shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None
-) -> Tensor:
+def draw_log(values: Range, shape: tuple[int, ...], like: Tensor, generator: torch.Generator | None) -> Tensor:
     """Draws log-uniformly from a positive range: every factor as likely as its inverse; otherwise as `draw`."""
     return draw((math.log(values[0]), math.log(values[1])), shape, like, generator).exp_()
 

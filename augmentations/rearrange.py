@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from augmentations.base import Augmentation
-from augmentations.ranges import check_count, check_positive, check_range, draw
+from augmentations.ranges import Range, check_count, check_positive, check_range, draw
 from augmentations.warping import interpolate
 
 
@@ -41,7 +41,7 @@ class CircularShift(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, shift: tuple[float, float] = (0.0, 10.0), p: float = 0.5) -> None:
+    def __init__(self, shift: Range = (0.0, 10.0), p: float = 0.5) -> None:
         super().__init__(p)
         self.shift = check_range("shift", shift, least=-math.inf)
 
@@ -157,7 +157,7 @@ class RateJitter(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, rate: tuple[float, float] = (0.9, 1.1), p: float = 0.5) -> None:
+    def __init__(self, rate: Range = (0.9, 1.1), p: float = 0.5) -> None:
         super().__init__(p)
         self.rate = check_range("rate", rate, least=0.5, most=2)
 

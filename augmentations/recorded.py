@@ -13,7 +13,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_positive, check_range, draw
+from augmentations.ranges import Range, check_positive, check_range, draw
 from augmentations.sources import add_sources, mixture_gains, mixture_sd
 
 _SILENT = 1e-5  # noise that varies by less than this share of its offset is a constant with rounding errors
@@ -119,9 +119,7 @@ class RecordedNoise(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(
-        self, noise: Tensor | str, noise_fs: float, snr: tuple[float, float] = (0.0, 20.0), p: float = 0.5
-    ) -> None:
+    def __init__(self, noise: Tensor | str, noise_fs: float, snr: Range = (0.0, 20.0), p: float = 0.5) -> None:
         super().__init__(p)
         self.noise = noise
         self.noise_fs = float(check_positive("noise_fs, the recording's sampling rate,", noise_fs, "Hz"))

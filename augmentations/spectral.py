@@ -8,7 +8,7 @@ from torch import Tensor
 from augmentations.base import Augmentation
 from augmentations.fourier import fast_length, filter_spectrum, is_smooth
 from augmentations.masking import draw_spans, outside
-from augmentations.ranges import check_count, check_nyquist, check_positive, check_range, draw
+from augmentations.ranges import Range, check_count, check_nyquist, check_positive, check_range, draw
 
 _MARGIN = 0.02  # what a filter adds to the record at least, to join its ends, as a share of it
 
@@ -76,11 +76,7 @@ class BandStop(Augmentation):
     """
 
     def __init__(
-        self,
-        centre: tuple[float, float] = (1.0, 40.0),
-        width: tuple[float, float] = (2.0, 8.0),
-        edge: float = 1.0,
-        p: float = 0.5,
+        self, centre: Range = (1.0, 40.0), width: Range = (2.0, 8.0), edge: float = 1.0, p: float = 0.5
     ) -> None:
         super().__init__(p)
         self.centre = check_range("centre", centre, least=0)
@@ -116,9 +112,7 @@ class BandPass(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(
-        self, low: tuple[float, float] = (0.05, 1.0), high: tuple[float, float] = (15.0, 45.0), p: float = 0.5
-    ) -> None:
+    def __init__(self, low: Range = (0.05, 1.0), high: Range = (15.0, 45.0), p: float = 0.5) -> None:
         super().__init__(p)
         self.low = check_range("low", low, least=0)
         self.high = check_range("high", high, least=0)
@@ -154,7 +148,7 @@ class FrequencyMask(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, share: tuple[float, float] = (0.05, 0.3), bands: int = 3, p: float = 0.5) -> None:
+    def __init__(self, share: Range = (0.05, 0.3), bands: int = 3, p: float = 0.5) -> None:
         super().__init__(p)
         self.share = check_range("share", share, least=0, most=1)
         self.bands = check_count("bands", bands)
@@ -185,7 +179,7 @@ class FourierSurrogate(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, strength: tuple[float, float] = (0.05, 0.3), p: float = 0.5) -> None:
+    def __init__(self, strength: Range = (0.05, 0.3), p: float = 0.5) -> None:
         super().__init__(p)
         self.strength = check_range("strength", strength, least=0, most=1)
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.leads import mix_leads
-from augmentations.ranges import check_range, constant, draw, draw_log
+from augmentations.ranges import Range, check_range, constant, draw, draw_log
 
 _INDEPENDENT = (0, 1, 6, 7, 8, 9, 10, 11)  # I, II, V1 to V6 among the 12
 _DOWER = torch.tensor(
@@ -94,9 +94,7 @@ class VCGRotation(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(
-        self, degrees: tuple[float, float] = (-45.0, 45.0), keep_residual: bool = True, p: float = 0.5
-    ) -> None:
+    def __init__(self, degrees: Range = (-45.0, 45.0), keep_residual: bool = True, p: float = 0.5) -> None:
         super().__init__(p)
         self.degrees = check_range("degrees", degrees, least=-180, most=180)
         self.keep_residual = keep_residual
@@ -121,7 +119,7 @@ class VCGScale(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, factor: tuple[float, float] = (0.67, 1.5), keep_residual: bool = True, p: float = 0.5) -> None:
+    def __init__(self, factor: Range = (0.67, 1.5), keep_residual: bool = True, p: float = 0.5) -> None:
         super().__init__(p)
         self.factor = check_range("factor", factor, least=1e-6)
         self.keep_residual = keep_residual

@@ -8,7 +8,7 @@ from torch.nn.functional import normalize
 
 from augmentations.base import Augmentation
 from augmentations.noise import signal_sd
-from augmentations.ranges import check_count, check_nyquist, check_positive, check_range, draw
+from augmentations.ranges import Range, check_count, check_nyquist, check_positive, check_range, draw
 from augmentations.sources import (
     add_source,
     add_sources,
@@ -37,11 +37,7 @@ class BaselineWander(Augmentation):
     """
 
     def __init__(
-        self,
-        sd: tuple[float, float] = (0.1, 1.0),
-        frequency: tuple[float, float] = (0.05, 0.5),
-        components: int = 4,
-        p: float = 0.5,
+        self, sd: Range = (0.1, 1.0), frequency: Range = (0.05, 0.5), components: int = 4, p: float = 0.5
     ) -> None:
         super().__init__(p)
         self.sd = check_range("sd", sd, least=0)
@@ -79,9 +75,7 @@ class BaselineDrift(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(
-        self, sd: tuple[float, float] = (0.1, 1.0), cutoff: float = 0.5, sources: int = 2, p: float = 0.5
-    ) -> None:
+    def __init__(self, sd: Range = (0.1, 1.0), cutoff: float = 0.5, sources: int = 2, p: float = 0.5) -> None:
         super().__init__(p)
         self.sd = check_range("sd", sd, least=0)
         self.cutoff = check_positive("cutoff", cutoff, "Hz")

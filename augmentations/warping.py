@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from augmentations.base import Augmentation
-from augmentations.ranges import check_range, draw
+from augmentations.ranges import Range, check_range, draw
 
 # Values that `interpolate` computes at a time on a CPU: what it needs in between then stays in the cache, and is not
 # asked of the system anew, which took four times as long as the work itself.
@@ -106,7 +106,7 @@ class CropResize(Augmentation):
         p: Probability that a sample is changed, 0 to 1.
     """
 
-    def __init__(self, share: tuple[float, float] = (0.5, 1.0), p: float = 0.5) -> None:
+    def __init__(self, share: Range = (0.5, 1.0), p: float = 0.5) -> None:
         super().__init__(p)
         self.share = check_range("share", share, least=0.01, most=1)
 

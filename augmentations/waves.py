@@ -7,7 +7,7 @@ from torch import Tensor
 
 from augmentations.base import Augmentation
 from augmentations.peaks import r_peaks
-from augmentations.ranges import check_range, constant, draw
+from augmentations.ranges import Range, check_range, constant, draw
 from augmentations.warping import between
 
 Wave = Literal["P", "QRS", "T"]
@@ -90,7 +90,7 @@ class WaveMask(Augmentation):
     def __init__(
         self,
         waves: tuple[Wave, ...] = WAVES,
-        share: tuple[float, float] = (0.3, 1.0),
+        share: Range = (0.3, 1.0),
         fill: Literal["bridge", "zero"] = "bridge",
         p: float = 0.5,
     ) -> None:
