@@ -13,10 +13,9 @@ from ssl_ecg.cluster.clustering import METHODS, Clustering, kmeans
 from ssl_ecg.cluster.report import Report
 from ssl_ecg.cluster.scores import ClusterBenchmark
 from ssl_ecg.cluster.space import LEAST_PATIENTS, LEAST_SAMPLES, Space, make_space
-from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import UserError
 from ssl_ecg.report.results import Results
-from ssl_ecg.study import Study, System, open_study, open_whole
+from ssl_ecg.study import Study, open_study, open_whole
 from ssl_ecg.study.evaluation import Evaluation
 from ssl_ecg.study.study import check_untaught, seen_by
 from ssl_ecg.study.systems import HandFeatures
@@ -92,8 +91,12 @@ class Cluster(Evaluation):
         report = Report(windows, benchmark, self.side, study.setting if self.side == "test" else seen)
         systems = self.systems(study)
         for system in reversed(systems):  # the baselines first: the pretrained encoder is compared with them
-            space = self._space(system, windows, report.left_out)
-            if space is None:
+            x, space = system.features(windows), None
+            try:
+                how = {"dims": self.dims, "fit_on": self.fit_on, "seed": self.seed}
+                space = make_space(x, windows.patient, standardise=isinstance(system, HandFeatures), **how)
+            except UserError as error:
+                report.left_out[system.name] = str(error)
                 continue
             for way, method in self.ways().items():
                 print(f"clustering {system.name}: {way} ...", file=sys.stderr, flush=True)
@@ -114,18 +117,6 @@ class Cluster(Evaluation):
         """Every way samples are clustered, by the name of its table."""
         given = {f"k-means, k = {count}": partial(kmeans, k=count) for count in self.k}
         return {**given, **{TITLES[method]: METHODS[method] for method in self.methods}}
-
-    def _space(self, system: System, windows: WindowSet, left_out: dict[str, str]) -> Space | None:
-        """The space of a system's features; None, and why, if these coincide."""
-        standardise = isinstance(system, HandFeatures)
-        x = system.features(windows)
-        try:
-            return make_space(
-                x, windows.patient, dims=self.dims, standardise=standardise, fit_on=self.fit_on, seed=self.seed
-            )
-        except UserError as error:
-            left_out[system.name] = str(error)
-            return None
 
 
 def main(argv: list[str] | None = None) -> None:

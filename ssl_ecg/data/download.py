@@ -32,7 +32,7 @@ _TIMEOUT = (5.0, 15.0)  # s: for a connection, and for the next bytes
 _WORKERS = 4  # files at a time
 
 
-def from_physionet(database: str, files: Sequence[str], root: Path, progress: bool = True) -> None:
+def from_physionet(database: str, files: Sequence[str], root: Path) -> None:
     """Fetch the files of a PhysioNet database that are not yet in `root`, checked against its `SHA256SUMS.txt`.
 
     A file gets its name only once it is whole and its checksum is right; until then it is `<name>.part`, and the next
@@ -56,8 +56,7 @@ def from_physionet(database: str, files: Sequence[str], root: Path, progress: bo
         verify(root, [name for name in files if (root / name).is_file()])
         missing = {name: (url + name, f"sha256:{sums[name]}") for name in files if not (root / name).is_file()}
         if missing:  # else another process was faster
-            title = f"Fetching {len(missing)} files from {url} into {root}"
-            _fetch(missing, root, remedy, title if progress else "")
+            _fetch(missing, root, remedy, f"Fetching {len(missing)} files from {url} into {root}")
 
 
 def from_zenodo(record: int, files: Sequence[str], root: Path) -> None:

@@ -154,8 +154,7 @@ class Store:
         for row, joined in enumerate(labels.categories):
             for label in joined.split(SEPARATOR):
                 of_set[row, [number[name] for name in self._meaning.get(label, ()) if name in number]] = True
-        targets: NDArray[np.bool_] = of_set[labels.codes.to_numpy()]
-        return targets
+        return np.asarray(of_set[labels.codes.to_numpy()])
 
     @cached_property
     def label(self) -> Tensor:
@@ -182,8 +181,7 @@ class Store:
                         np.save(out, table)
                 except UserError:
                     return table
-        peaks: NDArray[np.int64] = np.load(file)
-        return peaks
+        return np.asarray(np.load(file))
 
     def to(self, device: torch.device | str) -> Store:
         """Move the signals to a device, if they fit in half of its free memory; returns self."""

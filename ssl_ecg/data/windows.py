@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -62,8 +63,7 @@ class WindowSet:
 
     def conditioned(self, batch_size: int = 1024) -> Iterator[Tensor]:
         """The same, but not normalised window by window: in the store's `unit`."""
-        for rows in torch.arange(len(self)).split(batch_size):
-            yield self._gathered(rows)
+        yield from map(self._gathered, torch.arange(len(self)).split(batch_size))
 
     def load(self, rows: Tensor) -> Tensor:
         """Load the windows of numbers `rows` (B,), normalised: a tensor (B, C, T)."""
@@ -82,16 +82,13 @@ class WindowSet:
     def targets(self) -> NDArray[np.bool_]:
         """To which classes each window belongs, shape (n, K): none, one or, where the task has it so, several."""
         if self.store.multilabel:
-            of_recording: NDArray[np.bool_] = self.store.targets[self.index.record.numpy()]
-            return of_recording
-        targets: NDArray[np.bool_] = self.label[:, None] == np.arange(len(self.store.classes))
-        return targets
+            return np.asarray(self.store.targets[self.index.record.numpy()])
+        return np.asarray(self.label[:, None] == np.arange(len(self.store.classes)))
 
     @property
     def patient(self) -> NDArray[np.str_]:
         """Patient of each window, shape (n,)."""
-        whose: NDArray[np.str_] = self.store.patients[self.store.patient[self.index.record].numpy()]
-        return whose
+        return np.asarray(self.store.patients[self.store.patient[self.index.record].numpy()])
 
     @property
     def record(self) -> NDArray[np.str_]:
@@ -116,9 +113,7 @@ class WindowSet:
         return self[torch.cat(keep).sort().values] if keep else self
 
     def _of_recording(self, column: str) -> NDArray[np.str_]:
-        rows = self.index.record.numpy()
-        values: NDArray[np.str_] = self.store.records[column].iloc[rows].to_numpy().astype(str)
-        return values
+        return np.asarray(self.store.records[column].iloc[self.index.record.numpy()].to_numpy().astype(str))
 
 
 class Windows(ABC):
@@ -184,8 +179,7 @@ class BeatCentred(Windows):
         fs = store.records["source_fs"].to_numpy()[record.numpy()]
         centre = torch.from_numpy(np.rint(beats["r_peak"].to_numpy() * (store.fs / fs)).astype(np.int64))
         start = centre - samples // 2
-        number = {name: i for i, name in enumerate(store.classes)}
-        label = torch.tensor([number.get(name, -1) for name in beats["label"]], dtype=torch.int64)
+        label = torch.from_numpy(pd.Index(store.classes).get_indexer(beats["label"].astype(str)))
         keep = (start >= 0) & (start + samples <= store.length[record])
         if not self.unclassified:
             keep &= label >= 0

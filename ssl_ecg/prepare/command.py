@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -167,16 +168,15 @@ def _in_full(argv: Sequence[str], source: str | None) -> list[str]:
 
 def _without_config(argv: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split a command line into the rest and its `--config` files."""
-    line, files = list(argv), []
-    while at := next((i for i, word in enumerate(line, 1) if word.partition("=")[0] == "--config"), 0):
-        _, equals, file = line[at - 1].partition("=")
-        if not equals and at < len(line) and not line[at].startswith("--"):
-            file = line.pop(at)
-        if not file:
-            raise cli.UsageError("--config needs a file")
-        files.append(file)
-        del line[at - 1]
-    return line, files
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False, exit_on_error=False)
+    parser.add_argument("--config", action="append", default=[])
+    try:
+        given, line = parser.parse_known_args(argv)
+    except argparse.ArgumentError:
+        given, line = argparse.Namespace(config=[""]), []
+    if not all(given.config):
+        raise cli.UsageError("--config needs a file")
+    return line, given.config
 
 
 def _starting_point(files: Sequence[str]) -> dict[str, Any]:

@@ -45,13 +45,7 @@ def label_efficiency_figure(tasks: Tasks, scored: str = "test") -> Figure:
         axes.set_title(name, fontsize=10)
         axes.set_ylabel(f"{scored} macro AUROC")
         axes.grid(axis="y", color="#dddddd", linewidth=0.8)
-        axes.set_axisbelow(True)
-        tidy(axes)
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside lower center", ncols=4
-    )
-    figure.suptitle(f"mean over draws with 95 % interval over {scored} patients; dots: single draws", fontsize=9)
-    return figure
+    return _finished(figure, f"mean over draws with 95 % interval over {scored} patients; dots: single draws")
 
 
 def validation_figure(tasks: Tasks) -> Figure:
@@ -82,18 +76,21 @@ def validation_figure(tasks: Tasks) -> Figure:
             axes.minorticks_off()
             axes.set_title(f"{name}, {share} of the labels", fontsize=10)
             axes.grid(color="#e5e5e5", linewidth=0.8)
-            axes.set_axisbelow(True)
-            tidy(axes)
         line[0].set_ylabel("validation macro AUROC")
-    figure.suptitle(
-        "lines: mean over draws; bands: from the worst draw to the best; marks: what was chosen", fontsize=9
-    )
     for axes in grid[-1]:
         setting = next(iter(next(iter(tasks.values())).values())).setting
         axes.set_xlabel("C (inverse strength of the penalty)" if setting == "C" else setting)
-    figure.legend(
-        *grid[0, 0].get_legend_handles_labels(), fontsize=8, frameon=False, loc="outside lower center", ncols=4
-    )
+    return _finished(figure, "lines: mean over draws; bands: from the worst draw to the best; marks: what was chosen")
+
+
+def _finished(figure: Figure, title: str) -> Figure:
+    """With its title, one legend of the lines of all panels, and no frames."""
+    for axes in figure.axes:
+        axes.set_axisbelow(True)
+        tidy(axes)
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, fontsize=8, frameon=False, loc="outside lower center", ncols=4)
+    figure.suptitle(title, fontsize=9)
     return figure
 
 

@@ -210,8 +210,7 @@ def _flows(graph: _Graph, labelled: Mask, y: NDArray[np.int64], alpha: float) ->
     # scikit-learn is given the finished graph, so that it is made once: the "features" are numbers of nodes.
     spreading = LabelSpreading(kernel=lambda *_: graph.edges, alpha=alpha, max_iter=300)
     spreading.fit(np.arange(len(y))[:, None], np.where(labelled, y, -1))
-    flows: NDArray[np.float64] = spreading.label_distributions_
-    return flows
+    return np.asarray(spreading.label_distributions_)
 
 
 def _self_trained(x: NDArray[np.float32], y: NDArray[np.int64], c: float) -> Any:  # noqa: ANN401  (scikit-learn is untyped)

@@ -106,7 +106,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def fetch(root: Path, *names: str) -> None:
-    download.from_physionet(DATABASE, names, root, progress=False)
+    download.from_physionet(DATABASE, names, root)
 
 
 def content(root: Path) -> dict[str, bytes]:

@@ -44,13 +44,11 @@ class Draws:
 
     def uniform(self, low: float, high: float, *shape: int) -> Floats:
         """Deal uniforms between `low` and `high`, shape (rows, *shape)."""
-        portion: Floats = ndtr(self.normal(*shape))
-        return low + (high - low) * portion
+        return low + (high - low) * np.asarray(ndtr(self.normal(*shape)))
 
     def factor(self, spread: float, *shape: int) -> Floats:
         """Deal log-normals of median 1, shape (rows, *shape); `spread` is the logarithm's deviation."""
-        factors: Floats = np.exp(spread * self.normal(*shape))
-        return factors
+        return np.asarray(np.exp(spread * self.normal(*shape)))
 
 
 def mix(weights: Floats | NDArray[np.float32], sources: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from bisect import bisect_right
 from collections.abc import Sequence
 from functools import cached_property
-from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
@@ -94,16 +92,10 @@ class Arrays(OwnFiles):
     @cached_property
     def records(self) -> Sequence[str]:
         """Names of the recordings, file after file."""
-        names = []
-        for file, count in zip(self._files, self._counts, strict=True):
-            name = self._name(file)
-            names += [name] if count is None else [f"{name}/{row}" for row in range(count)]
-        return names
+        return [self._name(file) + ("" if row is None else f"/{row}") for file, row in self._places]
 
     def read(self, number: int) -> Recording:
-        """One recording."""
-        index = bisect_right(self._ends, number)
-        file, fs, leads = self._files[index], self.fs, self.given
+        (file, row), fs, leads = self._places[number], self.fs, self.given
         if file.suffix == ".edf":
             signal, fs, leads = array_files.read_edf(file, leads)
             if self.fs not in (None, fs):
@@ -111,10 +103,9 @@ class Arrays(OwnFiles):
         elif file.suffix == ".csv":
             signal, leads = array_files.read_csv(file, leads)
         else:
-            many = self._count(file) is not None
-            row = number - (self._ends[index - 1] if index else 0) if many else slice(None)
+            self._count(file)  # it says what does not fit
             with array_files.open_array(file, self.dataset) as x:
-                signal = np.array(x[row], dtype=np.float32, order="C")
+                signal = np.array(x[... if row is None else row], dtype=np.float32, order="C")
         if file.suffix != ".edf" and self.unit != "mV":
             signal *= TO_MV[self.unit]
         record = self.records[number]
@@ -130,20 +121,16 @@ class Arrays(OwnFiles):
         return sorted((file for file in files if file.resolve() != labels), key=self._name)
 
     @cached_property
-    def _counts(self) -> list[int | None]:
-        """How many recordings each file has, None where it is one: also a file that cannot be read, for its name."""
-        counts: list[int | None] = []
+    def _places(self) -> list[tuple[Path, int | None]]:
+        """File and row of each recording, None for a file that is one: also one that cannot be read, for its name."""
+        places: list[tuple[Path, int | None]] = []
         for file in self._files:
             try:
-                counts.append(self._count(file))
+                count = self._count(file)
             except DataError:
-                counts.append(None)
-        return counts
-
-    @cached_property
-    def _ends(self) -> list[int]:
-        """Number of the first recording after each file's."""
-        return list(accumulate(1 if count is None else count for count in self._counts))
+                count = None
+            places += [(file, row) for row in ([None] if count is None else range(count))]
+        return places
 
     def _name(self, file: Path) -> str:
         root = self.path if self.path.is_dir() else self.path.parent

@@ -145,13 +145,11 @@ class CinC2021(PhysioNetSource):
         return tuple(sorted(self._headers))
 
     def files(self, number: int) -> list[str]:
-        """Header and signals of a recording."""
         header = self._headers[self.records[number]]
         dat = header.with_suffix(".dat")
         return [str(header), str(dat if (self.root / dat).is_file() else header.with_suffix(".mat"))]
 
     def read(self, number: int) -> Recording:
-        """One recording."""
         self.check_files(number)
         name = self.records[number]
         header = read_header(self.root / self._headers[name])

@@ -65,7 +65,6 @@ class Holter(PhysioNetSource, ABC):
         return tuple(name for name in names if name not in self.without)
 
     def files(self, number: int) -> list[str]:
-        """Header, signals and annotations of a record."""
         return [f"{self.records[number]}.{suffix}" for suffix in self.suffixes]
 
     def fingerprint(self) -> dict[str, object]:
@@ -74,7 +73,6 @@ class Holter(PhysioNetSource, ABC):
         return {**super().fingerprint(), **renamed}
 
     def read(self, number: int) -> Recording:
-        """A record, with its beats and rhythms."""
         self.check_files(number)
         header = self.header(number)
         beats, odd_beats = self.beats(header)
@@ -252,7 +250,6 @@ class NSTDB(Holter):
         return record[:3]
 
     def split(self, record: str) -> Split:
-        """The side a record is on."""
         return "train" if self.patient(record) == "118" else "test"
 
 

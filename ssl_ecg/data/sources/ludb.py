@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ssl_ecg.data.physionet import PhysioNetSource
 from ssl_ecg.data.source import Recording, Spans
@@ -112,7 +111,6 @@ class LUDB(PhysioNetSource):
         return [f"data/{self.records[number]}.{suffix}" for suffix in ("hea", "dat", *_ANNOTATED)]
 
     def read(self, number: int) -> Recording:
-        """One recording, with its waves and beats."""
         self.check_files(number)
         name = self.records[number]
         person = self._people[name]
@@ -156,20 +154,15 @@ def _findings(person: dict[str, str]) -> tuple[str, ...]:
 
 def _waves(header: Header) -> tuple[Spans, tuple[str, ...]]:
     """The waves that have an onset and an offset, and a note of how many have not."""
-    start: list[NDArray[np.int64]] = []
-    end: list[NDArray[np.int64]] = []
-    labels: list[str] = []
-    leads: list[str] = []
-    marked = 0
+    marked, found = 0, []
     for lead in _ANNOTATED:
         samples, symbols = read_annotations(header.path.with_suffix(f".{lead}"), header.n_samples)
         is_peak = np.isin(symbols, list(_WAVES))
         peaks = 1 + np.flatnonzero((symbols[:-2] == "(") & is_peak[1:-1] & (symbols[2:] == ")"))
         marked += int(is_peak.sum())
-        start.append(samples[peaks - 1])
-        end.append(samples[peaks + 1] + 1)  # the offset is the last sample of the wave
-        labels += [_WAVES[symbol] for symbol in symbols[peaks]]
-        leads += [lead] * len(peaks)
-    spans = Spans(np.concatenate(start), np.concatenate(end), np.array(labels, np.str_), np.array(leads, np.str_))
-    without = marked - len(labels)
+        labels = np.array([_WAVES[symbol] for symbol in symbols[peaks]], dtype=np.str_)
+        # The offset is the last sample of the wave.
+        found.append((samples[peaks - 1], samples[peaks + 1] + 1, labels, np.full(len(peaks), lead)))
+    spans = Spans(*map(np.concatenate, zip(*found, strict=True)))
+    without = marked - len(spans.start)
     return spans, (f"{without} of {marked} waves have no onset or no offset: left out",) if without else ()

@@ -72,12 +72,10 @@ class MIMIC(PhysioNetSource):
         return self._table["study_id"].astype(str).tolist()
 
     def files(self, number: int) -> list[str]:
-        """Header and signals of a record."""
         path = self._table["path"].iloc[number]
         return [f"{path}.hea", f"{path}.dat"]
 
     def read(self, number: int) -> Recording:
-        """One record."""
         header = read_header(self.root / self.files(number)[0])
         signal, notes = read_signal(header)
         patient = str(self._table["subject_id"].iloc[number])

@@ -88,7 +88,6 @@ class MITBIH(Holter):
         return {**self._published(), "sha256": download.verify(self.root, there), **named}
 
     def patient(self, record: str) -> str:
-        """Whose a record is."""
         return next((patient for patient, records in self.shared_patients.items() if record in records), record)
 
     def split(self, record: str) -> Split:

@@ -60,12 +60,10 @@ class Prepared(Source):
 
     @property
     def meaning(self) -> Mapping[str, tuple[str, ...]]:
-        """The classes each label of a recording stands for."""
         return {label: tuple(classes) for label, classes in self._store.meta["meaning"].items()}
 
     @property
     def shared_patients(self) -> Mapping[str, tuple[str, ...]]:  # type: ignore[override]
-        """Patients whom the source's own protocol has on both sides of its split."""
         return {patient: tuple(records) for patient, records in self._store.meta["shared_patients"].items()}
 
     def open(self, preprocessing: Preprocessing) -> Store:
@@ -89,9 +87,7 @@ class Prepared(Source):
 
     @cached_property
     def records(self) -> Sequence[str]:
-        """Names of the recordings."""
-        names: list[str] = self._store.records["record"].tolist()
-        return names
+        return list(self._store.records["record"])
 
     def read(self, number: int) -> Recording:
         """One recording, conditioned as it was prepared: leads, filter and sampling rate are the store's."""
@@ -143,8 +139,7 @@ class Prepared(Source):
     def _at_our_rate(self, samples: pd.Series[int], number: int, last: int = 1) -> NDArray[np.int64]:
         row = self._store.records.iloc[number]
         ours = np.rint(samples.to_numpy() * (self._store.fs / row["source_fs"])).astype(np.int64)
-        inside: NDArray[np.int64] = np.minimum(ours, row["length"] - last)
-        return inside
+        return np.asarray(np.minimum(ours, row["length"] - last))
 
 
 def _settings(of: Mapping[str, object], names: Sequence[str]) -> str:

@@ -122,12 +122,10 @@ class PTBXL(PhysioNetSource):
         return tuple(ecg.record for ecg in self._ecgs)
 
     def files(self, number: int) -> list[str]:
-        """Header and signals of a recording."""
         path = self._ecgs[number].path
         return [f"{path}.hea", f"{path}.dat"]
 
     def read(self, number: int) -> Recording:
-        """One recording."""
         self.check_files(number)
         ecg = self._ecgs[number]
         header = read_header(self.root / f"{ecg.path}.hea")

@@ -52,7 +52,6 @@ class WFDBFolder(OwnFiles):
         return sorted(path.relative_to(self.root).with_suffix("").as_posix() for path in self.root.rglob("*.hea"))
 
     def read(self, number: int) -> Recording:
-        """One record."""
         name = self.records[number]
         header = read_header(self.root / f"{name}.hea")
         signal, odd = read_signal(header, strict=False)

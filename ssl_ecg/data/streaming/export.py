@@ -95,5 +95,4 @@ def _content(store: Store, layout: Layout, number: int) -> NDArray[np.int16]:
         row, start, length = int(layout.record[p]), int(layout.start[p]), int(layout.length[p])
         whole = store.signals[int(store.offset[row]) :][: c * int(store.length[row])].view(c, -1)
         pieces.append(whole[:, start : start + length].flatten())
-    samples: NDArray[np.int16] = torch.cat(pieces).cpu().numpy()
-    return samples
+    return np.asarray(torch.cat(pieces).cpu().numpy())
