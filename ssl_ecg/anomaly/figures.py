@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_ecg.anomaly.benchmark import Detection
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.estimators.sampling import taken_in_turn
 from ssl_ecg.metrics.bootstrap import Interval
@@ -20,26 +21,18 @@ if TYPE_CHECKING:
 _CONTEXT = 2.0  # seconds shown before and after a window that is part of a recording
 _STRIPS = 12
 
-Scores = Mapping[str, Interval]
-
 _SHOWN = {"auroc": "AUROC", "sensitivity_95": "sensitivity at 95 % specificity"}
 
 
-def roc_figure(
-    scores: Mapping[str, NDArray[np.floating[Any]]],
-    normal: NDArray[np.bool_],
-    thresholds: Mapping[str, float],
-    *,
-    title: str = "",
-) -> Figure:
-    """Draw the ROC curve of each system's scores (n,), and on it the threshold that was set on train patients."""
+def roc_figure(systems: Mapping[str, Detection], normal: NDArray[np.bool_], *, title: str = "") -> Figure:
+    """Draw the ROC curve of each system, and on it the threshold that was set on train patients."""
     from sklearn.metrics import roc_curve
 
     figure = new_figure(7.8, 5.2)
     axes = figure.add_subplot()
-    for number, (name, found) in enumerate(scores.items()):
-        alarms, hits, _ = roc_curve(~normal, found)
-        flagged = found > thresholds[name]
+    for number, (name, found) in enumerate(systems.items()):
+        alarms, hits, _ = roc_curve(~normal, found.scores)
+        flagged = found.scores > found.threshold
         axes.plot(100 * alarms, 100 * hits, color=colour(number), linewidth=1.5, zorder=2)
         at = flagged[normal].mean()
         look: dict[str, Any] = {"color": colour(number), "marker": marker(number)}
@@ -57,25 +50,25 @@ def roc_figure(
     return figure
 
 
-def detector_dots(found: Mapping[str, Mapping[str, Scores]], *, title: str = "") -> Figure:
-    """Draw AUROC and sensitivity at 95 % specificity, of the scores by detector and system."""
+def detector_dots(found: Mapping[str, Mapping[str, Detection]], *, title: str = "") -> Figure:
+    """Draw AUROC and sensitivity at 95 % specificity, by detector and system."""
     systems = list(dict.fromkeys(system for by_system in found.values() for system in by_system))
-    series = {
-        detector: [({name: by_system[s][name] for name in _SHOWN} if s in by_system else {}) for s in systems]
-        for detector, by_system in found.items()
-    }
+    series = {detector: [of[s].intervals if s in of else {} for s in systems] for detector, of in found.items()}
     return _two_panels(systems, series, title)
 
 
-def class_dots(systems: Mapping[str, Scores], counts: Mapping[str, int], *, title: str = "") -> Figure:
+def class_dots(systems: Mapping[str, Detection], counts: Mapping[str, int], *, title: str = "") -> Figure:
     """Draw AUROC and sensitivity at 95 % specificity of each abnormal class, with its test samples, by system."""
-    series = {s: [{name: of[f"{name}_{c}"] for name in _SHOWN} for c in counts] for s, of in systems.items()}
+    series = {
+        system: [{name: found.intervals[f"{name}_{c}"] for name in _SHOWN} for c in counts]
+        for system, found in systems.items()
+    }
     figure = _two_panels([f"{name} ({n:,})" for name, n in counts.items()], series, title)
     figure.axes[0].set_ylabel("class (test samples)")
     return figure
 
 
-def _two_panels(rows: Sequence[str], series: Mapping[str, Sequence[Scores]], title: str) -> Figure:
+def _two_panels(rows: Sequence[str], series: Mapping[str, Sequence[Mapping[str, Interval]]], title: str) -> Figure:
     """A panel per score of `_SHOWN`, in it a dot and interval per row and series."""
     figure = new_figure(10, 1.5 + row_height(len(series)) * len(rows))
     panels = figure.subplots(1, 2, sharey=True)
@@ -97,10 +90,9 @@ def most_anomalous(scores: NDArray[np.floating[Any]], patients: NDArray[Any], n:
     return chosen[np.argsort(-scores[chosen], kind="stable")]
 
 
-def strips_figure(
-    windows: WindowSet, scores: NDArray[np.floating[Any]], threshold: float, *, title: str = ""
-) -> Figure:
-    """Draw the windows with the highest scores (n,) as a cardiologist sees them, with two seconds around them."""
+def strips_figure(windows: WindowSet, found: Detection, *, title: str = "") -> Figure:
+    """Draw the windows with the highest scores as a cardiologist sees them, with two seconds around them."""
+    scores = found.scores
     chosen = most_anomalous(scores, windows.patient)
     rank = np.empty(len(scores), dtype=np.int64)
     rank[np.argsort(-scores, kind="stable")] = np.arange(1, len(scores) + 1)
@@ -111,7 +103,7 @@ def strips_figure(
         record, start = int(windows.index.record[row]), int(windows.index.start[row])
         middle = (start + windows.preprocessing.samples // 2) / windows.store.fs
         _draw_strip(axes, windows, record, start)
-        flag = "" if scores[row] > threshold else ", below the threshold"
+        flag = "" if scores[row] > found.threshold else ", below the threshold"
         what = ", ".join(names[targets[row]])
         at = f", {int(middle // 60)}:{middle % 60:04.1f} min" if _is_part(windows, record) else ""
         said = f"{what}   record {records[row]}{at}, score {scores[row]:.3g} (no. {rank[row]:,}){flag}"

@@ -97,25 +97,17 @@ def figures(
     drawn = _told_apart(by_detector[first.detector])
     where = f"test patients, {kind}"
     made = {
-        "roc.png": roc_figure(
-            {system: d.scores for system, d in drawn.items()},
-            bootstrap.normal,
-            {system: d.threshold for system, d in drawn.items()},
-            title=f"{first.detector}, {where}",
-        ),
-        "detectors.png": detector_dots(
-            {name: {system: d.intervals for system, d in of.items()} for name, of in by_detector.items()}, title=where
-        ),
+        "roc.png": roc_figure(drawn, bootstrap.normal, title=f"{first.detector}, {where}"),
+        "detectors.png": detector_dots(by_detector, title=where),
         "strips.png": strips_figure(
             windows,
-            first.scores,
-            first.threshold,
+            first,
             title=f"The most anomalous samples of different patients: {first.system}, {first.detector}, {where}",
         ),
     }
     if bootstrap.abnormal:
         made["classes.png"] = class_dots(
-            {system: d.intervals for system, d in drawn.items()},
+            drawn,
             {name: int(mine.sum()) for name, mine in bootstrap.abnormal.items()},
             title=f"each abnormal class against all normal samples: {first.detector}, {where}",
         )

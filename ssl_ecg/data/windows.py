@@ -179,7 +179,7 @@ class BeatCentred(Windows):
         fs = store.records["source_fs"].to_numpy()[record.numpy()]
         centre = torch.from_numpy(np.rint(beats["r_peak"].to_numpy() * (store.fs / fs)).astype(np.int64))
         start = centre - samples // 2
-        label = torch.from_numpy(pd.Index(store.classes).get_indexer(beats["label"].astype(str)))
+        label = torch.from_numpy(pd.Categorical(beats["label"].astype(str), store.classes).codes.astype(np.int64))
         keep = (start >= 0) & (start + samples <= store.length[record])
         if not self.unclassified:
             keep &= label >= 0

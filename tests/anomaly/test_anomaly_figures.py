@@ -4,11 +4,18 @@ from checkpoints import fresh_checkpoint
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssl_ecg.anomaly.benchmark import Detection
 from ssl_ecg.anomaly.figures import class_dots, detector_dots, most_anomalous, roc_figure, strips_figure
 from ssl_ecg.data.sources import Simulated
 from ssl_ecg.metrics.bootstrap import Interval
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.study import open_study
+
+
+def detection(scores=(), threshold=0.0, intervals=None):
+    """What the figures read of a detection."""
+    scores = np.asarray(scores, dtype=float)
+    return Detection("us", "kNN distance", scores, scores, scores > 0, threshold, intervals or {})
 
 
 def words(figure):
@@ -36,7 +43,8 @@ def test_curves_show_where_the_threshold_lies():
     rng = np.random.default_rng(0)
     normal = np.arange(400) < 300
     good = rng.normal(size=400) + 2.0 * ~normal
-    figure = roc_figure({"us": good, "them": rng.normal(size=400)}, normal, {"us": 1.5, "them": 1.0}, title="here")
+    systems = {"us": detection(good, 1.5), "them": detection(rng.normal(size=400), 1.0)}
+    figure = roc_figure(systems, normal, title="here")
     written = words(figure)
     for part in ("us", "them", "chance", "95 % specificity", "here", "(%) = sensitivity"):
         assert part in written
@@ -46,10 +54,11 @@ def test_curves_show_where_the_threshold_lies():
 
 def test_dots_name_systems_detectors_and_classes():
     scores = {f"{what}{of}": Interval(0.7, 0.6, 0.8) for what in ("auroc", "sensitivity_95") for of in ("", "_S", "_V")}
-    written = words(detector_dots({"kNN distance": {"us": scores, "them": scores}, "reconstruction": {"us": scores}}))
+    found = detection(intervals=scores)
+    written = words(detector_dots({"kNN distance": {"us": found, "them": found}, "reconstruction": {"us": found}}))
     for part in ("kNN distance", "reconstruction", "us", "them", "AUROC", "sensitivity at 95 % specificity"):
         assert part in written
-    written = words(class_dots({"us": scores, "them": scores}, {"S": 1837, "V": 3220}))
+    written = words(class_dots({"us": found, "them": found}, {"S": 1837, "V": 3220}))
     for part in ("S (1,837)", "V (3,220)", "us", "them"):
         assert part in written
 
@@ -60,7 +69,7 @@ def test_strips_say_what_whose_and_how_anomalous(tmp_path, unit, monkeypatch):
     checkpoint = fresh_checkpoint(tmp_path, Preprocessing(leads=("I", "II"), window=5.0))
     study = open_study(checkpoint, Simulated(patients=40, records_per_patient=1), str(tmp_path / "cache"))
     scores = np.arange(len(study.test), dtype=float)
-    figure = strips_figure(study.test, scores, threshold=scores[-2], title="here")
+    figure = strips_figure(study.test, detection(scores, scores[-2]), title="here")
     written = words(figure)
     last = len(scores) - 1
     name = study.data.classes[study.test.label[last]]
