@@ -89,13 +89,13 @@ class AnomalyBootstrap(Bootstrap):
         self.too_few = tuple(name for name, n in people.items() if 0 < n < ENOUGH)
         self._all_draws = np.concatenate([np.ones((1, self.n_patients)), self.drawn])  # the test set itself first
 
-    def resample(self, scores: NDArray[np.floating[Any]], thresholds: NDArray[np.floating[Any]]) -> Resampled:
+    def resample(self, scores: NDArray[np.floating[Any]], threshold: float) -> Resampled:
         """Score one detector on the test set and on every resample: scores (n,), more means more anomalous.
 
-        `thresholds` (1,): above which a sample is called abnormal. UserError for scores that do not fit the samples.
+        Above the `threshold` a sample is called abnormal. UserError for scores that do not fit the samples.
         """
         s = check_probabilities(np.asarray(scores)[:, None], len(self.normal), 1)[:, 0]
-        flagged = s > float(thresholds[0])
+        flagged = s > threshold
         found = self._against_normal(~self.normal, s, flagged)
         found["specificity"] = 1 - self._share(flagged, self.normal)
         per_class = {name: self._against_normal(mine, s, flagged) for name, mine in self.abnormal.items()}
@@ -209,13 +209,12 @@ class AnomalyBenchmark:
         judged: NDArray[np.bool_],
         versus: Sequence[str],
     ) -> Detection:
-        threshold = np.quantile(held_out[judged], [SPECIFICITY], method="higher")
+        threshold = float(np.quantile(held_out[judged], SPECIFICITY, method="higher"))
         mine = self.bootstrap.resample(scores, threshold)
         self._resampled[system, detector] = mine
         compared = {other: difference(mine, self._resampled[other, detector]) for other in versus}
         parts = {name: rest.resample(scores[keep], threshold).intervals() for name, (keep, rest) in self._rest.items()}
-        at = float(threshold[0])
-        return Detection(system, detector, scores, held_out, judged, at, mine.intervals(), compared, parts)
+        return Detection(system, detector, scores, held_out, judged, threshold, mine.intervals(), compared, parts)
 
 
 def _surprise(scores: Array, normal: Array) -> Array:

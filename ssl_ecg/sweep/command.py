@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import KW_ONLY, dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -107,11 +108,27 @@ class Sweep(Shared):
         ]
         cells: dict[str, Cell] = {}
         reused: list[str] = []
+        made_with = {"components": self.components, "seed": self.seed, "future": self.future, "validate": self.validate}
         for label, task, shared, systems in work:
-            efficiency = self._efficiency(shared.study)
-            for system in systems:
-                for kind in map(predictor, self.predictors):
-                    self._cell(cells, reused, folder, label, task, shared, efficiency, system, kind)
+            study, efficiency = shared.study, self._efficiency(shared.study)
+            for system, kind in product(systems, map(predictor, self.predictors)):
+                key = shared.key(system, **made_with)
+                # What the encoder has seen matters to it alone.
+                judged, seen = (study.judged, study.setting) if system.name == PRETRAINED else (None, "")
+                identity = self._identity(study, [key, judged, seen], kind)
+                path = folder / "cells" / f"{file_name(task, system.name, kind.name)}-{identity}.npz"
+                place, title = f"{task}/{identity}", f"{task}: {system.name}, {kind.name} ({label})"
+                if place in cells:  # the same encoder untrained, or the same PCA, is another checkpoint's baseline too
+                    cells[place] = replace(cells[place], checkpoints=(*cells[place].checkpoints, label))
+                elif path.exists():
+                    cells[place] = replace(Cell.load(path), task=task, checkpoints=(label,))
+                    reused.append(title)
+                else:
+                    print(f"{title} ...", file=sys.stderr, flush=True)
+                    made = kind(*shared.of(system, key), replace(efficiency.side, judged=judged))
+                    runs = track(efficiency.run(made), len(efficiency.draws), f"{kind.name}, {system.name}")
+                    cells[place] = cell_of(study, task, label, system.name, made, efficiency, runs)
+                    cells[place].save(path)
         if reused:
             print(f"finished before, and not made again: {', '.join(reused)}", file=sys.stderr)
         found = list(cells.values())
@@ -141,40 +158,11 @@ class Sweep(Shared):
         how: dict[str, Any] = {"fractions": self.fractions, "seeds": self.seeds, "seed": self.seed}
         return LabelEfficiency(side, test.targets, test.patient, study.data.classes, resamples=self.resamples, **how)
 
-    def _cell(
-        self,
-        cells: dict[str, Cell],
-        reused: list[str],
-        folder: Path,
-        label: str,
-        task: str,
-        shared: SharedFeatures,
-        efficiency: LabelEfficiency,
-        system: System,
-        kind: type[Predictor],
-    ) -> None:
-        """Find one system's results with one predictor in `cells` or on disk, or make them."""
-        study = shared.study
-        made_with = {"components": self.components, "seed": self.seed, "future": self.future, "validate": self.validate}
-        key = shared.key(system, **made_with)
-        # What the encoder has seen matters to it alone.
-        judged, seen = (study.judged, study.setting) if system.name == PRETRAINED else (None, "")
+    def _identity(self, study: Study, features: list[Any], kind: type[Predictor]) -> str:
+        """What tells the results of a predictor on some features from all others."""
         sides = [study.train.targets, study.train.patient, study.test.targets, study.test.patient, study.validation]
         settings = [self.fractions, self.seeds, self.cs, self.resamples, self.seed, kind.name, study.data.multilabel]
-        identity = cell_key([key, judged, seen, study.data.classes, sides, settings])
-        path = folder / "cells" / f"{file_name(task, system.name, kind.name)}-{identity}.npz"
-        place, title = f"{task}/{identity}", f"{task}: {system.name}, {kind.name} ({label})"
-        if place in cells:  # the same encoder untrained, or the same PCA, is another checkpoint's baseline too
-            cells[place] = replace(cells[place], checkpoints=(*cells[place].checkpoints, label))
-        elif path.exists():
-            cells[place] = replace(Cell.load(path), task=task, checkpoints=(label,))
-            reused.append(title)
-        else:
-            print(f"{title} ...", file=sys.stderr, flush=True)
-            made = kind(*shared.of(system, key), replace(efficiency.side, judged=judged))
-            runs = track(efficiency.run(made), len(efficiency.draws), f"{kind.name}, {system.name}")
-            cells[place] = cell_of(study, task, label, system.name, made, efficiency, runs)
-            cells[place].save(path)
+        return cell_key([*features, study.data.classes, sides, settings])
 
 
 def _title(source: Source) -> str:

@@ -19,12 +19,6 @@ from ssl_ecg.sweep.predictors import JudgedPredictor, LinearProbe, Mask, Rows
 if TYPE_CHECKING:
     from scipy.sparse import csr_array
 
-NODES = 20_000
-"""Samples that a classifier teaches itself with, at most: an even share of every patient's."""
-
-GRAPH = 60_000
-"""The same of a graph, whose nodes cost less; and as many labelled ones besides. All of MIT-BIH's are fewer."""
-
 _NEIGHBOURS = 10
 _TEMPERATURE = 0.1  # as in kNN: an edge between samples of cosine similarity s weighs exp((s - 1) / temperature)
 
@@ -37,11 +31,7 @@ class SemiSupervised(JudgedPredictor):
     """
 
     components: ClassVar[int]
-
-    @property
-    def most(self) -> int:
-        """Unlabelled samples that take part, at most."""
-        return NODES
+    most: ClassVar[int]  # unlabelled samples that take part
 
     @cached_property
     def reduced(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -66,18 +56,14 @@ class Spreading(SemiSupervised):
     ten nearest nodes. Chosen: alpha, the share that a node takes from its neighbours; 0.6 where it cannot be. Fixed:
     ten neighbours, temperature 0.1, 64 components. A node that no label reaches has the classes' mean.
 
-    All train samples are nodes; of more than `GRAPH` as many, drawn evenly over patients, and the labelled ones
-    besides. Where those are more than `GRAPH` too, the same number of every labelled patient's as far as they go; no
+    All train samples are nodes; of more than `most` as many, drawn evenly over patients, and the labelled ones
+    besides. Where those are more than `most` too, the same number of every labelled patient's as far as they go; no
     labelled patient is left out.
     """
 
     name, components, setting, fixed = "spreading", 64, "alpha", 0.6
     settings = (0.6, 0.3, 0.9)
-
-    @property
-    def most(self) -> int:
-        """Nodes, at most, beside the labelled ones."""
-        return GRAPH
+    most = 60_000  # nodes cost little, and all of MIT-BIH's beats are fewer
 
     @cached_property
     def _graph(self) -> _Graph:
@@ -87,7 +73,7 @@ class Spreading(SemiSupervised):
     def prepared(self, known: Mask) -> Callable[..., NDArray[np.float64]]:
         """Votes of the nearest nodes of one graph, in which labelled samples that are left out stay as unlabelled."""
         rows = np.flatnonzero(known)
-        most = max(GRAPH, len(np.unique(self.patients[rows])))
+        most = max(self.most, len(np.unique(self.patients[rows])))
         drawn = evenly_over_patients(self.patients[rows], most, np.random.default_rng(0))
         nodes = np.union1d(self.nodes, rows[drawn])
         graph = self._graph if len(nodes) == len(self.nodes) else _Graph(nodes, *self.reduced)
@@ -122,6 +108,7 @@ class SelfTraining(SemiSupervised):
     """
 
     name, components, setting, fixed = "self_training", 256, "C", 0.0
+    most = 20_000
 
     @property
     def settings(self) -> tuple[float, ...]:

@@ -155,7 +155,7 @@ def test_every_resample_is_scored_as_scikit_learn_scores_its_samples(rng):
     y, patients, scores = sampled(rng)
     patients[y == 3] = np.arange((y == 3).sum()) % 4  # too few patients have F
     bootstrap = AnomalyBootstrap(y[:, None] == np.arange(4), patients, CLASSES, ["N"], n_resamples=5, seed=3)
-    found = bootstrap.resample(scores, np.array([1.2]))
+    found = bootstrap.resample(scores, 1.2)
     assert bootstrap.too_few == ("F",)
     assert not any(name.endswith("_F") for name in found.values)
     for b, drawn in enumerate(np.concatenate([np.ones((1, 20)), bootstrap.drawn])):
@@ -181,7 +181,7 @@ def test_a_sample_with_a_normal_class_and_another_is_abnormal(rng):
     targets[:, 0] |= ~targets.any(axis=1)
     bootstrap = AnomalyBootstrap(targets, rng.integers(30, size=300), ("NORM", "MI", "CD"), ["NORM"], n_resamples=10)
     abnormal = targets[:, 1] | targets[:, 2]
-    perfect = bootstrap.resample(abnormal.astype(float), np.array([0.5])).values
+    perfect = bootstrap.resample(abnormal.astype(float), 0.5).values
     assert all(perfect[f"auroc{of}"] == 1 for of in ("", "_MI", "_CD"))
     assert perfect["sensitivity"] == perfect["specificity"] == perfect["sensitivity_95"] == 1
 
@@ -238,7 +238,7 @@ def test_thousands_of_features_are_no_obstacle(name, rng):
 def test_differences_are_paired(rng):
     y, patients, scores = sampled(rng)
     bootstrap = AnomalyBootstrap(y[:, None] == np.arange(4), patients, CLASSES, ["N"], n_resamples=100)
-    one, same = (bootstrap.resample(s, np.array([t])) for s, t in ((scores, 1.0), (3 * scores + 1, 4.0)))
+    one, same = (bootstrap.resample(s, t) for s, t in ((scores, 1.0), (3 * scores + 1, 4.0)))
     assert all(d.value == d.low == d.high == 0 for d in difference(one, same).values())
 
 

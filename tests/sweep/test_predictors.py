@@ -9,7 +9,7 @@ import pytest
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.metrics.scores import auroc
-from ssl_ecg.sweep import predictors, semi_supervised
+from ssl_ecg.sweep import predictors
 from ssl_ecg.sweep.label_efficiency import predictor
 from ssl_ecg.sweep.predictors import JudgedPredictor, LinearProbe, Neighbours, Predictor, TrainSide
 from ssl_ecg.sweep.semi_supervised import SelfTraining, Spreading
@@ -156,8 +156,8 @@ def test_a_classifier_teaches_itself() -> None:
 
 
 def test_a_large_set_is_drawn_from_evenly_over_patients(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(semi_supervised, "NODES", 200)
-    monkeypatch.setattr(semi_supervised, "GRAPH", 200)
+    monkeypatch.setattr(SelfTraining, "most", 200)
+    monkeypatch.setattr(Spreading, "most", 200)
     monkeypatch.setattr(predictors, "_JUDGED", 40)
     x, labels, other, truth = study()
     known = np.isin(labels.patients, FEW)
@@ -170,7 +170,7 @@ def test_labels_beyond_what_always_takes_part_spread_too(multilabel: bool, monke
     """The label of any labelled sample changes what is predicted, also where few samples are drawn into the graph."""
     x, labels, other, _ = study(multilabel=multilabel)
     known = np.isin(labels.patients, FEW)
-    monkeypatch.setattr(semi_supervised, "GRAPH", 100)
+    monkeypatch.setattr(Spreading, "most", 100)
     method = Spreading(x, other, labels)
     assert not np.isin(np.flatnonzero(known), method.nodes).all()
     before = method.probabilities(known, 0.6)
@@ -183,7 +183,7 @@ def test_labels_beyond_what_always_takes_part_spread_too(multilabel: bool, monke
 
 def test_no_labelled_patient_is_left_out_of_a_graph_that_is_full(monkeypatch: pytest.MonkeyPatch) -> None:
     x, labels, other, _ = study()
-    monkeypatch.setattr(semi_supervised, "GRAPH", 10)
+    monkeypatch.setattr(Spreading, "most", 10)
     method = Spreading(x, other, labels)
     everyone = np.ones(len(x), dtype=bool)
     nodes = method.prepared(everyone).args[0].nodes
@@ -194,7 +194,7 @@ def test_no_labelled_patient_is_left_out_of_a_graph_that_is_full(monkeypatch: py
 
 def test_what_was_asked_before_changes_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     x, labels, other, _ = study()
-    monkeypatch.setattr(semi_supervised, "GRAPH", 100)
+    monkeypatch.setattr(Spreading, "most", 100)
     few, many = (np.isin(labels.patients, [f"p{i:02}" for i in range(n)]) for n in (4, 12))
     used, fresh = (Spreading(x, other, labels) for _ in range(2))
     used.predict(many)
