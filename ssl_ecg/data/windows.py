@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -179,7 +178,8 @@ class BeatCentred(Windows):
         fs = store.records["source_fs"].to_numpy()[record.numpy()]
         centre = torch.from_numpy(np.rint(beats["r_peak"].to_numpy() * (store.fs / fs)).astype(np.int64))
         start = centre - samples // 2
-        label = torch.from_numpy(pd.Categorical(beats["label"].astype(str), store.classes).codes.astype(np.int64))
+        number = {name: i for i, name in enumerate(store.classes)}
+        label = torch.tensor([number.get(name, -1) for name in beats["label"]], dtype=torch.int64)
         keep = (start >= 0) & (start + samples <= store.length[record])
         if not self.unclassified:
             keep &= label >= 0
