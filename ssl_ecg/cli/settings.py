@@ -94,15 +94,10 @@ def documented(owner: Maker) -> docstring_parser.Docstring:
 @cache
 def settings_of(owner: Maker) -> dict[str, Setting]:
     """The settings of a command or class in its signature's order, without a command's `config` and `defaults`."""
-    docs: dict[str, str] = {}
-    for cls in reversed(owner.__mro__) if inspect.isclass(owner) else [owner]:
-        docs |= {p.arg_name: p.description or "" for p in documented(cls).params}
     # A command is a function, or a dataclass of its settings with a method `run`.
     is_command = not inspect.isclass(owner) or (dataclasses.is_dataclass(owner) and hasattr(owner, "run"))
     return {
-        p.name: Setting(
-            p.name, Any if p.annotation is REQUIRED else p.annotation, p.default, p.doc or docs.get(p.name, "")
-        )
+        p.name: Setting(p.name, Any if p.annotation is REQUIRED else p.annotation, p.default, p.doc or "")
         for p in get_signature_parameters(owner, None)
         if not (is_command and p.name in ("config", "defaults"))
     }
