@@ -23,7 +23,7 @@ from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.probe import LinearProbe
 from ssl_ecg.files import ensure_writable, replacing
-from ssl_ecg.finetune.models import Model, frozen_probe, scored_once
+from ssl_ecg.finetune.models import Model, frozen_probe
 from ssl_ecg.finetune.report import write_finetuning
 from ssl_ecg.finetune.training import Classifier, fine_tune
 from ssl_ecg.fingerprint import fingerprint
@@ -31,6 +31,7 @@ from ssl_ecg.metrics.scores import best_threshold
 from ssl_ecg.optimisers import Optimiser
 from ssl_ecg.report.tables import origin
 from ssl_ecg.study import Study, check_few_labels, open_study
+from ssl_ecg.study.benchmark import Benchmark
 from ssl_ecg.study.label_draws import Sides, label_sides
 from ssl_ecg.study.study import check_untaught
 from ssl_ecg.study.systems import untrained
@@ -210,12 +211,16 @@ class Finetune:
         """Score the models on the test patients, unless that is to be left, and write it all down."""
         data = self.data
         shared = [record for records in data.shared_patients.values() for record in records]
-        scored, without = ({}, {}) if self.validate else scored_once(study, models, shared, self.resamples, self.seed)
+        test, scored = study.labels(study.test), []
+        if not self.validate:
+            rest = {f"without {', '.join(shared)}": shared}
+            how: dict[str, Any] = {"subsets": rest, "resamples": self.resamples, "seed": self.seed}
+            benchmark = Benchmark(study.labels(study.train), test, data.classes, **how)
+            scored = [benchmark.scored(m.system, m.probabilities(study.test), m.decision) for m in models]
         write_finetuning(
             run.folder,
             models,
             scored,
-            without,
             where={"data": type(data).__name__, "task": str(getattr(data, "labels", "")), "fraction": self.fraction},
             about={
                 "title": f"{self.checkpoint}: fine-tuned on {type(data).__name__}, {origin(data.simulated)}",
@@ -225,10 +230,10 @@ class Finetune:
                 "train_patients": len(sides.learners),
                 "train_samples": len(sides.learn),
                 "validation_patients": len(sides.judges),
-                "excluded": shared if without else [],
+                "excluded": shared if scored and scored[0].subsets else [],
                 "config": self.config,
             },
-            test=study.labels(study.test),
+            test=test,
             classes=data.classes,
             wandb=self.wandb,
         )

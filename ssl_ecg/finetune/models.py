@@ -1,4 +1,4 @@
-"""The models that fine-tuning compares: what they predict, the frozen linear probe, and their scores."""
+"""The models that fine-tuning compares: what they predict, and the frozen linear probe."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.estimators.probe import LinearProbe, fit_probe
 from ssl_ecg.finetune.training import macro_auroc
-from ssl_ecg.metrics.bootstrap import Resampled
-from ssl_ecg.study.benchmark import bootstrap_of
 from ssl_ecg.study.label_draws import Sides
 from ssl_ecg.study.study import Study, unseen_by
 from ssl_ecg.study.systems import Frozen
@@ -65,24 +63,3 @@ def frozen_probe(study: Study, sides: Sides, device: torch.device) -> tuple[Mode
 
     area = macro_auroc(sides.validation.targets, probabilities(sides.validation))
     return Model(system.name, area, probabilities, probe.decision, settings={"C": probe.chosen.c}), probe
-
-
-def scored_once(
-    study: Study, models: Sequence[Model], exclude: Sequence[str], resamples: int, seed: int
-) -> tuple[dict[str, Resampled], dict[str, Resampled]]:
-    """Score models on the test patients, each once, by a bootstrap over these: scores by system.
-
-    Returns those on all test patients, and those without the recordings to `exclude`; the latter empty where none of
-    these is on the test side.
-    """
-    test, classes = study.labels(study.test), study.data.classes
-    left, keep = test.without(exclude)
-    everyone = bootstrap_of(test, classes, n_resamples=resamples, seed=seed)
-    others = None if keep.all() else bootstrap_of(left, classes, n_resamples=resamples, seed=seed)
-    scored, without = {}, {}
-    for model in models:
-        p = model.probabilities(study.test)
-        scored[model.system] = everyone.resample(p, model.decision)
-        if others is not None:
-            without[model.system] = others.resample(p[keep], model.decision)
-    return scored, without

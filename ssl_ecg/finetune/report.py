@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from ssl_ecg.finetune.models import Model
-from ssl_ecg.metrics.bootstrap import Resampled, difference
 from ssl_ecg.report.figures import class_dots, colour, marker, new_figure, tidy
-from ssl_ecg.report.results import Results, Row, differences, rows_of
+from ssl_ecg.report.results import Results, Row
 from ssl_ecg.report.tables import Value, print_table, too_few
 from ssl_ecg.report.wandb import log_results
-from ssl_ecg.study.benchmark import Labels
+from ssl_ecg.study.benchmark import Labels, Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,15 +22,13 @@ _COLUMNS = {
     "macro_auroc": "macro AUROC",
     "macro_auprc": "macro AUPRC",
     "macro_f1": "macro F1",
-    "macro_f1_NSV": "F1 of N S V",
 }
 
 
 def write_finetuning(
     folder: Path,
     models: Sequence[Model],
-    scored: Mapping[str, Resampled],
-    without: Mapping[str, Resampled],
+    scored: Sequence[Result],
     *,
     where: Mapping[str, Any],
     about: Mapping[str, Any],
@@ -42,9 +39,8 @@ def write_finetuning(
     """Print what was trained and write it down, replacing files of those names in the folder.
 
     The first of `models` is the fine-tuned encoder; the others are compared with it. `scored` has each one's scores on
-    the test patients, empty if the test set was not touched, and `without` those without recordings that the protocol
-    has on both sides. `where` goes into every row (data set, task, fraction), `about` into the JSON (title, setting,
-    patients, excluded recordings, configuration); `classes` are the K names.
+    the test patients, empty if the test set was not touched. `where` goes into every row (data set, task, fraction),
+    `about` into the JSON (title, setting, patients, excluded recordings, configuration); `classes` are the K names.
     """
     histories = {model.system: model.history for model in models if model.history}
     levels = {model.system: model.validation for model in models if not model.history}
@@ -63,24 +59,20 @@ def write_finetuning(
         print("The test set was not touched.")
         results.write(folder, figures, "validation")
         return results
-    rows, (first, *others) = [], list(scored)
-    versus = {other: difference(scored[first], scored[other]) for other in others}
-    rest = f"without {', '.join(about.get('excluded', []))}"
-    for system, scores in scored.items():
-        rows += rows_of(scores.intervals(), system=system, **where)
-        rows += differences(versus, system=system, **where) if system == first else []
-        rows += rows_of(without[system].intervals(), system=system, subset=rest, **where) if without else []
+    first, *others = scored
+    rows = [row for result in (first.beside(others), *others) for row in result.rows(**where)]
     results = Results("finetune", rows, {**about, "trained": trained})
     intervals, positives = results.scores(), _positives(test, classes)
-    shown = {name: n for name, n in positives.items() if f"auroc_{name}" in intervals[first]}
+    shown = {name: n for name, n in positives.items() if f"auroc_{name}" in first.scores}
     results.about["too_few"] = [name for name in classes if name not in shown]
     table = results.table(_COLUMNS, _COLUMNS)
     print_table({system: {**table[system], **row} for system, row in trained.items()}, title=about["title"])
     print(f"95 % intervals by bootstrap over {len(np.unique(test.patients))} test patients; {about['setting']}.")
     left_out = too_few(results.about["too_few"])
     print("\n".join([*([left_out] if left_out else []), *results.compared("macro_auroc", "macro AUROC")]))
-    for system, left in results.scores(subset=rest).items():
-        print(f"{rest}: {system}: macro AUROC {left['macro_auroc']}")
+    for result in scored:
+        for rest, left in result.subsets.items():
+            print(f"{rest}: {result.system}: macro AUROC {left['macro_auroc']}")
     if shown:
         figures["classes.png"] = class_dots(intervals, shown)
     else:

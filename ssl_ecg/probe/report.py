@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.probe.folds import Folds
 from ssl_ecg.report.figures import METRICS, class_dots, confusion_figure, embedding_map, one_class, probe_bars
-from ssl_ecg.report.results import Results, Row, differences, rows_of
+from ssl_ecg.report.results import Results, Row, rows_of
 from ssl_ecg.report.tables import origin, print_table, too_few
 from ssl_ecg.study.benchmark import Benchmark, Labels, Result
 
@@ -80,12 +80,11 @@ class Scored:
         """Every score of every system, its differences to the baselines, and scores on parts of the test set."""
         found = []
         for r in self.results:
-            where = {"data": self.data, "task": self.task, "system": r.system, "predictor": PREDICTOR}
-            found += rows_of(r.scores, **where) + differences(r.versus, **where)
-            for name, scores in r.subsets.items():
-                found += rows_of(scores, subset=name, **where)
+            where = {"data": self.data, "task": self.task, "predictor": PREDICTOR}
+            found += r.rows(**where)
             if self.validated:
-                found += rows_of({"macro_auroc": r.probe.chosen.macro_auroc}, subset=self.chosen_on, **where)
+                area = {"macro_auroc": r.probe.chosen.macro_auroc}
+                found += rows_of(area, system=r.system, subset=self.chosen_on, **where)
         return found
 
     def about(self) -> dict[str, Any]:

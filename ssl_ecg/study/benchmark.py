@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.estimators.probe import LinearProbe, fit_probe
 from ssl_ecg.metrics.bootstrap import Difference, Interval, Resampled, ScoreBootstrap, difference
+from ssl_ecg.report.results import Row, differences, rows_of
 
 Features = NDArray[np.floating[Any]]
 
@@ -41,14 +42,14 @@ class Labels:
 class Result:
     """What one system achieved.
 
-    It has the fitted probe, with its cross-validation, or one for each fold of patients; scores on the test set, or
-    their mean over folds, and on every resample of its patients (None before the test set was looked at); paired
-    differences by other system and score; scores on parts of the test set, by name; and the test samples' probabilities
-    (n, K).
+    It has the fitted probe, with its cross-validation, or one for each fold of patients, or none of what is no probe;
+    scores on the test set, or their mean over folds, and on every resample of its patients (None before the test set
+    was looked at); paired differences by other system and score; scores on parts of the test set, by name; and the test
+    samples' probabilities (n, K).
     """
 
     system: str
-    probes: tuple[LinearProbe, ...]
+    probes: tuple[LinearProbe, ...] = ()
     resampled: Resampled | None = None
     versus: dict[str, dict[str, Difference]] = field(default_factory=dict)
     subsets: dict[str, dict[str, Interval]] = field(default_factory=dict)
@@ -69,6 +70,14 @@ class Result:
         assert self.resampled is not None
         pairs = {o.system: difference(self.resampled, o.resampled) for o in others if o.resampled is not None}
         return replace(self, versus=pairs)
+
+    def rows(self, **where: Any) -> list[Row]:  # noqa: ANN401
+        """Its scores, differences and scores on parts of the test set; `where` gives the rows' other columns."""
+        where = {**where, "system": self.system}
+        found = rows_of(self.scores, **where) + differences(self.versus, **where)
+        for name, scores in self.subsets.items():
+            found += rows_of(scores, subset=name, **where)
+        return found
 
 
 class Benchmark:
@@ -98,12 +107,15 @@ class Benchmark:
         self.train, self.test, self.classes = train, test, tuple(classes)
         self.multilabel = test.y.ndim == 2
         self.validation, self._device = validation, device
-        how: dict[str, Any] = {"groups": groups, "n_resamples": resamples, "seed": seed}
-        self._bootstrap = bootstrap_of(test, classes, **how)
+
+        def bootstrap(of: Labels) -> ScoreBootstrap:
+            return ScoreBootstrap(of.y, of.patients, classes, subsets=groups, n_resamples=resamples, seed=seed)
+
+        self._bootstrap = bootstrap(test)
         self.too_few = self._bootstrap.too_few
         self.subsets = {n: tuple(r) for n, r in (subsets or {}).items() if np.isin(test.records, list(r)).any()}
         rest = {name: test.without(records) for name, records in self.subsets.items()}
-        self._rest = {name: (keep, bootstrap_of(some, classes, **how)) for name, (some, keep) in rest.items()}
+        self._rest = {name: (keep, bootstrap(some)) for name, (some, keep) in rest.items()}
 
     def fit(self, system: str, train: Mapping[str, Features], judged: NDArray[np.bool_] | None = None) -> Result:
         """Fit one system's probe on its blocks of features (n, d); everything is chosen inside the train patients.
@@ -119,16 +131,12 @@ class Benchmark:
 
     def score(self, fitted: Result, test: Mapping[str, Features], versus: Sequence[Result] = ()) -> Result:
         """Score a fitted system on the test patients' features (m, d), and beside systems scored before."""
-        p, decision = fitted.probe.predict_proba(test), fitted.probe.decision
+        found = self.scored(fitted.system, fitted.probe.predict_proba(test), fitted.probe.decision)
+        return replace(found, probes=fitted.probes).beside(versus)
+
+    def scored(self, system: str, p: NDArray[np.float64], decision: NDArray[np.float64]) -> Result:
+        """Score probabilities (m, K) of the test samples; for `decision` (K,) see `ScoreBootstrap.resample`."""
         parts = {
             name: bootstrap.resample(p[keep], decision).intervals() for name, (keep, bootstrap) in self._rest.items()
         }
-        scored = replace(fitted, resampled=self._bootstrap.resample(p, decision), subsets=parts, probabilities=p)
-        return scored.beside(versus)
-
-
-def bootstrap_of(
-    labels: Labels, classes: Sequence[str], *, groups: Sequence[Sequence[str]] = (), n_resamples: int, seed: int
-) -> ScoreBootstrap:
-    """The bootstrap over the patients of one side, with the classes and groups of `ScoreBootstrap`."""
-    return ScoreBootstrap(labels.y, labels.patients, classes, subsets=groups, n_resamples=n_resamples, seed=seed)
+        return Result(system, (), self._bootstrap.resample(p, decision), subsets=parts, probabilities=p)

@@ -155,7 +155,7 @@ def test_a_finished_run_is_not_trained_again(
 def test_validation_never_looks_at_the_test_set(
     checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("ssl_ecg.finetune.models.bootstrap_of", lambda *_, **__: pytest.fail("scored the test set"))
+    monkeypatch.setattr("ssl_ecg.finetune.command.Benchmark", lambda *_, **__: pytest.fail("scored the test set"))
     finetune.main(given(checkpoint, here, "--validate", "--name=validated", "--layer_decay=1"))
     assert "The test set was not touched" in capsys.readouterr().out
     folder = here / "runs" / "validated"
@@ -394,7 +394,7 @@ def test_a_process_that_is_not_the_first_scores_writes_and_says_nothing(
     run: Path, checkpoint: Path, here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(rank_zero_only, "rank", 1)
-    for last in ("save_encoder", "scored_once", "write_finetuning"):
+    for last in ("save_encoder", "Benchmark", "write_finetuning"):
         monkeypatch.setattr(f"ssl_ecg.finetune.command.{last}", lambda *_, **__: pytest.fail("not the first"))
     finetune.main(given(checkpoint, here))
     assert capsys.readouterr() == ("", "")

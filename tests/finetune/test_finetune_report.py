@@ -9,7 +9,7 @@ import pytest
 
 from ssl_ecg.finetune.models import Model
 from ssl_ecg.finetune.report import learning_curves, write_finetuning
-from ssl_ecg.study.benchmark import Labels, bootstrap_of
+from ssl_ecg.study.benchmark import Benchmark, Labels
 
 HISTORY = [{"epoch": i, "loss": 1 / (i + 1), "val_auroc": area} for i, area in enumerate((0.6, 0.9, 0.8))]
 
@@ -37,14 +37,13 @@ def test_what_is_announced_is_there_and_nothing_is_left_of_an_earlier_scoring(
     test = Labels(y, patients, patients)
     p = rng.random((60, 2))
     models = [Model(system, 0.9, lambda _: p, np.array([0.5, 0.5]), 2, HISTORY) for system in ("fine-tuned", "other")]
-    bootstrap = bootstrap_of(test, ("N", "V"), n_resamples=20, seed=0)
-    scored = {model.system: bootstrap.resample(p, model.decision) for model in models}
+    benchmark = Benchmark(test, test, ("N", "V"), resamples=20)
+    scored = [benchmark.scored(model.system, p, model.decision) for model in models]
     (tmp_path / "classes.png").write_text("of an earlier scoring")
     write_finetuning(
         tmp_path,
         models,
         scored,
-        {},
         where={"data": "Mine"},
         about={"title": "title", "setting": "inductive"},
         test=test,
