@@ -17,7 +17,7 @@ import torch
 
 from ssl_ecg import cli, load_encoder
 from ssl_ecg.embed import Embed, write_embeddings
-from ssl_ecg.embed.blocks import embed_windows, forget
+from ssl_ecg.embed.command import embed_windows, forget
 
 ROUNDS, SECONDS = 7, 4.0  # a round, by going through a small data set several times
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.anomaly.detectors import Detector, Features, held_out_scores
 from ssl_ecg.errors import UserError
-from ssl_ecg.metrics.bootstrap import Bootstrap, Difference, Interval, Resampled, difference, resampled_detection
+from ssl_ecg.metrics.bootstrap import Bootstrap, Difference, Interval, Resampled, difference, resampled_ranking
 from ssl_ecg.metrics.scores import ENOUGH, Array, check_features, check_probabilities, check_targets, mean_defined
 from ssl_ecg.study.benchmark import Labels
 
@@ -115,7 +115,7 @@ class AnomalyBootstrap(Bootstrap):
     ) -> dict[str, Array]:
         """All scores of some abnormal samples and all normal ones, each of shape (1 + B,)."""
         some = positive | self.normal
-        auroc, auprc, at = resampled_detection(
+        auroc, auprc, at = resampled_ranking(
             positive[some], scores[some], self.patient[some], self._all_draws, SPECIFICITY
         )
         return {

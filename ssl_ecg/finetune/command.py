@@ -23,9 +23,8 @@ from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.probe import LinearProbe
 from ssl_ecg.files import ensure_writable, replacing
-from ssl_ecg.finetune.models import Model, frozen_probe
 from ssl_ecg.finetune.report import write_finetuning
-from ssl_ecg.finetune.training import Classifier, fine_tune
+from ssl_ecg.finetune.training import Classifier, Model, fine_tune, frozen_probe
 from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.metrics.scores import best_threshold
 from ssl_ecg.optimisers import Optimiser

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from ssl_ecg.finetune.models import Model
+from ssl_ecg.finetune.training import Model
 from ssl_ecg.report.figures import class_dots, colour, marker, new_figure, tidy
 from ssl_ecg.report.results import Results, Row
 from ssl_ecg.report.tables import Value, print_table, too_few

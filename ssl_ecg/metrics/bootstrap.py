@@ -15,7 +15,7 @@ rank above which negatives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -225,10 +225,16 @@ def seed_mean(runs: Sequence[Resampled]) -> Resampled:
     """
     if len({run.key for run in runs}) != 1:
         raise UserError(f"a mean over seeds needs runs scored on the same resamples, got {len(runs)} run(s)")
+    return mean_of(runs, runs[0].key)
+
+
+def mean_of(parts: Sequence[Resampled], key: int) -> Resampled:
+    """The mean of every score that all parts have, on the test set and on every resample."""
+    names = [name for name in parts[0].values if all(name in part.values for part in parts)]
     return Resampled(
-        {name: float(np.mean([run.values[name] for run in runs])) for name in runs[0].values},
-        {name: np.mean([run.replicates[name] for run in runs], axis=0) for name in runs[0].replicates},
-        runs[0].key,
+        {name: float(np.mean([part.values[name] for part in parts])) for name in names},
+        {name: np.mean([part.replicates[name] for part in parts], axis=0) for name in names},
+        key,
     )
 
 
@@ -280,49 +286,24 @@ def resampled_auroc(positive: NDArray[np.bool_], scores: Array, patient: NDArray
 
 
 def resampled_ranking(
-    positive: NDArray[np.bool_], scores: Array, patient: NDArray[np.int64], drawn: Array
-) -> tuple[Array, Array]:
-    """AUROC and average precision of one class, both as `resampled_auroc` gives the first."""
-    auroc, precision = _over_steps(positive, scores, patient, drawn, _areas)
-    return auroc, precision
-
-
-def resampled_detection(
-    positive: NDArray[np.bool_], scores: Array, patient: NDArray[np.int64], drawn: Array, specificity: float = 0.95
-) -> tuple[Array, Array, Array]:
-    """As `resampled_ranking`, and the sensitivity at a specificity, the least share of negatives below the threshold.
-
-    The sensitivity is that of the lowest threshold at which the negatives of the same resample have the specificity: a
-    point of its ROC curve, not what a threshold that was set beforehand achieves.
-    """
-
-    def measured(mine: Array, below: Array, not_above: Array, negatives: Array) -> Array:
-        total = mine.sum(axis=0)
-        found = (mine * (below >= specificity * negatives - 1e-6)).sum(axis=0)  # counts: 1e-6 is rounding
-        sensitivity = np.where((total > 0) & (negatives > 0), found / np.maximum(total, 1), np.nan)
-        return np.concatenate([_areas(mine, below, not_above, negatives), sensitivity[None]])
-
-    auroc, precision, sensitivity = _over_steps(positive, scores, patient, drawn, measured, results=3)
-    return auroc, precision, sensitivity
-
-
-def _over_steps(
     positive: NDArray[np.bool_],
     scores: Array,
     patient: NDArray[np.int64],
     drawn: Array,
-    measured: Callable[[Array, Array, Array, Array], Array],
-    results: int = 2,
+    specificity: float | None = None,
 ) -> Array:
-    """What is measured from the counts of `_areas`, shape (results, B).
+    """AUROC and average precision of one class, as `resampled_auroc`, and the sensitivity at a specificity if given.
 
-    Only the distinct scores of positives matter, and how many negatives lie between them.
+    Shape (2, B) or (3, B). The specificity is the least share of negatives below the threshold, and the sensitivity
+    that of the lowest threshold at which the negatives of the same resample have it: a point of its ROC curve, not what
+    a threshold that was set beforehand achieves. Only the distinct scores of positives matter, and how many negatives
+    lie between them.
     """
     from scipy.sparse import csr_array
 
     steps = np.unique(scores[positive])
     if not len(steps) or positive.all():
-        return np.full((results, len(drawn)), np.nan)
+        return np.full((2 if specificity is None else 3, len(drawn)), np.nan)
     # Place 2 i + 1 holds what scores as the i-th step, place 2 i what scores below it and above the one before.
     place = np.searchsorted(steps, scores, side="left") + np.searchsorted(steps, scores, side="right")
 
@@ -338,12 +319,12 @@ def _over_steps(
         times = np.ascontiguousarray(some.T, dtype=np.float32)
         up_to = np.cumsum(negatives @ times, axis=0, dtype=np.float64)
         mine = (positives @ times).astype(np.float64)
-        found.append(measured(mine, up_to[:-1:2], up_to[1::2], up_to[-1]))
+        found.append(_areas(mine, up_to[:-1:2], up_to[1::2], up_to[-1], specificity))
     return np.concatenate(found, axis=1)
 
 
-def _areas(mine: Array, below: Array, not_above: Array, negatives: Array) -> Array:
-    """Both areas of B resamples, shape (2, B).
+def _areas(mine: Array, below: Array, not_above: Array, negatives: Array, specificity: float | None) -> Array:
+    """What `resampled_ranking` gives of B resamples.
 
     `mine` counts the positives at each of m steps, `below` the negatives that score less, `not_above` those that score
     less or the same, (m, B); `negatives` counts them all, (B,).
@@ -353,5 +334,8 @@ def _areas(mine: Array, below: Array, not_above: Array, negatives: Array) -> Arr
     wins = (mine * (below + not_above)).sum(axis=0) / 2
     found = np.cumsum(mine[::-1], axis=0)[::-1]  # positives at this step or above
     precision = (mine * found / np.maximum(found + negatives - below, 1)).sum(axis=0)
-    areas = np.stack([wins / np.maximum(total * negatives, 1), precision / np.maximum(total, 1)])
-    return np.where(defined, areas, np.nan)
+    scores = [wins / np.maximum(total * negatives, 1), precision / np.maximum(total, 1)]
+    if specificity is not None:
+        caught = (mine * (below >= specificity * negatives - 1e-6)).sum(axis=0)  # counts: 1e-6 is rounding
+        scores.append(caught / np.maximum(total, 1))
+    return np.where(defined, np.stack(scores), np.nan)

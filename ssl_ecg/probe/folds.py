@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.estimators.design import patient_folds
-from ssl_ecg.metrics.bootstrap import Resampled
+from ssl_ecg.metrics.bootstrap import mean_of
 from ssl_ecg.study.benchmark import Benchmark, Features, Labels, Result
 
 Extract = Callable[[NDArray[np.bool_], NDArray[np.bool_]], tuple[Mapping[str, Features], Mapping[str, Features]]]
@@ -52,15 +52,6 @@ class Folds:
         for f, benchmark in enumerate(self.benchmarks):
             fit_on, score_on = extract(self.fold != f, self.fold == f)
             parts.append(benchmark.score(benchmark.fit(system, fit_on), score_on))
-        probes = tuple(part.probe for part in parts)
-        return Result(system, probes, fold_mean([part.resampled for part in parts if part.resampled])).beside(versus)
-
-
-def fold_mean(parts: Sequence[Resampled]) -> Resampled:
-    """The mean of every fold's scores, on the data and on every resample; a score that a fold lacks is left out."""
-    names = [name for name in parts[0].values if all(name in part.values for part in parts)]
-    return Resampled(
-        {name: float(np.mean([part.values[name] for part in parts])) for name in names},
-        {name: np.mean([part.replicates[name] for part in parts], axis=0) for name in names},
-        hash(tuple(part.key for part in parts)),
-    )
+        scored = [part.resampled for part in parts if part.resampled]
+        mean = mean_of(scored, hash(tuple(part.key for part in scored)))
+        return Result(system, tuple(part.probe for part in parts), mean).beside(versus)

@@ -47,14 +47,9 @@ class MiniRocket:
         return found
 
 
-def minirocket_available() -> bool:
-    """Whether the optional package `aeon` is installed."""
-    return find_spec("aeon") is not None
-
-
 def require_minirocket() -> None:
     """Refuse to go on without aeon: UserError with the remedy."""
-    if not minirocket_available():
+    if find_spec("aeon") is None:
         raise UserError("MiniRocket needs the package aeon: pip install 'ssl-ecg[baselines]'")
 
 

@@ -55,12 +55,12 @@ class Study:
 
     @cached_property
     def seen(self) -> list[str]:
-        """The test patients who are in the pretraining set."""
+        """Test patients in the pretraining set."""
         return seen_by(self.encoder, self.test)
 
     @cached_property
     def taught(self) -> list[str]:
-        """The train patients on whose labels the encoder was fine-tuned."""
+        """Train patients on whose labels the encoder was fine-tuned."""
         patients = sorted(set(self.train.patient.tolist()))
         return self.encoder.taught_by(self.store.cohort, patients, self.store.meta["covers"])
 
@@ -78,29 +78,18 @@ class Study:
 def open_study(checkpoint: str | Path, data: Source, cache: str | None = None, trust: bool = False) -> Study:
     """Load an encoder, prepare a data set with its preprocessing, and split train from test.
 
-    Args:
-        checkpoint: a run's folder or a checkpoint's.
-        data: the labelled data set.
-        cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
-        trust: whether the checkpoint may import an encoder of your own, from outside ssl_ecg.
-
-    Raises:
-        CheckpointError: for a checkpoint that cannot be used.
-        DataError: if the data cannot be read, a side is empty, a patient is on both, or the encoder was fine-tuned on
-            the labels of a test patient.
+    `cache` and `trust` are those of `Shared`. CheckpointError for a checkpoint that cannot be used; DataError if the
+    data cannot be read, a side is empty, a patient is on both, or the encoder was fine-tuned on a test patient's label.
     """
     encoder, store = _opened(checkpoint, data, cache, trust)
     return Study(encoder, data, store, *labelled_sides(store, data, encoder))
 
 
 def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None, trust: bool = False) -> Study:
-    """Load an encoder and prepare a data set without its split, for what splits the patients itself or not at all.
+    """As `open_study`, without the data set's split: all labelled windows are `train`, and `test`.
 
-    Takes what `open_study` takes, and gives a study that has all labelled windows as `train` and as `test`.
-
-    Raises:
-        CheckpointError: for a checkpoint that cannot be used.
-        DataError: if the data cannot be read, nothing is labelled, or the encoder was fine-tuned on somebody's labels.
+    For what splits the patients itself, or not at all. DataError too if nothing is labelled, or the encoder was
+    fine-tuned on anybody's labels.
     """
     encoder, store = _opened(checkpoint, data, cache, trust)
     everything = labelled_windows(store, encoder)
@@ -111,10 +100,9 @@ def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None, t
 
 
 def check_few_labels(study: Study) -> None:
-    """Refuse to score an encoder with few labels if it was fine-tuned on labels of the train patients.
+    """Refuse, by a DataError, to score an encoder with few labels if it was fine-tuned on those of train patients.
 
-    Raises:
-        DataError: if so: no leak into the test side, but more labels than the fraction says.
+    That leaks nothing into the test side, but would be more labels than the fraction says.
     """
     if taught := study.taught:
         raise DataError(

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import numpy as np
@@ -21,7 +22,7 @@ from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
 from ssl_ecg.study.hand import beat_features, record_features
-from ssl_ecg.study.minirocket import MiniRocket, fit_minirocket, minirocket_available, require_minirocket
+from ssl_ecg.study.minirocket import MiniRocket, fit_minirocket, require_minirocket
 from ssl_ecg.study.rhythm import rhythm_of
 from ssl_ecg.study.study import Study
 from ssl_ecg.training.embedding import embed
@@ -33,8 +34,69 @@ PRETRAINED, UNTRAINED = "pretrained", "untrained"
 BASELINES = ("untrained", "raw PCA", "RR alone", "hand features", "MiniRocket")
 """What `beside` can name."""
 
+BATCH = 1024
 _FIT_ON = 20_000  # windows, evenly spaced: more do not move 64 principal components
 _COMPONENTS = 512  # of MiniRocket's 10,000 features, where they would take gigabytes
+
+
+def watched(batches: Iterable[Tensor], windows: WindowSet, what: str) -> Iterable[Tensor]:
+    """Give on the batches of windows, with a bar of progress."""
+    return track(batches, -(-len(windows) // BATCH), what)
+
+
+@dataclass(frozen=True)
+class Context:
+    """How an encoder embeds windows, by the settings of this name that every evaluation has (`Shared`).
+
+    Centring subtracts the median embedding of all windows of the recording, with a class or without: non-causal, since
+    it reads the recording's future.
+    """
+
+    windows: Literal["cut", "context"] = "cut"
+    centre: Literal["none", "record"] = "none"
+    span: float = 1.0
+
+    def check(self, task: str) -> None:
+        """Refuse what a task cannot be embedded by: UserError, naming the setting."""
+        if self.windows == "context" and task != "beat":
+            raise UserError(f"windows=context embeds beats in their recording, and these classes are those of a {task}")
+        if self.centre == "record" and task == "record":
+            raise UserError("centre=record needs several windows of a recording, and each has one label here")
+        if not 0 <= self.span < np.inf:
+            raise UserError(f"span must be a number of seconds, not {self.span}")
+
+    @property
+    def note(self) -> str:
+        """What a reader of the results must know."""
+        said = f"beats embedded in their recording (tokens within {self.span:g} s)" if self.windows == "context" else ""
+        centred = "embeddings less the median of their recording: non-causal" if self.centre == "record" else ""
+        return "; ".join(part for part in (said, centred) if part)
+
+    def embed(self, encoder: Encoder, windows: WindowSet, what: str) -> NDArray[np.float32]:
+        """Embed windows, shape (n, D), with an encoder in evaluation mode."""
+        z = self._embedded(encoder, windows, what)
+        if self.centre == "record":
+            store, samples = windows.store, windows.preprocessing.samples
+            kind = BeatCentred(unclassified=True) if store.task == "beat" else labelled(store)
+            everything = WindowSet(store, windows.preprocessing, kind.index(store, samples))
+            record = windows.index.record.numpy()
+            everything = everything.where(np.isin(everything.index.record.numpy(), record))
+            others, theirs = self._embedded(encoder, everything, f"{what}, medians"), everything.index.record.numpy()
+            for row in np.unique(record):
+                z[record == row] -= np.median(others[theirs == row], axis=0)
+        return z
+
+    def _embedded(self, encoder: Encoder, windows: WindowSet, what: str) -> NDArray[np.float32]:
+        if self.windows == "cut":
+            return embed(encoder, watched(windows.batches(BATCH), windows, f"embedding, {what}")).numpy()
+        p, record = windows.preprocessing, windows.index.record
+        z = torch.empty(len(windows), encoder.dim)
+        rows = record.unique()
+        for row in track(rows.tolist(), len(rows), f"embedding in context, {what}"):
+            mine = record == row
+            x = p.normalise_record(torch.from_numpy(windows.store.signal(row)))
+            z[mine] = embed_at(encoder, x, windows.index.start[mine] + p.samples // 2, self.span * p.fs)
+        return z.numpy()
 
 
 class System(ABC):
@@ -83,10 +145,7 @@ class RawPCA(System):
 
 
 class Rhythm(System):
-    """RR features of each beat, causal ones or with the next RR, and nothing of its shape.
-
-    With `future` the next RR is among them, known one beat later, and the name says so.
-    """
+    """RR features of each beat, and nothing of its shape; with `future` the next RR too, and the name says so."""
 
     name = "RR alone"
 
@@ -153,24 +212,15 @@ def systems(
 ) -> list[System]:
     """List the systems to compare on a study, the pretrained encoder first.
 
-    Args:
-        study: the encoder and the data set.
-        components: of the raw signal's PCA.
-        seed: of the untrained encoder's weights and MiniRocket's kernels.
-        beside: the baselines, of `BASELINES`; by default all that are possible: MiniRocket with aeon installed, RR
-            where beats have classes.
-        device: where encoders compute; by default where the pretrained one is.
-        future: the RR features have the next RR too, known one beat later.
-        context: how both encoders embed windows; each by itself by default.
-
-    Raises:
-        UserError: for an unknown baseline, or one that is not possible.
+    `beside` names baselines; by default all that are possible: MiniRocket with aeon installed, RR where beats have
+    classes. Encoders compute on the `device`, or where the pretrained one is; the other settings are those of `Shared`.
+    UserError for an unknown baseline, or one that is not possible.
     """
     check_names(beside)
     beats = study.data.task == "beat"
     if beside and Rhythm.name in beside and not beats:
         raise UserError(f"no baseline {Rhythm.name} here: {study.name} has no classes of beats")
-    possible = {Rhythm.name: beats, MiniRocketFeatures.name: minirocket_available()}
+    possible = {Rhythm.name: beats, MiniRocketFeatures.name: find_spec("aeon") is not None}
     make: dict[str, Callable[[], System]] = {
         UNTRAINED: lambda: Frozen(UNTRAINED, untrained(study.encoder.encoder, seed), device, context),
         RawPCA.name: lambda: RawPCA(study.train, components),
@@ -183,11 +233,7 @@ def systems(
 
 
 def check_names(beside: Sequence[str] | None) -> None:
-    """Refuse unknown baselines, and MiniRocket where aeon is not installed, before any work.
-
-    Raises:
-        UserError: naming them and what there is.
-    """
+    """Refuse, by a UserError, unknown baselines, and MiniRocket where aeon is not installed."""
     if unknown := [name for name in beside or () if name not in BASELINES]:
         raise UserError(f"unknown baseline {', '.join(unknown)}: there is {', '.join(BASELINES)}")
     if beside and MiniRocketFeatures.name in beside:
@@ -206,66 +252,3 @@ def _some(train: WindowSet) -> NDArray[Any]:
     rows = torch.linspace(0, len(train) - 1, min(len(train), _FIT_ON)).round().long()
     x: NDArray[Any] = train.load(rows).numpy()
     return x
-
-
-BATCH = 1024
-
-
-def watched(batches: Iterable[Tensor], windows: WindowSet, what: str) -> Iterable[Tensor]:
-    """Give on the batches of windows, with a bar of progress."""
-    return track(batches, -(-len(windows) // BATCH), what)
-
-
-@dataclass(frozen=True)
-class Context:
-    """How an encoder embeds windows, by the settings of this name that every evaluation has (`Shared`).
-
-    Centring subtracts the median embedding of all windows of the recording, with a class or without: non-causal, since
-    it reads the recording's future.
-    """
-
-    windows: Literal["cut", "context"] = "cut"
-    centre: Literal["none", "record"] = "none"
-    span: float = 1.0
-
-    def check(self, task: str) -> None:
-        """Refuse what a task cannot be embedded by: UserError, naming the setting."""
-        if self.windows == "context" and task != "beat":
-            raise UserError(f"windows=context embeds beats in their recording, and these classes are those of a {task}")
-        if self.centre == "record" and task == "record":
-            raise UserError("centre=record needs several windows of a recording, and each has one label here")
-        if not 0 <= self.span < np.inf:
-            raise UserError(f"span must be a number of seconds, not {self.span}")
-
-    @property
-    def note(self) -> str:
-        """What a reader of the results must know."""
-        said = f"beats embedded in their recording (tokens within {self.span:g} s)" if self.windows == "context" else ""
-        centred = "embeddings less the median of their recording: non-causal" if self.centre == "record" else ""
-        return "; ".join(part for part in (said, centred) if part)
-
-    def embed(self, encoder: Encoder, windows: WindowSet, what: str) -> NDArray[np.float32]:
-        """Embed windows, shape (n, D), with an encoder in evaluation mode."""
-        z = self._embedded(encoder, windows, what)
-        if self.centre == "record":
-            store, samples = windows.store, windows.preprocessing.samples
-            kind = BeatCentred(unclassified=True) if store.task == "beat" else labelled(store)
-            everything = WindowSet(store, windows.preprocessing, kind.index(store, samples))
-            record = windows.index.record.numpy()
-            everything = everything.where(np.isin(everything.index.record.numpy(), record))
-            others, theirs = self._embedded(encoder, everything, f"{what}, medians"), everything.index.record.numpy()
-            for row in np.unique(record):
-                z[record == row] -= np.median(others[theirs == row], axis=0)
-        return z
-
-    def _embedded(self, encoder: Encoder, windows: WindowSet, what: str) -> NDArray[np.float32]:
-        if self.windows == "cut":
-            return embed(encoder, watched(windows.batches(BATCH), windows, f"embedding, {what}")).numpy()
-        p, record = windows.preprocessing, windows.index.record
-        z = torch.empty(len(windows), encoder.dim)
-        rows = record.unique()
-        for row in track(rows.tolist(), len(rows), f"embedding in context, {what}"):
-            mine = record == row
-            x = p.normalise_record(torch.from_numpy(windows.store.signal(row)))
-            z[mine] = embed_at(encoder, x, windows.index.start[mine] + p.samples // 2, self.span * p.fs)
-        return z.numpy()

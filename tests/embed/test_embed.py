@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,12 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_ecg import embed, load_encoder
+from ssl_ecg.checkpoint import save_encoder
 from ssl_ecg.data.build import build
 from ssl_ecg.data.sources import MITBIH, Simulated
 from ssl_ecg.data.windows import Sliding
 from ssl_ecg.embed import Embeddings, read_embeddings, write_embeddings
-from ssl_ecg.embed import blocks as embedding
-from ssl_ecg.embed.blocks import averaged
+from ssl_ecg.embed import command as embedding
+from ssl_ecg.embed.command import averaged
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.training.embedding import Crops
@@ -234,3 +237,19 @@ def test_beats_of_mit_bih_come_with_their_class(mitdb: Path, tmp_path: Path) -> 
     peaks = store.beats["r_peak"][store.beats["record"] == row].to_numpy() / 3.6
     mine = centre[found.record == "208"]
     assert np.abs(peaks[None] - mine[:, None]).min(axis=1).max() <= 0.5
+
+
+def test_an_encoder_of_your_own_is_embedded_with_once_it_is_trusted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "mine_to_embed.py").write_text("from ssl_ecg.encoders import ResNet1d\nclass Mine(ResNet1d): pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    encoder = importlib.import_module("mine_to_embed").Mine(2, width=4, stages=2)
+    folder = save_encoder(tmp_path / "c", encoder, P, {}, np.zeros((2, 500), dtype=np.float32), "")
+    sys.modules.pop("mine_to_embed")
+    with pytest.raises(SystemExit):
+        run(folder)
+    assert "--trust true" in capsys.readouterr().err
+    run(folder, "--trust=true", f"--out={tmp_path / 'out.npz'}")
+    assert len(read_embeddings(tmp_path / "out.npz")) == 60
+    sys.modules.pop("mine_to_embed")

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssl_ecg.finetune.models import Model
 from ssl_ecg.finetune.report import learning_curves, write_finetuning
+from ssl_ecg.finetune.training import Model
 from ssl_ecg.study.benchmark import Benchmark, Labels
 
 HISTORY = [{"epoch": i, "loss": 1 / (i + 1), "val_auroc": area} for i, area in enumerate((0.6, 0.9, 0.8))]

@@ -3,7 +3,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ssl_ecg.data.sources import MITBIH
 from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.probe import fit_probe
+from ssl_ecg.metrics.scores import score
 from ssl_ecg.study.rhythm import TYPICAL_RR_S, rr_features
 
 FS = 360.0
@@ -95,3 +98,21 @@ def test_recordings_too_short_for_an_interval(n, future):
 def test_it_refuses(samples, fs, says):
     with pytest.raises(UserError, match=says):
         rr_features(np.array(samples), fs)
+
+
+@pytest.mark.slow
+def test_the_rhythm_alone_reaches_the_published_auroc_on_all_of_ds2(mitdb):
+    """Macro AUROC .936 (experiments/results/mitbih.md), by the protocol's probe; the annotations alone are read."""
+    source = MITBIH(str(mitdb), download=False)
+    headers = [source.header(i) for i in range(len(source.records))]
+    beats = [source.beats(header)[0] for header in headers]
+    x = np.concatenate([rr_features(b.samples, h.fs) for b, h in zip(beats, headers, strict=True)])
+    labels = np.concatenate([b.labels for b in beats])
+    record = np.repeat(source.records, [len(b.labels) for b in beats])
+    patient, split = (np.array([of(name) for name in record.tolist()]) for of in (source.patient, source.split))
+    y = np.array([source.classes.index(name) if name else -1 for name in labels.tolist()])
+    train, test = ((split == side) & (y >= 0) for side in ("train", "test"))
+    assert test.sum() == 49_705
+    probe = fit_probe({"RR": x[train]}, y[train], patient[train], len(source.classes))
+    found = score(y[test], probe.predict_proba({"RR": x[test]}), source.classes)
+    assert found["macro_auroc"] == pytest.approx(0.936, abs=0.002)

@@ -8,6 +8,7 @@ from multilabel_study import CLASSES, records
 from sklearn.linear_model import LogisticRegression
 
 from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.probe import CS as PROBED
 from ssl_ecg.estimators.probe import fit_probe
 from ssl_ecg.metrics.bootstrap import seed_mean
 from ssl_ecg.metrics.scores import auroc
@@ -118,7 +119,7 @@ def test_every_c_of_every_draw_is_scikit_learns(fraction, d):
     """Also with fewer samples than features, where the solver works in the space that they span."""
     x, targets, patients = records(d=d)
     validation = split(patients)
-    cs = (1e-4, 1e-2, 1.0, 100.0)
+    cs = (1e-4, 1e-2, 1.0, 10.0, 100.0)
     for draw in label_draws(patients, targets, (fraction,), 2, validation):
         rows, held = draw.rows & ~validation, draw.rows & validation
         z = (x.astype(np.float64) - x[rows].mean(axis=0)) / x[rows].std(axis=0)
@@ -140,10 +141,12 @@ def test_every_c_of_every_draw_is_scikit_learns(fraction, d):
             areas = np.array(
                 [[auroc(targets[new, k], logits[new, i]) for i, k in enumerate(there)] for logits in (mine, theirs)]
             )
-            # The search is precise to .0005 of a macro AUROC. Where a draw's few samples are parted without error and
-            # the penalty is weak, the objective is flat: the order of some neighbours of a single class may differ.
+            # The search is precise to .0005 of a macro AUROC.
             assert areas[0].mean() == pytest.approx(areas[1].mean(), abs=2e-3)
-            np.testing.assert_allclose(*areas, atol=0.01)
+            # Of a single class, as far as probes choose C. Beyond, a draw's few samples are parted without error, and
+            # what is left of the objective is flat: the order of some neighbours is that of its rounding.
+            if c <= max(PROBED):
+                np.testing.assert_allclose(*areas, atol=2e-3)
             if fraction == 1:
                 validated = [auroc(targets[held, k], theirs[held, i]) for i, k in enumerate(there)]
                 assert setting.macro_auroc == pytest.approx(np.mean(validated), abs=2e-3)
