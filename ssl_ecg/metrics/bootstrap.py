@@ -266,7 +266,8 @@ def resampled_auroc(positive: NDArray[np.bool_], scores: Array, patient: NDArray
     """
     n_patients = drawn.shape[1]
     if n_patients > len(drawn) // 4:
-        return resampled_ranking(positive, scores, patient, drawn)[0]
+        area: Array = resampled_ranking(positive, scores, patient, drawn)[0]
+        return area
     # Few patients: cheaper to count once what the positives of each win against the negatives of each.
     order = np.argsort(scores[~positive], kind="stable")
     negatives = scores[~positive][order]
