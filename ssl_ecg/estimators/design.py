@@ -1,4 +1,4 @@
-"""Named blocks of features, made ready for the solver: standardised, rotated to principal axes, penalised by block.
+"""What a probe is fitted on, and how its settings are judged: blocks of features, penalties, folds of patients.
 
 Features come in blocks, such as a 512-dimensional embedding and four RR features. One L2 penalty for all would let the
 many drown the few, so every block after the first has a weight, and the weights are chosen together with C.

@@ -23,7 +23,7 @@ from ssl_ecg.estimators.design import (
     weightings,
 )
 from ssl_ecg.estimators.logistic import BinaryRegressions, SoftmaxRegressions
-from ssl_ecg.metrics.scores import ENOUGH, best_threshold, check_labels, check_patients, check_targets
+from ssl_ecg.metrics.scores import ENOUGH, best_threshold, check_labels, check_patients, check_targets, mean_defined
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -61,9 +61,7 @@ class LinearProbe:
         decision: what decides beside the probabilities, shape (K,): how common each class was in training where
             classes exclude each other (the priors), else from which probability on a sample is one of the class: the
             threshold of the largest F1 of what was held out, 0.5 where nothing of the class was.
-        sizes: columns of each block, in order.
-        mean: of each training feature, shape (d,).
-        scale: standard deviation of each training feature, 1 where it is constant, shape (d,).
+        sizes, mean, scale: as of the `Design` it was fitted on.
         coefficients: of the standardised features, shape (d, K).
         intercept: shape (K,).
         converged: False if the solver gave up before its tolerance.
@@ -132,13 +130,11 @@ def fit_probe(
 
     Args:
         blocks: named training features, each (n, d of the block), the largest usually first.
-        y: class indices, shape (n,), where classes exclude each other; else which of the K classes each sample belongs
-            to, bool, shape (n, K).
+        y: class indices (n,) where classes exclude each other; else which of the K classes each has, bool (n, K).
         patients: whose each sample is, shape (n,).
         n_classes: K; needed for class indices alone.
         cs: values of C to choose from; a larger one regularises less.
-        block_weights: candidates for the weight of a block. The first block's weight is 1 and that of others one of
-            `BLOCK_WEIGHTS` unless given here.
+        block_weights: candidates for the weight of a block; unless given, 1 for the first, `BLOCK_WEIGHTS` for others.
         validation: the samples of the validation split, shape (n,); None to leave out patients in turn.
         n_folds: where patients are left out; fewer are made where there are fewer patients.
         judged: which of the held-out samples settings are scored on, shape (n,); all by default. An encoder embeds the
@@ -197,7 +193,7 @@ def fit_probe(
                 )
             how, areas, judges = "default", np.full_like(areas, np.nan), np.zeros_like(judges)
             chosen = int(np.abs(np.log(np.array(cs) * len(design.mean))).argmin())
-        settings = [Setting(s.c, s.weights, _mean(of)) for s, of in zip(settings, areas, strict=True)]
+        settings = [Setting(s.c, s.weights, float(mean_defined(of))) for s, of in zip(settings, areas, strict=True)]
         if how != "default":
             chosen = settings.index(max(settings, key=lambda s: (s.macro_auroc, -s.c)))
         solution = found[:, chosen, -1] if few and found is not None else None
@@ -318,11 +314,6 @@ def _sigmoid(logits: Array) -> Array:
     """Probabilities, without overflow."""
     p: Array = torch.from_numpy(logits).sigmoid().numpy()
     return p
-
-
-def _mean(areas: Array) -> float:
-    """Mean of the classes that have an AUROC; NaN without any."""
-    return float("nan") if np.isnan(areas).all() else float(np.nanmean(areas))
 
 
 def _people(patient: NDArray[np.int64]) -> int:

@@ -40,6 +40,8 @@ from ssl_ecg.metrics.scores import (
     score_multilabel,
 )
 
+_AT_ONCE = 4_000_000  # numbers held at a time
+
 
 @dataclass(frozen=True, slots=True)
 class Interval:
@@ -132,16 +134,9 @@ class ScoreBootstrap(Bootstrap):
     Averages are over the classes that five patients have and five lack; where classes exclude each other and the test
     set is so small that there is none, over all that it has. The others, `too_few`, have no scores.
 
-    Args:
-        y: class indices, shape (n,); or which of the K classes each sample belongs to, bool, shape (n, K).
-        patients: whose each sample is, shape (n,).
-        classes: the K class names.
-        subsets: groups of classes to also average the F1 over, where classes exclude each other.
-        n_resamples: B.
-        seed: of the draws.
-
-    Raises:
-        UserError: for labels or patients that do not fit, or fewer than two patients or one resample.
+    `y` has class indices (n,), or which of the K classes each sample belongs to, bool (n, K); `subsets` are groups of
+    classes to also average the F1 over, where classes exclude each other; for the rest see `Bootstrap`. UserError for
+    labels that do not fit.
     """
 
     def __init__(
@@ -252,9 +247,6 @@ def _ends(replicates: Array, level: float) -> tuple[float, float, int]:
         return float("nan"), float("nan"), undefined
     low, high = np.quantile(defined, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high), undefined
-
-
-_AT_ONCE = 4_000_000  # numbers held at a time
 
 
 def resampled_auroc(positive: NDArray[np.bool_], scores: Array, patient: NDArray[np.int64], drawn: Array) -> Array:

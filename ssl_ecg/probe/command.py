@@ -13,11 +13,10 @@ from numpy.typing import NDArray
 from ssl_ecg import cli
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import UserError
-from ssl_ecg.probe.folds import Extract, Folds
 from ssl_ecg.probe.report import Scored
 from ssl_ecg.report.results import Results
 from ssl_ecg.study import Study, System, open_study, open_whole
-from ssl_ecg.study.benchmark import Benchmark, Result
+from ssl_ecg.study.benchmark import Benchmark, Extract, Folds, Result
 from ssl_ecg.study.evaluation import Evaluation
 from ssl_ecg.study.study import check_untaught, seen_by
 from ssl_ecg.study.systems import PRETRAINED, Rhythm, has_rr

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.probe.folds import Folds
 from ssl_ecg.report.figures import METRICS, class_dots, confusion_figure, embedding_map, one_class, probe_bars
 from ssl_ecg.report.results import Results, Row, rows_of
 from ssl_ecg.report.tables import origin, print_table, too_few
-from ssl_ecg.study.benchmark import Benchmark, Labels, Result
+from ssl_ecg.study.benchmark import Benchmark, Folds, Labels, Result
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

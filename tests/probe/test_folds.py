@@ -4,8 +4,7 @@ from multilabel_study import CLASSES, records
 from sklearn.metrics import roc_auc_score
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.probe.folds import Folds
-from ssl_ecg.study.benchmark import Labels
+from ssl_ecg.study.benchmark import Folds, Labels
 
 
 @pytest.fixture(scope="module")
