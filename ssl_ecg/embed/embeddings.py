@@ -4,9 +4,8 @@
     train = e.split != "test"
     LogisticRegression().fit(e.embedding[train], e.targets[train, 0])
 
-One row a window: `record`, `patient`, `sample` (first of the window, at the encoder's rate), `split`, `labels` (names
-of its classes, joined by ";"), `pretrained_on` (whether its patient was in pretraining) and `embedding`. What holds
-for all rows (`about`) is in Parquet's metadata under "ssl_ecg", or in the NPZ's entry "about", as JSON.
+One row a window, with the columns of `Embeddings`. What holds for all rows (`about`) is in Parquet's metadata under
+"ssl_ecg", or in the NPZ's entry "about", as JSON.
 """
 
 from __future__ import annotations
@@ -44,8 +43,7 @@ class Embeddings:
         pretrained_on: whether its patient was in pretraining, shape (n,), bool.
         about: plain values: "checkpoint", "weights" (SHA-256), "source", "classes", "fs" in Hz, "window" in s, ...
 
-    Raises:
-        UserError: if the columns differ in length.
+    UserError if the columns differ in length.
     """
 
     embedding: NDArray[np.float32]
@@ -86,15 +84,7 @@ _COLUMNS = tuple(f.name for f in fields(Embeddings) if f.name != "about")
 
 
 def write_embeddings(embeddings: Embeddings, path: str | Path) -> None:
-    """Write a file, whole or not at all.
-
-    Args:
-        embeddings: what to write.
-        path: ends in .parquet or .npz.
-
-    Raises:
-        UserError: for another ending, or if it cannot be written.
-    """
+    """Write a .parquet or .npz, whole or not at all; UserError for another ending, or if it cannot be written."""
     path = Path(path)
     with replacing(path) as temporary:
         if check_format(path) == ".npz":
@@ -106,11 +96,7 @@ def write_embeddings(embeddings: Embeddings, path: str | Path) -> None:
 
 
 def read_embeddings(path: str | Path) -> Embeddings:
-    """Read what `write_embeddings` wrote.
-
-    Raises:
-        DataError: if the file is missing, damaged or something else.
-    """
+    """Read what `write_embeddings` wrote; DataError if the file is missing, damaged or something else."""
     path = Path(path)
     try:
         if check_format(path) == ".npz":

@@ -62,7 +62,7 @@ def write_finetuning(
     first, *others = scored
     rows = [row for result in (first.beside(others), *others) for row in result.rows(**where)]
     results = Results("finetune", rows, {**about, "trained": trained})
-    intervals, positives = results.scores(), _positives(test, classes)
+    positives = dict(zip(classes, test.targets(len(classes)).sum(axis=0).tolist(), strict=True))
     shown = {name: n for name, n in positives.items() if f"auroc_{name}" in first.scores}
     results.about["too_few"] = [name for name in classes if name not in shown]
     table = results.table(_COLUMNS, _COLUMNS)
@@ -74,17 +74,11 @@ def write_finetuning(
         for rest, left in result.subsets.items():
             print(f"{rest}: {result.system}: macro AUROC {left['macro_auroc']}")
     if shown:
-        figures["classes.png"] = class_dots(intervals, shown)
+        figures["classes.png"] = class_dots({result.system: result.scores for result in scored}, shown)
     else:
         (folder / "classes.png").unlink(missing_ok=True)  # of an earlier scoring
     log_results(results, results.write(folder, figures), folder, wandb)
     return results
-
-
-def _positives(test: Labels, classes: Sequence[str]) -> dict[str, int]:
-    """How many test samples have each class."""
-    targets = test.y if test.y.ndim == 2 else test.y[:, None] == np.arange(len(classes))
-    return dict(zip(classes, targets.sum(axis=0).tolist(), strict=True))
 
 
 def learning_curves(

@@ -99,13 +99,8 @@ class Resampled:
 class Bootstrap:
     """Resamples of a test set's patients, the same ones for every system.
 
-    Attributes:
-        patient: the number of each sample's patient, 0 to R - 1, shape (n,).
-        n_patients: R.
-        drawn: how often each patient is in each resample, shape (B, R).
-
-    Raises:
-        UserError: for patients that do not fit, or fewer than two patients or one resample.
+    `patient` (n,) has the number of each sample's patient, 0 to `n_patients` - 1, and `drawn` (B, R) how often each
+    patient is in each resample. UserError for patients that do not fit, or fewer than two or one resample.
     """
 
     def __init__(self, patients: NDArray[Any] | Sequence[str], n: int, n_resamples: int = 1000, seed: int = 0) -> None:

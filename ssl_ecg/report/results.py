@@ -137,11 +137,7 @@ class Results:
 
 
 def read_results(path: str | Path) -> Results:
-    """Read results.json, or the one of a folder.
-
-    Raises:
-        UserError: if there is none, or it has another schema.
-    """
+    """Read results.json, or the one of a folder; UserError if there is none, or it has another schema."""
     path = Path(path)
     path = path / "results.json" if path.is_dir() else path
     try:

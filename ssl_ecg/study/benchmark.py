@@ -29,6 +29,10 @@ class Labels:
     patients: NDArray[np.str_]
     records: NDArray[np.str_]
 
+    def targets(self, n_classes: int) -> NDArray[np.bool_]:
+        """Which of the K classes each sample belongs to, shape (n, K)."""
+        return self.y if self.y.ndim == 2 else self.y[:, None] == np.arange(n_classes)
+
     def where(self, mask: NDArray[np.bool_]) -> Labels:
         """Those of a mask of shape (n,)."""
         return Labels(self.y[mask], self.patients[mask], self.records[mask])
@@ -164,8 +168,7 @@ class Folds:
         seed: int = 0,
         **options: Any,  # noqa: ANN401
     ) -> None:
-        targets = labels.y if labels.y.ndim == 2 else labels.y[:, None] == np.arange(len(classes))
-        self.fold = patient_folds(labels.patients, targets, n_folds)
+        self.fold = patient_folds(labels.patients, labels.targets(len(classes)), n_folds)
         self.labels, self.classes = labels, tuple(classes)
         self.benchmarks = [
             Benchmark(labels.where(self.fold != f), labels.where(self.fold == f), classes, seed=seed + f, **options)

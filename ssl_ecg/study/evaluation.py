@@ -175,11 +175,10 @@ def task_of(data: Source) -> dict[str, Any]:
 
 
 def result_folder(checkpoint: str | Path, out: str | None, identity: dict[str, Any], name: str = "results") -> Path:
-    """Make the folder of a question's results and prove that it can be written: one for each task and settings.
+    """Make the folder of a question's results: one for each task and settings, in the checkpoint's unless `out` is it.
 
-    It is in the checkpoint's folder unless `out` names it. `identity` has question, data and changed settings; `name`
-    is that of the file that will be written there. UserError if it cannot be written, or `out` holds results of
-    something else.
+    `identity` has question, data and changed settings; `name` is that of the file that will be written there. UserError
+    if it cannot be written, or `out` holds results of something else.
     """
     identity = json.loads(json.dumps(identity, default=str))
     if out is None:
