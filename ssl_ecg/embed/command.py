@@ -29,8 +29,7 @@ from ssl_ecg.files import ensure_writable, replacing, write_text
 from ssl_ecg.report.figures import embedding_map, one_class, save
 from ssl_ecg.report.tables import origin, print_table
 from ssl_ecg.study.study import seen_by
-from ssl_ecg.training.embedding import Crops, embed
-from ssl_ecg.training.settings import pick_device
+from ssl_ecg.training.embedding import Crops, embed, pick_device
 
 _BLOCK = 4096  # windows that a stop may cost
 

@@ -34,9 +34,10 @@ from ssl_ecg.study.benchmark import Benchmark
 from ssl_ecg.study.label_draws import Sides, label_sides
 from ssl_ecg.study.study import check_untaught
 from ssl_ecg.study.systems import untrained
+from ssl_ecg.training.embedding import pick_device
 from ssl_ecg.training.processes import first_process, heard_once, trained_by_one
 from ssl_ecg.training.run import Run, run_folder
-from ssl_ecg.training.settings import TrainerSettings, pick_device
+from ssl_ecg.training.settings import TrainerSettings
 from ssl_ecg.training.wandb import wandb_logger
 
 DEFAULTS = {

@@ -23,7 +23,7 @@ from ssl_ecg.report.results import Results, Row
 from ssl_ecg.report.wandb import Mode, check_wandb, log_results
 from ssl_ecg.study.study import Study, open_study
 from ssl_ecg.study.systems import Context, System, check_names, systems
-from ssl_ecg.training.settings import pick_device
+from ssl_ecg.training.embedding import pick_device
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -78,7 +78,8 @@ class Shared:
         check_components(self.components)
         check_resamples(self.resamples)
         pick_device(self.device)
-        check_wandb(self.wandb)
+        if self.wandb != "off":
+            check_wandb(self.wandb)
 
     @property
     def at(self) -> torch.device:
@@ -120,7 +121,9 @@ class Shared:
         `log_results`.
         """
         results = Results(self.question, list(rows), {"identity": self.identity, "config": self.config, **about})
-        log_results(results, results.write(folder, figures, name), folder, self.wandb, curves)
+        files = results.write(folder, figures, name)
+        if self.wandb != "off":
+            log_results(results, files, folder, self.wandb, curves)
         return results
 
 

@@ -1,4 +1,4 @@
-"""Embeddings of many windows with whatever encoder is at hand, trained or not."""
+"""Embeddings of many windows with whatever encoder is at hand, trained or not, and the device to compute them on."""
 
 from __future__ import annotations
 
@@ -57,3 +57,15 @@ def embed(encoder: nn.Module, windows: Iterable[Tensor], crops: Crops | None = N
 def _embedded(encoder: nn.Module, x: Tensor, crops: Crops | None) -> Tensor:
     z: Tensor = encoder(x if crops is None else crops(x))
     return z if crops is None else z.unflatten(0, (-1, crops.number)).mean(dim=1)
+
+
+def pick_device(name: str) -> torch.device:
+    """The device of that name; for auto, a GPU if there is one. UserError if there is no such device here."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"there is no device {name!r} here ({str(error).splitlines()[0]}): use cpu or auto") from None
+    return device

@@ -1,4 +1,4 @@
-"""How the trainer runs (how long, on what, how precisely), and the device a command computes on."""
+"""How the trainer runs: how long, on what, how precisely."""
 
 from __future__ import annotations
 
@@ -51,15 +51,3 @@ class TrainerSettings:
             raise UserError("trainer.accelerator is gpu, but there is none here: use cpu, or auto")
         if self.on_gpu and self.devices > (there := torch.cuda.device_count()):
             raise UserError(f"trainer.devices is {self.devices}, but there are {there} GPUs here")
-
-
-def pick_device(name: str) -> torch.device:
-    """The device of that name; for auto, a GPU if there is one. UserError if there is no such device here."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(1, device=device)
-    except (RuntimeError, AssertionError) as error:
-        raise UserError(f"there is no device {name!r} here ({str(error).splitlines()[0]}): use cpu or auto") from None
-    return device
