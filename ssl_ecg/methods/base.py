@@ -9,10 +9,11 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from augmentations import LeadViews, Views
+from augmentations import Augmentation, Compose, LeadViews, Views
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.data.randomness import Purpose, generator, stream
 from ssl_ecg.encoders import Encoder
+from ssl_ecg.encoders.decoder import Decoder, reconstruct
 from ssl_ecg.errors import UserError
 from ssl_ecg.optimisers import AdamW, Optimiser
 
@@ -191,15 +192,47 @@ class JointEmbedding(Method):
                 )
 
 
-class Predictive(Method):
+class OnTokens(Method):
+    """A method that works on tokens, of windows that are augmented once; leads embedded apart are windows of their own.
+
+    Args:
+        encoder: what is pretrained, and afterwards exported; it needs tokens.
+        optimiser: how it is trained.
+        augmentations: what is done to windows before; none by default.
+    """
+
+    needs_tokens = True
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        optimiser: Optimiser | None = None,
+        augmentations: list[Augmentation] | None = None,
+    ) -> None:
+        super().__init__(encoder, optimiser)
+        self.augmentations = Compose(augmentations or [])
+
+    def augmented(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Augment windows (B, C, T), each lead by itself where they are embedded apart: then (B C, 1, T)."""
+        return self.augmentations(self.encoder.split_leads(x), self.fs, generator)
+
+    def check(self, leads: int, samples: int, fs: float) -> None:
+        """Refuse augmentations that the sampling rate cannot carry too; see `Method.check`."""
+        try:
+            self.augmentations.check(fs)
+        except ValueError as error:
+            raise UserError(f"method.augmentations: {error}") from None
+        super().check(leads, samples, fs)
+
+
+class Predictive(OnTokens):
     """A method that predicts tokens from tokens; a subclass gives `predict(tokens, x, generator)`.
 
     Args:
         encoder: what is pretrained, and afterwards exported; it needs tokens.
         optimiser: how it is trained.
+        augmentations: what is done to windows before; none by default.
     """
-
-    needs_tokens = True
 
     @abstractmethod
     def predict(self, tokens: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:
@@ -216,7 +249,8 @@ class Predictive(Method):
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Compute the tokens of a batch, and the objective of them."""
-        return self.predict(self.encoder.tokens(batch.x), batch.x, generator)
+        x = self.augmented(batch.x, generator)
+        return self.predict(self.encoder.tokens(x), x, generator)
 
 
 class Reconstructive(Method):
@@ -227,8 +261,8 @@ class Reconstructive(Method):
         optimiser: how it is trained.
 
     Attributes:
-        decoder: maps tokens (B, F, T') to signals of C leads and at least the window's length; one linear layer a
-            token, unless a subclass makes another.
+        decoder: maps tokens (B, F, T') to signals (B, C, T) of at least the window's length; it goes along with the
+            checkpoint, where the error of the reconstruction tells anomalies.
     """
 
     needs_tokens = True
@@ -237,7 +271,7 @@ class Reconstructive(Method):
     def __init__(self, encoder: Encoder, optimiser: Optimiser | None = None) -> None:
         super().__init__(encoder, optimiser)
         if encoder.has_tokens:
-            self.decoder = nn.ConvTranspose1d(encoder.widths[-1], encoder.in_channels, encoder.stride, encoder.stride)
+            self.decoder = Decoder(encoder.widths[-1], encoder.inputs, encoder.stride)
 
     @abstractmethod
     def corrupt(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -254,7 +288,7 @@ class Reconstructive(Method):
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Compute the weighted mean squared error of the reconstruction."""
         seen, weight = self.corrupt(batch.x, generator)
-        made: Tensor = self.decoder(self.encoder.tokens(seen))[..., : batch.x.shape[-1]].float()
+        made = reconstruct(self.encoder, self.decoder, seen)
         weight = weight.expand_as(made)
         return ((made - batch.x).square() * weight).sum() / weight.sum().clamp_min(1)
 
