@@ -5,6 +5,7 @@ A checkpoint is a folder in the Hugging Face layout:
 - `model.safetensors`: the encoder's weights;
 - `config.json`: class and arguments, `Preprocessing`, checksum of the weights, how it was pretrained and on whom;
 - `golden.safetensors`: a signal and its embedding, recomputed at every load;
+- `decoder.safetensors`: where it was trained to give the signal back, the decoder's weights;
 - `README.md`: the model card.
 """
 

@@ -22,9 +22,11 @@ from torch import Tensor
 from ssl_ecg import __version__, encoders
 from ssl_ecg.checkpoint.pretrained import PretrainedEncoder
 from ssl_ecg.encoders import Encoder
+from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.preprocessing import Preprocessing
 
+_WEIGHTS, _DECODER = "model.safetensors", "decoder.safetensors"
 FORMAT = 2  # 1 named the modules of classes; it is read, and no longer written
 _TOLERANCE = 1e-3  # of the largest value: another machine's convolutions differ by about 1e-6
 
@@ -43,6 +45,7 @@ def save_encoder(
     pretraining: dict[str, Any],
     golden: NDArray[np.float32],
     card: str,
+    decoder: Decoder | None = None,
 ) -> Path:
     """Write a checkpoint, whole or not at all.
 
@@ -53,6 +56,7 @@ def save_encoder(
         pretraining: how it was trained, as plain values; "patients" holds `patient_hash`es.
         golden: a signal of shape (C, T) in mV at `preprocessing.fs`, with the preprocessing's leads.
         card: the model card, Markdown.
+        decoder: what the encoder was trained with to give the signal back, if it was.
     """
     folder = Path(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -61,20 +65,21 @@ def save_encoder(
     frozen = PretrainedEncoder(encoder, preprocessing)
     embedding = frozen(torch.from_numpy(golden), preprocessing.fs, preprocessing.leads)
     assert isinstance(embedding, Tensor)
-    weights = save({name: value.contiguous() for name, value in encoder.state_dict().items()})
+    files = {_WEIGHTS: _packed(encoder)} | ({_DECODER: _packed(decoder)} if decoder is not None else {})
     config = {
         "format": FORMAT,
         "ssl_ecg": __version__,
         "encoder": {"class": public_name(encoder), "arguments": encoder.arguments},
         "preprocessing": preprocessing.to_dict(),
         "golden": {"fs": preprocessing.fs, "leads": list(preprocessing.leads)},
-        "sha256": {"model.safetensors": hashlib.sha256(weights).hexdigest()},
+        "sha256": {name: hashlib.sha256(packed).hexdigest() for name, packed in files.items()},
         "pretraining": pretraining,
-    }
+    } | ({"decoder": decoder.arguments} if decoder is not None else {})
     try:
         temporary.mkdir()
         # Not `save_file`, whose files nobody else may read.
-        (temporary / "model.safetensors").write_bytes(weights)
+        for name, packed in files.items():
+            (temporary / name).write_bytes(packed)
         stored = {"signal": torch.from_numpy(golden), "embedding": embedding.clone()}
         (temporary / "golden.safetensors").write_bytes(save(stored))
         (temporary / "config.json").write_text(json.dumps(config, indent=1))
@@ -120,27 +125,41 @@ def load_encoder(path: str | Path, trust: bool | Collection[str] = False) -> Pre
         encoder_class = _class_of(config["encoder"]["class"], trust, folder)
         encoder = encoder_class(**config["encoder"]["arguments"])
         preprocessing = Preprocessing(**{**config["preprocessing"], "leads": tuple(config["preprocessing"]["leads"])})
-        expected = config["sha256"]["model.safetensors"]
+        decoder = Decoder(**config["decoder"]) if "decoder" in config else None
     except CheckpointError:
         raise
     except (ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
         raise CheckpointError(f"{folder}/config.json cannot be used: {type(error).__name__}: {error}") from None
     try:
-        found = hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
-        if found != expected:
-            raise CheckpointError(
-                f"{folder}/model.safetensors is not the file that was saved (SHA-256 {found[:12]}..., expected "
-                f"{expected[:12]}...): the weights were changed or damaged; fetch or train the checkpoint again"
-            )
-        _fill(encoder, load_file(folder / "model.safetensors"), folder)
+        _check_saved(folder / _WEIGHTS, config)
+        _fill(encoder, load_file(folder / _WEIGHTS), folder)
+        if decoder is not None:
+            _check_saved(folder / _DECODER, config)
+            decoder.load_state_dict(load_file(folder / _DECODER))
         golden = load_file(folder / "golden.safetensors")
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001  (safetensors and torch each raise several kinds of their own)
         raise CheckpointError(f"{folder} cannot be loaded: {error}") from None
-    pretrained = PretrainedEncoder(encoder, preprocessing, config.get("pretraining"), found)
+    sha256 = config["sha256"][_WEIGHTS]
+    pretrained = PretrainedEncoder(encoder, preprocessing, config.get("pretraining"), sha256, decoder)
     _check_golden(pretrained, golden, config, folder)
     return pretrained
+
+
+def _packed(module: torch.nn.Module) -> bytes:
+    """A module's weights as safetensors."""
+    return save({name: value.contiguous().cpu() for name, value in module.state_dict().items()})
+
+
+def _check_saved(file: Path, config: dict[str, Any]) -> None:
+    """Refuse a file of weights that is not the one that was saved."""
+    found, expected = hashlib.sha256(file.read_bytes()).hexdigest(), config["sha256"][file.name]
+    if found != expected:
+        raise CheckpointError(
+            f"{file} is not the file that was saved (SHA-256 {found[:12]}..., expected {expected[:12]}...): the "
+            "weights were changed or damaged; fetch or train the checkpoint again"
+        )
 
 
 def find_checkpoint(path: str | Path) -> Path:

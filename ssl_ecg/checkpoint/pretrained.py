@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from ssl_ecg.checkpoint.long import embed_at, interpolated, stages
 from ssl_ecg.encoders import Encoder
+from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
 
@@ -37,6 +38,7 @@ class PretrainedEncoder(nn.Module):
         preprocessing: what the encoder was trained with, applied to every signal.
         card: how it was pretrained (`config.json`'s "pretraining").
         weights: SHA-256 of the file its weights came from, if it came from one.
+        decoder: gives the signal back from tokens, where the encoder was trained with one.
 
     Example:
         >>> encoder = load_encoder("runs/simclr-mitbih")        # doctest: +SKIP
@@ -47,13 +49,19 @@ class PretrainedEncoder(nn.Module):
     """
 
     def __init__(
-        self, encoder: Encoder, preprocessing: Preprocessing, card: dict[str, Any] | None = None, weights: str = ""
+        self,
+        encoder: Encoder,
+        preprocessing: Preprocessing,
+        card: dict[str, Any] | None = None,
+        weights: str = "",
+        decoder: Decoder | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder.eval().requires_grad_(False)
         self.preprocessing = preprocessing
         self.card = card or {}
         self.weights = weights
+        self.decoder = decoder.eval().requires_grad_(False) if decoder is not None else None
 
     @property
     def dim(self) -> int:

@@ -124,6 +124,11 @@ class Method(Trained):
                 f"dim each, shape {(2, encoder.dim)}"
             )
 
+    @property
+    def shipped(self) -> Decoder | None:
+        """The decoder that goes along with the encoder's checkpoint, if it trains one."""
+        return None
+
     def looks(self, x: Tensor, generator: torch.Generator) -> list[Tensor]:
         """What the collapse monitor embeds of windows (B, C, T): themselves, or two views to be alike."""
         return [x]
@@ -272,6 +277,11 @@ class Reconstructive(Method):
         super().__init__(encoder, optimiser)
         if encoder.has_tokens:
             self.decoder = Decoder(encoder.widths[-1], encoder.inputs, encoder.stride)
+
+    @property
+    def shipped(self) -> Decoder | None:
+        """The decoder; none where a subclass has one of another class."""
+        return self.decoder if isinstance(self.decoder, Decoder) else None
 
     @abstractmethod
     def corrupt(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.encoders import Encoder
+from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.methods.base import JointEmbedding, Method
 from ssl_ecg.optimisers import Optimiser
@@ -91,6 +92,11 @@ class Joint(Method):
             if isinstance(method, JointEmbedding):
                 return method.looks(x, generator)
         return [x]
+
+    @property
+    def shipped(self) -> Decoder | None:
+        """The decoder of the first objective that has one."""
+        return next((method.shipped for method in self.methods if method.shipped is not None), None)
 
     def before_step(self, step: int) -> None:
         """Let the momentum copies of all objectives follow."""

@@ -62,6 +62,7 @@ def finish(
         pretraining,
         golden_signal(next(module.train.conditioned(1))[0].cpu().numpy()),
         model_card(pretraining, preprocessing.to_dict(), describe(encoder), scores),
+        method.shipped,
     )
 
 
