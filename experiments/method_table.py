@@ -62,7 +62,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     for data in SOURCES:
-        parser.add_argument(f"--{data}", help=f"folder of the data set; its recipes are left out without it")
+        parser.add_argument(f"--{data}", help="folder of the data set; its recipes are left out without it")
     parser.add_argument("--methods", nargs="+", help="names of recipes; all by default")
     parser.add_argument("--out", type=Path, default=Path("runs/methods"), help="folder of the runs")
     parser.add_argument("--seeds", type=int, default=4, help="draws of the labels")

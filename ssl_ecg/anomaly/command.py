@@ -8,12 +8,15 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 import numpy as np
+import torch
 
 from ssl_ecg import cli
 from ssl_ecg.anomaly.benchmark import AnomalyBenchmark, Detection, check_normal, normal_samples
-from ssl_ecg.anomaly.detectors import DETECTORS, Detector
+from ssl_ecg.anomaly.detectors import DETECTORS, Detector, Given
 from ssl_ecg.anomaly.report import about, figures, rows, show
 from ssl_ecg.data.windows import WindowSet
+from ssl_ecg.encoders import Encoder
+from ssl_ecg.encoders.decoder import Decoder, reconstruction_error
 from ssl_ecg.errors import UserError
 from ssl_ecg.report.results import Results
 from ssl_ecg.report.tables import origin
@@ -36,6 +39,22 @@ class RawSignal(System):
         return np.concatenate([x.flatten(1).numpy() for x in windows.batches()])
 
 
+class Reconstructed(System):
+    """The error of the autoencoder that the encoder was pretrained as, by its own decoder."""
+
+    name = "autoencoder"
+
+    def __init__(self, encoder: Encoder, decoder: Decoder, device: torch.device) -> None:
+        self.encoder, self.decoder, self.device = encoder.to(device), decoder.to(device), device
+
+    @torch.inference_mode()
+    def features(self, windows: WindowSet) -> Features:
+        """Mean squared error of each window, shape (n, 1)."""
+        batches = (x.to(self.device) for x in windows.batches(256))
+        found = [reconstruction_error(self.encoder, self.decoder, x).cpu() for x in batches]
+        return torch.cat(found)[:, None].numpy()
+
+
 @dataclass(kw_only=True)
 class Anomaly(Evaluation):
     """Fit anomaly detectors on the embeddings of normal train samples, and score the test patients once.
@@ -45,7 +64,7 @@ class Anomaly(Evaluation):
     the pretraining set count, where there are five. PCA and MiniRocket are fitted on all normal train samples at once,
     held-out ones too, so their thresholds are too low. Where beats are labelled, every system stands with and without
     four causal RR features, whose detector's score is added by Fisher's method. The reconstruction error is also that
-    of the raw signal, as by a linear autoencoder.
+    of the raw signal, as by a linear autoencoder, and where the encoder was pretrained as an autoencoder, its own.
     Prints a table per detector and writes them as JSON and CSV, with ROC curves, charts, and the most anomalous strips.
 
     Examples:
@@ -137,6 +156,10 @@ class Anomaly(Evaluation):
         if "reconstruction" in self.detectors:
             raw, name = RawSignal(), DETECTORS["reconstruction"].name
             last = benchmark.run(raw.name, (raw.features(study.train), raw.features(study.test)), {name: chosen[name]})
+            if (decoder := study.encoder.decoder) is not None:
+                own = Reconstructed(study.encoder.encoder, decoder, self.at)
+                errors = own.features(study.train), own.features(study.test)
+                last += benchmark.run(own.name, errors, {name: Given}, judged=study.judged)
         shown = [name + ending for s in systems for name, ending in ((s.name, joined), (s.name, ""))]
         return [d for name in dict.fromkeys(shown) if name in found for d in found[name]] + last
 

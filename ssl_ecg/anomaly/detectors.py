@@ -178,6 +178,17 @@ class Reconstruction(Detector):
         return np.asarray((z - z @ axes @ axes.T).square().mean(dim=1).cpu().numpy())
 
 
+class Given(Detector):
+    """The one feature itself, where that is a score already, such as an autoencoder's error."""
+
+    name = "given"
+
+    def _fit(self, x: Standardised, patients: NDArray[Any]) -> None: ...
+
+    def _score(self, x: Standardised) -> NDArray[Any]:
+        return x[:, 0]
+
+
 DETECTORS: dict[str, type[Detector]] = {
     "knn": KNNDistance,
     "mahalanobis": Mahalanobis,
