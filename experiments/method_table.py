@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from ssl_ecg.report.results import read_results
@@ -31,7 +32,7 @@ def run(*command: str) -> int:
     return subprocess.run([sys.executable, "-m", *command], env=environment).returncode
 
 
-def pretrained(data: str, method: str, root: str, out: Path) -> Path | None:
+def pretrained(data: str, method: str, *, root: str, out: Path) -> Path | None:
     """The run of a recipe, trained if it is not; None if it cannot be."""
     recipe = RECIPES / data / f"{method}.yaml"
     name = f"{data}-{method}"
@@ -74,7 +75,7 @@ def main() -> None:
             continue
         methods = given.methods or sorted(path.stem for path in (RECIPES / data).glob("*.yaml"))
         with ThreadPoolExecutor(given.jobs) as pool:
-            found = list(pool.map(lambda method: pretrained(data, method, root, given.out), methods))
+            found = list(pool.map(partial(pretrained, data, root=root, out=given.out), methods))
         runs = {method: folder for method, folder in zip(methods, found, strict=True) if folder is not None}
         print(probed(data, list(runs.values()), root, given.out, given.seeds), last_epoch, print_table, csv)
 

@@ -102,15 +102,24 @@ class Resolver:
         return None
 
     def _settings(
-        self, owner: Maker, place: str, layers: Sequence[Layer], start: object = None, family: type | None = None
+        self,
+        owner: Maker,
+        place: str,
+        layers: Sequence[Layer],
+        start: object = None,
+        family: type | None = None,
+        supplied: Sequence[type] = (),
     ) -> dict[str, Any]:
-        """The settings of a command, class or dataclass; `start` has the defaults of a dataclass, if it is there."""
+        """The settings of a command, class or dataclass, without those of types that are `supplied` later.
+
+        `start` has the defaults of a dataclass, if it is there.
+        """
         found, settings = {}, settings_of(owner)
         if family is None:
             for branch, source in layers:
                 for name in [name for name in branch if name not in settings]:
                     raise UsageError(_unknown(owner, place, name, source))
-        for setting in settings.values():
+        for setting in (setting for setting in settings.values() if setting.family not in supplied):
             option = f"{place}.{setting.name}" if place else setting.name
             mine = [(branch[setting.name], source) for branch, source in layers if setting.name in branch]
             value = self._value(setting, option, mine, getattr(start, setting.name, setting.default), owner)
@@ -144,7 +153,7 @@ class Resolver:
             return plain(default)
         if setting.family:
             choose = self._several if setting.many else self._chosen
-            return choose(setting.family, option, layers)
+            return choose(setting.family, option, layers, setting.supplied)
         branch, source = layers[-1]
         value = _leaf(branch)
         if setting.many and isinstance(value, str):
@@ -154,7 +163,7 @@ class Resolver:
         except ArgumentError:
             self._wrong.append(f"{spelt(option, source)} must be {type_name(setting.type)}, not {shown(value)}")
 
-    def _several(self, family: type, option: str, layers: list[Layer]) -> list[Any]:
+    def _several(self, family: type, option: str, layers: list[Layer], supplied: Sequence[type]) -> list[Any]:
         """A list of classes, whose items are options of their own (`option.0.p`)."""
         length, named = 0, [i for i, (branch, _) in enumerate(layers) if OWN in branch]
         if named:
@@ -172,9 +181,9 @@ class Resolver:
                     raise UsageError(f"{where}.{number}: {where} is a list of {length}, counted from 0")
                 length = max(length, int(number) + 1)
         mine = [[(b[i], s) for b, s in layers if i in b] for i in map(str, range(length))]
-        return [self._chosen(family, f"{option}.{i}", one) for i, one in enumerate(mine)]
+        return [self._chosen(family, f"{option}.{i}", one, supplied) for i, one in enumerate(mine)]
 
-    def _chosen(self, family: type, option: str, layers: list[Layer]) -> dict[str, Any]:
+    def _chosen(self, family: type, option: str, layers: list[Layer], supplied: Sequence[type]) -> dict[str, Any]:
         """The class that was named last, with its settings; what it lacks and was given for another is left out."""
         classes: list[Maker] = []  # as each source knew it
         named = [i for i, (branch, _) in enumerate(layers) if OWN in branch]
@@ -198,7 +207,7 @@ class Resolver:
             self.notes.append(f"--{option} {cls.__name__} leaves out {', '.join(names)}, given for {old} in {files}")
         hidden = self._classes_alone and named and layers[last][1] is not None
         path = None if hidden else f"{cls.__module__}.{cls.__qualname__}"
-        return {"class_path": path, "init_args": self._settings(cls, option, layers, family=family)}
+        return {"class_path": path, "init_args": self._settings(cls, option, layers, None, family, supplied)}
 
 
 def _unknown(owner: Maker, place: str, name: str, source: str | None, family: type | None = None) -> str:

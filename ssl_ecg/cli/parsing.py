@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, get_origin
 
@@ -187,17 +188,23 @@ def _locate(config: dict[str, Any], option: str) -> tuple[dict[str, Any], str, s
 def _build(setting: Setting, value: Any, option: str) -> Any:
     """The object that a setting's plain value stands for."""
     if isinstance(value, list) and setting.family and setting.many:
-        items = [_make(find_class(v["class_path"], setting.family, option), v["init_args"], option) for v in value]
+        items = [_build_chosen(setting, item, option) for item in value]
         return tuple(items) if get_origin(setting.type) is tuple else items
     if isinstance(value, dict) and setting.family:
-        return _make(find_class(value["class_path"], setting.family, option), value["init_args"], option)
+        return _build_chosen(setting, value, option)
     return _make(setting.group, value, option) if setting.group else setting.typed(value)
+
+
+def _build_chosen(setting: Setting, value: Mapping[str, Any], option: str) -> Any:
+    """The instance of the class that was chosen, or what makes it once it gets what it lacks."""
+    assert setting.family is not None
+    cls, given = find_class(value["class_path"], setting.family, option), value["init_args"]
+    return partial(cls, **_arguments(cls, given, option)) if setting.supplied else _make(cls, given, option)
 
 
 def _make(cls: Maker, values: Mapping[str, Any], option: str) -> Any:
     """Call a constructor; what it refuses, the user gave."""
-    settings = settings_of(cls)
-    arguments = {name: _build(settings[name], value, f"{option}.{name}") for name, value in values.items()}
+    arguments = _arguments(cls, values, option)
     try:
         return cls(**arguments)
     except UserError:
@@ -205,3 +212,9 @@ def _make(cls: Maker, values: Mapping[str, Any], option: str) -> Any:
     except ValueError as error:
         text = str(error)
         raise UsageError(text if text.startswith(cls.__name__) else f"{cls.__name__}: {text}") from error
+
+
+def _arguments(cls: Maker, values: Mapping[str, Any], option: str) -> dict[str, Any]:
+    """What a constructor is called with."""
+    settings = settings_of(cls)
+    return {name: _build(settings[name], value, f"{option}.{name}") for name, value in values.items()}

@@ -57,10 +57,20 @@ class Setting:
 
     @property
     def family(self) -> type | None:
-        """The class that its value, or each of its values, is an instance of, where there is a choice."""
-        base = get_args(self._only)[0] if self.many else self._only
+        """The class that its value, or each of its values, is or makes an instance of, where there is a choice."""
+        base = get_args(self._each)[-1] if get_origin(self._each) is Callable else self._each
         plain = not inspect.isclass(base) or base.__module__.partition(".")[0] in sys.stdlib_module_names
         return None if self.group or plain else base
+
+    @property
+    def supplied(self) -> tuple[type, ...]:
+        """What is given later to a value that makes an instance: Encoder of a `Callable[[Encoder], Method]`."""
+        return tuple(get_args(self._each)[0]) if get_origin(self._each) is Callable else ()
+
+    @property
+    def _each(self) -> Any:
+        """The type of its value, or of each of its values."""
+        return get_args(self._only)[0] if self.many else self._only
 
     @property
     def _only(self) -> Any:
@@ -219,5 +229,7 @@ def type_name(hint: Any) -> str:
         return ",".join(map(type_name, args))
     if origin in (list, tuple, Sequence):
         return f"list of {type_name(args[0])}"
+    if origin is Callable:
+        return type_name(args[-1])
     names: dict[Any, str] = {bool: "true|false", Any: "value", Path: "path"}
     return names.get(hint) or str(getattr(origin or hint, "__name__", hint))
