@@ -54,17 +54,15 @@ def measure_grids(encoder: Any) -> tuple[Grid, ...]:  # noqa: ANN401
         x[torch.arange(len(samples)), :, samples] = math.nan
         return [each.isnan().any(1) for each in probe.features(x)]
 
-    bounded = False
     for tokens in (64, 256, 1024):
         length = tokens * step
         middle = length // 2 // step * step
-        seen = reached(length, torch.tensor([middle]))
-        bounded = not any(bool(each[:, [0, -1]].any()) for each in seen)
-        if bounded:
+        first_and_last = torch.tensor([middle, middle + step - 1])
+        if not any(bool(each[:, [0, -1]].any()) for each in reached(length, first_and_last)):
             break
-    samples = middle + (torch.arange(step) if bounded else torch.zeros(1, dtype=torch.int64))
+    samples = middle + torch.arange(step)
     grids = []
-    for stride, each in zip(strides, reached(length, samples) if bounded else seen, strict=True):
+    for stride, each in zip(strides, reached(length, samples), strict=True):
         row, token = each.nonzero(as_tuple=True)
         ahead = samples[row] - token * stride
         grids.append(
