@@ -110,7 +110,7 @@ class Encoder(nn.Module):
         Returns:
             Shape (B, D): of each pooled stage, the first first, one statistic after the other.
         """
-        return self.join_leads(self.pool(self.features(self.split_leads(x))), len(x))
+        return self.join_leads(self.pool(self.features(self.split_leads(x))), x.shape[0])
 
     def stages(self, x: Tensor) -> list[Tensor]:
         """Compute the feature maps of windows (B, C, T), leads that are embedded apart averaged: shapes (B, F_i, T_i).
@@ -118,7 +118,7 @@ class Encoder(nn.Module):
         Raises:
             UserError: if it has no tokens.
         """
-        return [self.join_leads(each, len(x)) for each in self.features(self.split_leads(x))]
+        return [self.join_leads(each, x.shape[0]) for each in self.features(self.split_leads(x))]
 
     def tokens(self, x: Tensor) -> Tensor:
         """Compute the tokens of windows (B, C, T): the last stage, shape (B, F, T').

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-import torch
 from torch import Tensor, nn
 
 from ssl_ecg.encoders.base import Encoder
@@ -22,7 +21,7 @@ class ConvGRU(Encoder):
 
     The stages are the convolutions' tokens and the context, which is what an embedding is made of.
 
-    Sizes (one lead): the default has about 0.32 M parameters; width 96 and context 256 about 0.8 M.
+    Sizes (one lead): the default has about 0.32 M parameters; width 96 and context 256 about 0.9 M.
 
     Args:
         in_channels: number of leads; set from the preprocessing by the commands.

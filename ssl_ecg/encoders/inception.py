@@ -19,7 +19,7 @@ class InceptionTime(Encoder):
     benchmark (https://arxiv.org/abs/2004.13701) took at 100 Hz. One network rather than an ensemble of five.
     Deviations: mean and max pooled side by side; `shrink`.
 
-    Sizes (one lead): width 32 has about 0.49 M parameters, width 24 about 0.28 M, width 16 about 0.12 M.
+    Sizes (one lead): width 32 has about 0.40 M parameters, width 28 about 0.31 M, width 16 about 0.10 M.
 
     Args:
         in_channels: number of leads; set from the preprocessing by the commands.

@@ -14,10 +14,10 @@ from ssl_ecg.encoders.layers import ConvNorm, as_image, as_signal, at_least_one,
 class MobileNet1d(Encoder):
     """Inverted residuals: widen each time by itself, convolve each channel by itself, narrow again.
 
-    MobileNetV2 of Sandler et al. 2018 (https://arxiv.org/abs/1801.04381) in one dimension. Exported, it is convolutions,
-    ReLU6, additions, a mean and a maximum: no sigmoid, swish or squeeze-and-excitation, which 8-bit runtimes lack or
-    compute poorly. Deviations: longer kernels, which cost next to nothing where each channel has its own; widths that
-    grow evenly, not doubling; expansion by 3.
+    MobileNetV2 of Sandler et al. 2018 (https://arxiv.org/abs/1801.04381) in one dimension. Exported, it is
+    convolutions, ReLU6, additions, a mean and a maximum: no sigmoid, swish or squeeze-and-excitation, which 8-bit
+    runtimes lack or compute poorly. Deviations: longer kernels, which cost next to nothing where each channel has its
+    own; widths that grow evenly, not doubling; expansion by 3 rather than 6.
 
     Sizes (one lead): width 16, the default, has less than 100 k parameters; width 32 less than 400 k.
 

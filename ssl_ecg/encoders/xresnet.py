@@ -21,8 +21,8 @@ class XResNet1d(Encoder):
     (https://arxiv.org/abs/1812.01187) in one dimension with kernels of 5 and all stages equally wide. Deviations: the
     head is the embedding, mean and max side by side, without its two linear layers; no dropout but where asked for.
 
-    Sizes (one lead): depth 18 has about 0.36 M parameters, 50 about 0.9 M, 101 about 1.8 M; a fourth of that at half
-    the width.
+    Sizes (one lead): depth 18 has about 0.35 M parameters, 34 about 0.68 M, 50 about 0.88 M, 101 about 1.8 M; a
+    quarter of that at half the width.
 
     Args:
         in_channels: number of leads; set from the preprocessing by the commands.
