@@ -49,15 +49,9 @@ class ConvGRU(Encoder):
         at_least_one("ConvGRU", width=width, strides=min(strides, default=0), kernel=kernel, context=context)
         at_least_one("ConvGRU", layers_of_context=layers_of_context)
         shares("ConvGRU", dropout=dropout)
-        convs: list[nn.Module] = []
-        channels = self.inputs
-        for place, stride in enumerate(strides):
-            outputs = width + place * width // 2
-            convs.append(_Block(channels, outputs, kernel, stride, dropout))
-            channels = outputs
-        self.convs = nn.Sequential(*convs)
+        self.convs = CausalTokens(self.inputs, width, strides, kernel, dropout)
         between = dropout if layers_of_context > 1 else 0.0  # torch warns where there is no between
-        self.context = nn.GRU(channels, context, layers_of_context, batch_first=True, dropout=between)
+        self.context = nn.GRU(self.convs.outputs, context, layers_of_context, batch_first=True, dropout=between)
         self.drop = nn.Dropout(dropout)
 
     def features(self, x: Tensor) -> list[Tensor]:
@@ -69,6 +63,23 @@ class ConvGRU(Encoder):
     def layers(self) -> list[nn.Module]:
         """Every convolution with its residual one, and the GRU."""
         return [*self.convs, self.context, *self._learned_pooling()]
+
+
+class CausalTokens(nn.Sequential):
+    """Strided causal convolutions, each with a residual one: (B, C, 1, T) -> (B, `outputs`, 1, T').
+
+    Channels grow by half of the first's each time; arguments are those of `ConvGRU`.
+    """
+
+    def __init__(self, inputs: int, width: int, strides: Sequence[int], kernel: int, dropout: float) -> None:
+        widths = [width + place * width // 2 for place in range(len(strides))]
+        super().__init__(
+            *(
+                _Block(into, out, kernel, stride, dropout)
+                for into, out, stride in zip([inputs, *widths[:-1]], widths, strides, strict=True)
+            )
+        )
+        self.outputs = widths[-1]
 
 
 class _Block(nn.Module):

@@ -23,11 +23,13 @@ from ssl_ecg.preprocessing import Preprocessing
 SMALL: dict[str, dict[str, Any]] = {
     "ConvGRU": {"width": 8, "context": 12},
     "ConvNeXt1d": {"width": 4, "depths": (1, 2)},
+    "ConvS4D": {"width": 8, "context": 12, "states": 4, "memory": 16},
     "InceptionTime": {"width": 4, "kernel": 16},
     "MobileNet1d": {"width": 4, "stages": 3},
     "ResNet1d": {"width": 4, "stages": 2},
     "XResNet1d": {"width": 4, "depth": 18},
 }
+CAUSAL = ["ConvGRU", "ConvS4D"]
 NAMES = [name for name in encoders.__all__ if name != "Encoder"]
 # The settings under which a part is there that otherwise is not.
 OTHERS: list[tuple[str, dict[str, Any]]] = [
@@ -160,18 +162,38 @@ def test_tokens_see_what_their_grid_says(name: str, settings: dict[str, Any]) ->
 
 
 @torch.inference_mode()
+@pytest.mark.parametrize("name", CAUSAL)
 @pytest.mark.parametrize("training", [True, False])
-def test_the_causal_one_never_changes_what_it_said(training: bool) -> None:
-    encoder = make("ConvGRU", {}).train(training)
-    assert encoder.causal and encoder.receptive_field == math.inf
+def test_what_a_causal_one_said_never_changes(name: str, training: bool) -> None:
+    encoder = make(name, {}).train(training)
+    assert encoder.causal
     whole = signals(2, 2, 400)
     for end in (8, 56, 200):
         for part, all_of_it in zip(encoder.stages(whole[..., :end]), encoder.stages(whole), strict=True):
-            torch.testing.assert_close(part, all_of_it[..., : end // 8])
+            torch.testing.assert_close(part, all_of_it[..., : end // 8], atol=1e-5, rtol=1e-4)
 
 
-def test_only_the_recurrent_one_is_causal() -> None:
-    assert [name for name in NAMES if make(name, {}).causal] == ["ConvGRU"]
+def test_those_that_read_in_order_are_causal_and_no_other() -> None:
+    assert {name for name in NAMES if make(name, {}).causal} == set(CAUSAL)
+
+
+def test_a_recurrence_sees_all_that_was_and_a_state_space_as_far_as_it_remembers() -> None:
+    assert make("ConvGRU", {}).receptive_field == math.inf
+    tokens, context = make("ConvS4D", {}).grids
+    assert context.left == tokens.left + 2 * (16 - 1) * 8
+
+
+@torch.no_grad()
+def test_a_state_space_is_the_one_of_complex_arithmetic_in_training_and_evaluation() -> None:
+    layer = make("ConvS4D", {}).double().context[0]
+    step, a = layer.step.exp(), torch.complex(-layer.decay.exp(), layer.frequency)
+    weight = torch.complex(*layer.read) * ((step * a).exp() - 1) / a
+    u, state, expected = signals(3, 12, 1, 16).double(), torch.zeros(3, 12, 4, dtype=torch.complex128), []
+    for now in u[:, :, 0].unbind(-1):
+        state = (step * a).exp() * state + now[..., None]
+        expected.append(2 * (weight * state).sum(-1).real)
+    torch.testing.assert_close(layer.remember(u)[:, :, 0], torch.stack(expected, dim=-1))
+    torch.testing.assert_close(layer.train().remember(u)[:, :, 0], torch.stack(expected, dim=-1), atol=1e-5, rtol=1e-4)
 
 
 @every_encoder
@@ -199,10 +221,10 @@ def test_a_checkpoint_gives_the_same_embedding(name: str, settings: dict[str, An
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_exports_for_any_length_and_batch(name: str) -> None:
-    encoder, fixed = make(name, {}), name == "ConvGRU"  # torch.export takes the batch of a GRU for a constant
-    dynamic = {2: torch.export.Dim.DYNAMIC} | ({} if fixed else {0: torch.export.Dim.DYNAMIC})
-    program = torch.export.export(encoder, (signals(2, 2, 300),), dynamic_shapes={"x": dynamic})
-    x = signals(2 if fixed else 5, 2, 417)
+    encoder, fixed = make(name, {}), name == "ConvGRU"  # torch.export unrolls a GRU: for one batch and length
+    dynamic = None if fixed else {"x": {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}}
+    program = torch.export.export(encoder, (signals(2, 2, 300),), dynamic_shapes=dynamic)
+    x = signals(2, 2, 300, seed=2) if fixed else signals(5, 2, 417)
     torch.testing.assert_close(program.module()(x), encoder(x))
 
 
@@ -270,6 +292,7 @@ def test_in_evaluation_convolution_and_normalisation_are_one() -> None:
         ("ConvNeXt1d", {"kernel": 6}),
         ("ConvGRU", {"strides": ()}),
         ("ConvGRU", {"layers_of_context": 0}),
+        ("ConvS4D", {"memory": 0}),
     ],
 )
 def test_impossible_settings_are_refused_by_name(name: str, wrong: dict[str, Any]) -> None:
@@ -279,4 +302,4 @@ def test_impossible_settings_are_refused_by_name(name: str, wrong: dict[str, Any
 
 def regularised(name: str) -> dict[str, float]:
     """All the dropout it takes."""
-    return {"dropout": 0.3} | ({} if name in ("ResNet1d", "ConvGRU") else {"stochastic_depth": 0.5})
+    return {"dropout": 0.3} | ({} if name in ("ResNet1d", *CAUSAL) else {"stochastic_depth": 0.5})
