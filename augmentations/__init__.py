@@ -25,6 +25,7 @@ from augmentations.leads import LeadDropout, LeadMixing, LeadPermutation, mix_le
 from augmentations.masking import TimeMask, mask_spans
 from augmentations.mixing import CutMix, Mixed, Mixup, mix_labels
 from augmentations.motion import ElectrodeMotion, transients
+from augmentations.multi_crop import MultiCrop
 from augmentations.noise import GaussianNoise, normal_noise, signal_sd
 from augmentations.peaks import r_peaks
 from augmentations.policies import byol_ecg, centred_beat, physiological, simclr_ecg, three_kg
@@ -53,7 +54,7 @@ __all__ = [
     "AmplitudeScale", "Augmentation", "BandPass", "BandStop", "BaselineDrift", "BaselineWander",
     "CircularShift", "Clip", "ColouredNoise", "Compose", "CropResize", "CutMix", "ElectrodeMotion",
     "FourierSurrogate", "FrequencyMask", "GainModulation", "GaussianNoise", "HeartRateChange", "LeadDropout",
-    "LeadMixing", "LeadPermutation", "LeadViews", "Mixed", "Mixup", "MuscleNoise", "Offset", "OneOf",
+    "LeadMixing", "LeadPermutation", "LeadViews", "Mixed", "Mixup", "MultiCrop", "MuscleNoise", "Offset", "OneOf",
     "Polarity", "Powerline", "Quantise", "RandomCrop", "RandomOrder", "RateJitter", "RecordedNoise",
     "SegmentPermutation", "SomeOf", "TimeMask", "TimeReversal", "TimeWarp", "VCGRotation", "VCGScale", "Views",
     "WaveMask", "add_source", "band_pass", "band_stop", "byol_ecg", "centred_beat", "change_vcg", "check_range",

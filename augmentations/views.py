@@ -82,7 +82,9 @@ class Views:
     def __repr__(self) -> str:
         parts = [indented([f"{part!r}," for part in compose.augmentations]) for compose in self._both]
         others = "" if self.others is None else f", others=[\n{parts[1]}\n]"
-        return f"{type(self).__name__}([\n{parts[0]}\n], n={self.n}{others})"
+        lists = ("augmentations", "others")
+        numbers = ", ".join(f"{name}={value!r}" for name, value in self.settings().items() if name not in lists)
+        return f"{type(self).__name__}([\n{parts[0]}\n], {numbers}{others})"
 
 
 class LeadViews(Views):

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from augmentations import LeadViews, Views
+from augmentations import LeadViews, MultiCrop, Views
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import golden_signal, patient_hash, save_encoder
 from ssl_ecg.checkpoint.card import describe, model_card
@@ -259,6 +259,8 @@ class Finetune:
             raise UserError(
                 "views: LeadViews show one lead at a time, and a window is classified by all of its leads: use Views"
             )
+        if isinstance(self.views, MultiCrop):
+            raise UserError("views: MultiCrop shows pieces of a window, which is classified as a whole: use Views")
         if self.views is not None:
             try:
                 self.views.check(fs)

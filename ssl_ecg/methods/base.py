@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import torch
@@ -30,7 +31,7 @@ class Trained(nn.Module, ABC):
         seed: of all that is drawn.
         steps: of the whole run, however often it is stopped.
         purpose: of what `loss` draws.
-        shown: what the last `loss` adds to the metrics of the run, such as the terms it sums.
+        shown: what the last `loss` adds to the metrics of the run, such as the terms it sums; without gradients.
     """
 
     fs: float = 100.0
@@ -143,7 +144,7 @@ class JointEmbedding(Method):
         optimiser: how it is trained.
 
     Attributes:
-        n_views: how many views `compare` takes; None for any number.
+        n_views: how many views `compare` takes; None for any number from two up.
     """
 
     n_views: ClassVar[int | None] = None
@@ -157,7 +158,7 @@ class JointEmbedding(Method):
         """Compute the objective of views.
 
         Args:
-            views: augmented versions of one batch, each (B, C, T).
+            views: augmented versions of one batch, each (B, C, T_i); long ones first, where lengths differ.
             patient: number of the patient each window is from, shape (B,), int64.
 
         Returns:
@@ -175,17 +176,16 @@ class JointEmbedding(Method):
 
     def check(self, leads: int, samples: int, fs: float) -> None:
         """Refuse views the loss cannot compare or the sampling rate cannot carry too; see `Method.check`."""
-        if self.n_views not in (None, self.views.n):
-            raise UserError(
-                f"{type(self).__name__} compares {self.n_views} views: method.views.n must be {self.n_views}, "
-                f"not {self.views.n}"
-            )
+        name, views = type(self).__name__, self.views
+        if views.n != (wanted := self.n_views or max(2, views.n)):
+            setting = "method.views.n must be" if "n" in views.settings() else f"{type(views).__name__} must show"
+            raise UserError(f"{name} compares {self.n_views or 'at least 2'} views: {setting} {wanted}, not {views.n}")
         try:
-            self.views.check(fs)
+            views.check(fs)
         except ValueError as error:
             raise UserError(f"method.views: {error}") from None
         super().check(leads, samples, fs)
-        if isinstance(self.views, LeadViews):
+        if isinstance(views, LeadViews):
             if leads < 2:
                 raise UserError(
                     "method.views: LeadViews show different leads: preprocessing.leads must name two or more"
@@ -195,6 +195,10 @@ class JointEmbedding(Method):
                     f"method.views: LeadViews show one lead at a time, but {type(self.encoder).__name__} takes all "
                     f"{leads} together: set method.encoder.leads to apart, or use Views"
                 )
+        try:
+            views(torch.zeros(2, leads, samples), fs, torch.Generator())
+        except ValueError as error:
+            raise UserError(f"method.views: {error}") from None
 
 
 class OnTokens(Method):
@@ -303,7 +307,18 @@ class Reconstructive(Method):
         return ((made - batch.x).square() * weight).sum() / weight.sum().clamp_min(1)
 
 
+def embed_views(network: nn.Module, views: Sequence[Tensor]) -> Tensor:
+    """Embed n views (B, C, T_i), those of one length that follow each other as one batch: (n B, D), view by view."""
+    alike = (list(group) for _, group in itertools.groupby(views, key=lambda view: view.shape))
+    return torch.cat([network(torch.cat(group)) for group in alike])
+
+
+def global_views(views: Sequence[Tensor]) -> Sequence[Tensor]:
+    """The views (B, C, T) as long as the first, at the beginning: all, or the long ones of `MultiCrop`."""
+    return list(itertools.takewhile(lambda view: view.shape == views[0].shape, views))
+
+
 def in_fp32(criterion: Callable[..., Tensor], *z: Tensor) -> Tensor:
     """A loss outside autocast: a softmax over thousands of similarities loses too much in half precision."""
     with torch.autocast(z[0].device.type, enabled=False):
-        return criterion(*(v.float() for v in z))
+        return criterion(*(v.to(torch.promote_types(v.dtype, torch.float32)) for v in z))

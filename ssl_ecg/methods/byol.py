@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from augmentations import Views
 from ssl_ecg.encoders import Encoder
-from ssl_ecg.methods.base import JointEmbedding, in_fp32
+from ssl_ecg.methods.base import JointEmbedding, embed_views, in_fp32
+from ssl_ecg.methods.momentum import Momentum
 from ssl_ecg.optimisers import Optimiser
 
 
@@ -41,31 +40,20 @@ class BYOL(JointEmbedding):
     ) -> None:
         from lightly.loss import NegativeCosineSimilarity
         from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
-        from lightly.models.utils import deactivate_requires_grad
 
         super().__init__(encoder, views, optimiser)
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"BYOL: momentum must lie between 0 and 1, not {momentum}")
-        self.momentum = momentum
         self.head = BYOLProjectionHead(encoder.dim, hidden_dim, output_dim)
         self.predictor = BYOLPredictionHead(output_dim, hidden_dim, output_dim)
-        self.target = nn.Sequential(copy.deepcopy(encoder), copy.deepcopy(self.head))
-        deactivate_requires_grad(self.target)
+        self.target = Momentum(encoder, self.head, momentum=momentum)
         self.criterion = NegativeCosineSimilarity()
 
     def compare(self, views: list[Tensor], patient: Tensor) -> Tensor:
         """Symmetric prediction loss between two views, each (B, C, T); -1 is perfect."""
-        x = torch.cat(views)
-        p0, p1 = self.predictor(self.head(self.encoder(x))).chunk(2)
+        p0, p1 = self.predictor(self.head(embed_views(self.encoder, views))).chunk(2)
         with torch.no_grad():
-            t0, t1 = self.target(x).chunk(2)
+            t0, t1 = embed_views(self.target, views).chunk(2)
         return 0.5 * (in_fp32(self.criterion, p0, t1) + in_fp32(self.criterion, p1, t0))
 
     def before_step(self, step: int) -> None:
         """Move the target towards the online network."""
-        from lightly.models.utils import update_momentum
-        from lightly.utils.scheduler import cosine_schedule
-
-        m = cosine_schedule(step, self.steps, self.momentum, 1.0)
-        update_momentum(self.encoder, self.target[0], m)
-        update_momentum(self.head, self.target[1], m)
+        self.target.follow(self.encoder, self.head, step=step, steps=self.steps)

@@ -10,7 +10,9 @@ from torch import Tensor
 from augmentations import Views
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods.base import JointEmbedding, in_fp32
+from ssl_ecg.methods.base import JointEmbedding, embed_views, in_fp32
+from ssl_ecg.methods.contrast import contrast
+from ssl_ecg.methods.gather import gather, own_rows
 from ssl_ecg.optimisers import Optimiser
 
 
@@ -19,6 +21,9 @@ class SimCLR(JointEmbedding):
 
     Both views pass the encoder as one batch (shared batch statistics, as in the authors' code), and negatives
     are gathered over all ranks with gradients.
+
+    With positives of the same person (CLOCS, https://arxiv.org/abs/2005.13249; PCLR, https://arxiv.org/abs/2104.04569)
+    take negatives="others": a person's other windows then neither attract nor repel.
 
     With negatives="patient" a window repels only windows of its own patient: between hearts, who it is tells two
     windows apart at a glance, within one heart only the beats do. It needs several windows of a patient in a
@@ -29,7 +34,7 @@ class SimCLR(JointEmbedding):
         encoder: what is pretrained, and afterwards exported.
         views: the augmentations that make the two views.
         optimiser: how it is trained.
-        negatives: what repels: all windows of the "batch", or those of the same "patient".
+        negatives: what repels: all windows of the "batch", those of the same "patient", or those of "others" alone.
         temperature: of the softmax over similarities; lower looks harder at near negatives.
         hidden_dim: of the projection head.
         output_dim: of the projections that are compared.
@@ -42,7 +47,7 @@ class SimCLR(JointEmbedding):
         encoder: Encoder,
         views: Views,
         optimiser: Optimiser | None = None,
-        negatives: Literal["batch", "patient"] = "batch",
+        negatives: Literal["batch", "patient", "others"] = "batch",
         temperature: float = 0.1,
         hidden_dim: int = 512,
         output_dim: int = 128,
@@ -61,12 +66,22 @@ class SimCLR(JointEmbedding):
 
     def compare(self, views: list[Tensor], patient: Tensor) -> Tensor:
         """NT-Xent between two views, each (B, C, T)."""
-        z0, z1 = self.head(self.encoder(torch.cat(views))).chunk(2)
+        z0, z1 = self.head(embed_views(self.encoder, views)).chunk(2)
         if self.negatives == "batch":
             return in_fp32(self.criterion, z0, z1)
+        if self.negatives == "others":
+            return in_fp32(lambda z0, z1: self._repelled_by_others(z0, z1, patient), z0, z1)
         groups = [torch.nonzero(patient == number).flatten() for number in patient.unique()]
         groups = [rows for rows in groups if len(rows) > 1]  # alone, there is nothing to repel
         if not groups:
             raise UserError("SimCLR: negatives='patient' finds no patient twice in a batch: set patients_per_batch")
         losses = [len(rows) * in_fp32(self.criterion, z0[rows], z1[rows]) for rows in groups]
         return torch.stack(losses).sum() / sum(map(len, groups))
+
+    def _repelled_by_others(self, z0: Tensor, z1: Tensor, patient: Tensor) -> Tensor:
+        """NT-Xent of projections (B, D) without negatives of the same person, in the global batch."""
+        own, patients = own_rows(patient), gather(patient)
+        positive = torch.cat([own + len(patients), own])
+        same = patient[:, None].eq(patients).repeat(2, 2)
+        keys = torch.cat([gather(z0), gather(z1)])
+        return contrast(torch.cat([z0, z1]), keys, positive, self.criterion.temperature, same)

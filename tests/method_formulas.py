@@ -1,0 +1,144 @@
+"""What the losses are, by the formulas of the papers: plain torch in float64, and nothing of lightly.
+
+A formula gets a method in float64, a batch and the generator that the loss gets, and gives a scalar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ssl_ecg.data.batches import Batch
+from ssl_ecg.methods import JointEmbedding, Method
+
+Formula = Callable[[Method, Batch, torch.Generator], Tensor]
+
+
+def views_of(method: JointEmbedding, batch: Batch, generator: torch.Generator) -> list[Tensor]:
+    x = batch.x if batch.partner is None else [batch.x, batch.partner]
+    return [view.double() for view in method.views(x, method.fs, generator)]
+
+
+def projected(method: Method, views: list[Tensor]) -> list[Tensor]:
+    """Projections of views; those of one length share their batch statistics in the encoder, all in the head."""
+    lengths = dict.fromkeys(view.shape[-1] for view in views)
+    z = [method.encoder(torch.cat([v for v in views if v.shape[-1] == length])) for length in lengths]
+    return list(method.head(torch.cat(z)).chunk(len(views)))
+
+
+def unit(z: Tensor) -> Tensor:
+    return z / z.square().sum(1, keepdim=True).sqrt()
+
+
+def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
+    return -(unit(p) * unit(z)).sum(1).mean()
+
+
+def simclr(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    z = unit(torch.cat(projected(method, views_of(method, batch, generator))))
+    n, person = len(batch.x), torch.cat([batch.patient, batch.patient])
+    similarity = (z @ z.T / method.criterion.temperature).exp()
+    losses = []
+    for i in range(2 * n):
+        own = (i + n) % (2 * n)
+        allowed = {
+            "batch": torch.ones(2 * n, dtype=torch.bool),
+            "patient": person == person[i],
+            "others": person != person[i],
+        }[method.negatives]
+        allowed[i] = allowed[own] = False
+        if method.negatives == "patient" and not allowed.any():
+            continue
+        losses.append(-(similarity[i, own] / (similarity[i, own] + similarity[i][allowed].sum())).log())
+    return torch.stack(losses).mean()
+
+
+def byol(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    views = views_of(method, batch, generator)
+    p0, p1 = method.predictor(torch.cat(projected(method, views))).chunk(2)
+    t0, t1 = method.target(torch.cat(views)).chunk(2)
+    return (negative_cosine(p0, t1) + negative_cosine(p1, t0)) / 2
+
+
+def simsiam(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    z0, z1 = projected(method, views_of(method, batch, generator))
+    p0, p1 = method.predictor(torch.cat([z0, z1])).chunk(2)
+    return (negative_cosine(p0, z1) + negative_cosine(p1, z0)) / 2
+
+
+def vicreg(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    z0, z1 = projected(method, views_of(method, batch, generator))
+    weights, dims = method.weights, z0.shape[1]
+    loss = weights["invariance"] * (z0 - z1).square().mean()
+    for z in (z0, z1):
+        covariance = torch.cov(z.T)
+        loss = loss + weights["variance"] / 2 * (1 - (covariance.diagonal() + 1e-4).sqrt()).clamp(min=0).mean()
+        apart = covariance - covariance.diagonal().diag()
+        loss = loss + weights["covariance"] * apart.square().sum() / dims
+    return loss
+
+
+def barlow_twins(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    z = projected(method, views_of(method, batch, generator))
+    a, b = ((v - v.mean(0)) / (v.var(0, correction=0) + 1e-5).sqrt() for v in z)
+    c = a.T @ b / len(a)
+    apart = c - c.diagonal().diag()
+    return (c.diagonal() - 1).square().sum() + method.criterion.lambda_param * apart.square().sum()
+
+
+def moco(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    views = views_of(method, batch, generator)
+    queries = method.predictor(torch.cat(projected(method, views))).chunk(2)
+    keys = method.target(torch.cat(views)).chunk(2)
+    losses = []
+    for query, key in ((queries[0], keys[1]), (queries[1], keys[0])):
+        candidates = torch.cat([unit(key), method.past])
+        owner = torch.cat([batch.patient, method.owner])
+        for i, q in enumerate(unit(query)):
+            logits = candidates @ q / method.temperature
+            kept = owner != -1
+            if method.negatives == "others":
+                kept &= owner != batch.patient[i]
+            kept[i] = True
+            losses.append(logits[kept].exp().sum().log() - logits[i])
+    return 2 * method.temperature * torch.stack(losses).sum() / len(batch.x)
+
+
+def dino(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    views = views_of(method, batch, generator)
+    seen = [v for v in views if v.shape[-1] == views[0].shape[-1]]
+    teacher = (method.target(torch.cat(seen)) - method.criterion.center.flatten()) / method.teacher_temperature
+    student = torch.cat(projected(method, views)) / method.criterion.student_temp
+    targets = teacher.softmax(1).chunk(len(seen))
+    logs = student.log_softmax(1).chunk(len(views))
+    pairs = [(t, s) for t in range(len(seen)) for s in range(len(views)) if t != s]
+    return -torch.stack([(targets[t] * logs[s]).sum(1).mean() for t, s in pairs]).mean()
+
+
+def lejepa(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    views = views_of(method, batch, generator)
+    seen = sum(v.shape[-1] == views[0].shape[-1] for v in views)
+    z = torch.stack(projected(method, views))
+    invariance = (z - z[:seen].mean(0)).square().mean()
+    directions = torch.randn(z.shape[-1], method.normality.num_vectors).double()  # as drawn from the global state
+    along = z @ (directions / directions.norm(dim=0))
+    t = torch.linspace(-3, 3, 33, dtype=torch.float64)
+    normal = (-t.square() / 2).exp()
+    sampled = torch.exp(1j * along[..., None] * t).mean(1)
+    distance = (sampled - normal).abs().square() * normal
+    statistic = len(batch.x) * torch.trapezoid(distance, t).mean()
+    return (1 - method.gaussian) * invariance + method.gaussian * statistic
+
+
+FORMULAS: dict[str, Formula] = {
+    "BYOL": byol,
+    "BarlowTwins": barlow_twins,
+    "DINO": dino,
+    "LeJEPA": lejepa,
+    "MoCo": moco,
+    "SimCLR": simclr,
+    "SimSiam": simsiam,
+    "VICReg": vicreg,
+}
