@@ -79,4 +79,5 @@ class MultiCrop(Views):
     def settings(self) -> dict[str, Any]:
         """The constructor's arguments, as they were given: what a YAML file keeps."""
         names = ("augmentations", "global_crops", "global_duration", "local_crops", "local_duration", "others")
-        return {name: {**super().settings(), **vars(self)}[name] for name in names}
+        given = {**vars(self), **super().settings()}
+        return {name: given[name] for name in names}

@@ -20,8 +20,10 @@ from torch.nn.parallel import DistributedDataParallel
 import ssl_ecg.methods
 from augmentations import GaussianNoise, MultiCrop, Views
 from ssl_ecg.data.batches import Batch
+from ssl_ecg.data.sources import Simulated
 from ssl_ecg.encoders import ResNet1d
 from ssl_ecg.methods import BYOL, DINO, BarlowTwins, JointEmbedding, LeJEPA, Method, MoCo, SimCLR, SimSiam, VICReg
+from ssl_ecg.metrics.diagnostics import collapsed, diagnose
 from ssl_ecg.training.sync_batchnorm import synchronise
 
 
@@ -77,7 +79,7 @@ def advance(method: Method, optimiser: torch.optim.Optimizer, steps: range) -> l
         loss = method.step(batch(step), step)
         loss.backward()
         optimiser.step()
-        losses.append(float(loss))
+        losses.append(loss.item())
     return losses
 
 
@@ -141,6 +143,50 @@ def test_a_saved_state_goes_on_as_if_never_saved(name: str) -> None:
     restored, other = trained(name, seed=1)
     restored.load_state_dict(copy.deepcopy(method.state_dict()))
     assert advance(restored, other, range(4, 7)) == advance(method, optimiser, range(4, 7))
+
+
+def embedded_ecg(method: Method, lr: float, steps: int) -> Tensor:
+    """Embeddings of 32 simulated records after some steps on them."""
+    records = Simulated(patients=32, records_per_patient=1, duration=4).recordings()
+    x = torch.stack([torch.from_numpy(record.signal[1:2, :300]) for record in records])
+    x = (x - x.mean(-1, keepdim=True)) / x.std(-1, keepdim=True)
+    optimiser = torch.optim.AdamW([p for p in method.parameters() if p.requires_grad], lr)
+    for step in range(steps):
+        method.before_step(step)
+        optimiser.zero_grad()
+        method.step(Batch(x, torch.arange(32) % 16), step).backward()
+        optimiser.step()
+    with torch.no_grad():
+        return method.eval().encoder(x)
+
+
+@every
+def test_a_learning_rate_far_too_high_raises_the_collapse_warning(name: str) -> None:
+    assert collapsed(diagnose(embedded_ecg(make(name), lr=0.005, steps=10))) is None
+    assert "has collapsed" in (collapsed(diagnose(embedded_ecg(make(name), lr=100.0, steps=20))) or "")
+
+
+@pytest.mark.parametrize(
+    ("name", "broken"),
+    [
+        ("BYOL", lambda: BYOL(encoder(), two(), momentum=0.0, **SMALL)),
+        ("DINO", lambda: DINO(encoder(), two(), momentum=0.0, centre=1.0, hidden_dim=16, prototypes=12)),
+        ("LeJEPA", lambda: LeJEPA(encoder(), two(), gaussian=0.0, directions=32, **SMALL)),
+        ("VICReg", lambda: VICReg(encoder(), two(), variance=0.0, covariance=0.0, **SMALL)),
+    ],
+)
+def test_without_what_guards_against_it_projections_become_one(name: str, broken: Callable[[], Method]) -> None:
+    def spread(method: Method) -> float:
+        """Over records, of projections as the loss compares them: by direction, or as they are."""
+        method.prepare(100, steps=40)
+        z = method.head(embedded_ecg(method, lr=0.05, steps=40))
+        return (nn.functional.normalize(z) if name in ("BYOL", "DINO") else z).std(0).norm().item()
+
+    torch.manual_seed(0)
+    method = broken()
+    if name == "BYOL":
+        method.predictor = nn.Identity()
+    assert 3 * spread(method) < spread(make(name))
 
 
 class Loss(nn.Module):

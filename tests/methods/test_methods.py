@@ -6,10 +6,10 @@ import pytest
 import torch
 from lightly.loss import NTXentLoss
 
-from augmentations import GaussianNoise, Views
+from augmentations import GaussianNoise, MultiCrop, Views
 from ssl_ecg.encoders import ResNet1d
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods import BYOL, JointEmbedding, SimCLR
+from ssl_ecg.methods import BYOL, DINO, BarlowTwins, JointEmbedding, LeJEPA, MoCo, SimCLR, VICReg
 from ssl_ecg.optimisers import LARS, AdamW
 
 
@@ -20,14 +20,6 @@ def make(cls: type[JointEmbedding], **kwargs: object) -> JointEmbedding:
 
 X = torch.randn(8, 1, 200, generator=torch.Generator().manual_seed(0))
 PATIENT = torch.tensor([0, 0, 0, 0, 1, 1, 1, 2])
-
-
-@pytest.mark.parametrize("cls", [SimCLR, BYOL])
-def test_every_online_weight_learns_and_no_other(cls: type[JointEmbedding]) -> None:
-    method = make(cls)
-    method.compare(method.looks(X, method.draws(0)), PATIENT).backward()
-    for name, p in method.named_parameters():
-        assert (p.grad is not None and p.grad.abs().sum() > 0) == (not name.startswith("target")), name
 
 
 @pytest.mark.parametrize("cls", [SimCLR, BYOL])
@@ -62,14 +54,6 @@ def test_patient_negatives_equal_separate_losses_of_each_patient() -> None:
         method.compare(views, torch.arange(8))
 
 
-@pytest.mark.parametrize("cls", [SimCLR, BYOL])
-def test_the_loss_is_float32_under_autocast(cls: type[JointEmbedding]) -> None:
-    method = make(cls)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert method.encoder(X).dtype == torch.bfloat16
-        assert method.compare([X, X], PATIENT).dtype == torch.float32
-
-
 def test_byol_target_moves_slowly_towards_the_online_network() -> None:
     method = make(BYOL)
     assert isinstance(method, BYOL)
@@ -81,6 +65,28 @@ def test_byol_target_moves_slowly_towards_the_online_network() -> None:
     method.before_step(0)
     for old, new in zip(before, method.target[0].parameters(), strict=True):
         torch.testing.assert_close(new - old, torch.full_like(old, 0.01), atol=1e-5, rtol=1e-4)
+
+
+def test_a_teacher_grows_less_sure_while_it_warms_up() -> None:
+    method = make(DINO, first_temperature=0.04, teacher_temperature=0.08, warmup=0.5)
+    assert isinstance(method, DINO)
+    method.prepare(100, steps=100)
+    found = []
+    for step in (0, 25, 50, 99):
+        method.before_step(step)
+        found.append(method.teacher_temperature)
+    assert found == pytest.approx([0.04, 0.06, 0.08, 0.08])
+
+
+def test_unequal_views_are_refused_where_two_are_compared_and_windows_too_short_for_crops_everywhere() -> None:
+    crops = MultiCrop([GaussianNoise()], global_duration=2.0, local_duration=1.0)
+    DINO(ResNet1d(1, width=4), crops).check(1, 200, 100)
+    with pytest.raises(UserError, match="SimCLR compares 2 views: MultiCrop must show 2, not 6"):
+        SimCLR(ResNet1d(1, width=4), crops).check(1, 200, 100)
+    with pytest.raises(UserError, match=r"method.views: MultiCrop: a crop of 2 s does not fit in 1.99 s"):
+        DINO(ResNet1d(1, width=4), crops).check(1, 199, 100)
+    with pytest.raises(UserError, match=r"DINO compares at least 2 views: method.views.n must be 2, not 1"):
+        DINO(ResNet1d(1, width=4), Views([], n=1)).check(1, 200, 100)
 
 
 @pytest.mark.parametrize("optimiser", [AdamW(), LARS()])
@@ -119,10 +125,31 @@ def test_optimisers_lower_a_loss(optimiser: AdamW | LARS) -> None:
     assert losses[-1] < 0.8 * losses[0]
 
 
-def test_impossible_settings_are_refused() -> None:
-    for wrong in (lambda: make(SimCLR, temperature=0), lambda: make(BYOL, momentum=2), lambda: AdamW(lr=0)):
-        with pytest.raises(ValueError, match="must"):
-            wrong()
+@pytest.mark.parametrize(
+    ("cls", "wrong"),
+    [
+        (BYOL, {"momentum": 2}),
+        (BarlowTwins, {"redundancy": -1}),
+        (DINO, {"temperature": 0}),
+        (DINO, {"first_temperature": 0.1}),
+        (DINO, {"warmup": 2}),
+        (DINO, {"centre": -1}),
+        (LeJEPA, {"gaussian": 2}),
+        (LeJEPA, {"knots": 1}),
+        (MoCo, {"queue": -1}),
+        (MoCo, {"temperature": 0}),
+        (SimCLR, {"temperature": 0}),
+        (VICReg, {"variance": -1}),
+    ],
+)
+def test_impossible_settings_are_refused_by_name(cls: type[JointEmbedding], wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match=rf"{cls.__name__}: .*{next(iter(wrong))}|momentum must lie"):
+        make(cls, **wrong)
+
+
+def test_impossible_optimisers_are_refused() -> None:
+    with pytest.raises(ValueError, match="must"):
+        AdamW(lr=0)
     with pytest.raises(ValueError, match="LARS needs a positive weight_decay"):
         LARS(weight_decay=0)
     with pytest.raises(ValueError, match="warmup"):
