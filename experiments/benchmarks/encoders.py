@@ -123,7 +123,7 @@ def probe(root: str, epochs: int, seeds: int) -> list[Row]:
     from ssl_ecg.metrics.scores import auroc
     from ssl_ecg.preprocessing import Preprocessing
 
-    preprocessing = Preprocessing(leads=STANDARD_12)
+    preprocessing = Preprocessing(leads=STANDARD_12, window=10)
     store = build(PTBXL(root, download=False), preprocessing)
     windows = WindowSet(store, preprocessing, Whole().index(store, preprocessing.samples))
     sides = {}

@@ -9,7 +9,16 @@ import torch
 from torch import Tensor, nn
 
 from ssl_ecg.encoders.base import Encoder
-from ssl_ecg.encoders.layers import Conv, ConvNorm, as_image, as_signal, at_least_one, end_of_branch, shares
+from ssl_ecg.encoders.layers import (
+    Conv,
+    ConvNorm,
+    as_image,
+    as_scale_and_bias,
+    as_signal,
+    at_least_one,
+    end_of_branch,
+    shares,
+)
 
 
 class InceptionTime(Encoder):
@@ -91,17 +100,24 @@ class _Block(nn.Module):
 
 
 class _Module(nn.Module):
-    """Kernels of several lengths on a bottleneck, beside the largest of three samples: (B, 4 width, 1, T).
-
-    Each branch has the BatchNorm of its own channels, which is that of all of them side by side.
-    """
+    """Kernels of several lengths on a bottleneck, beside the largest of three samples: (B, 4 width, 1, T)."""
 
     def __init__(self, inputs: int, width: int, kernels: list[int]) -> None:
         super().__init__()
         self.bottleneck = Conv(inputs, width) if inputs > 1 else nn.Identity()
-        self.branches = nn.ModuleList(ConvNorm(width if inputs > 1 else 1, width, kernel) for kernel in kernels)
-        self.largest = nn.Sequential(nn.MaxPool2d((1, 3), 1, (0, 1)), ConvNorm(inputs, width))
+        self.largest = nn.MaxPool2d((1, 3), 1, (0, 1))
+        narrow = width if inputs > 1 else 1
+        self.branches = nn.ModuleList([*(Conv(narrow, width, kernel) for kernel in kernels), Conv(inputs, width)])
+        self.norm = nn.BatchNorm2d(4 * width)
 
     def forward(self, x: Tensor) -> Tensor:
-        narrow = self.bottleneck(x)
-        return torch.cat([*(branch(narrow) for branch in self.branches), self.largest(x)], dim=1).relu_()
+        seen = [*[self.bottleneck(x)] * (len(self.branches) - 1), self.largest(x)]
+        if self.norm.training:
+            maps = [branch(each) for branch, each in zip(self.branches, seen, strict=True)]
+            return cast("Tensor", self.norm(torch.cat(maps, dim=1)).relu_())
+        scales, biases = (each.chunk(len(seen)) for each in as_scale_and_bias(self.norm))
+        maps = [
+            cast("Conv", branch).convolve(each, cast("Conv", branch).weight * scale[:, None, None], bias)
+            for branch, each, scale, bias in zip(self.branches, seen, scales, biases, strict=True)
+        ]
+        return torch.cat(maps, dim=1).relu_()

@@ -62,6 +62,13 @@ class Conv(nn.Conv1d):
         return conv2d(x, weight[:, :, None], bias, (1, self.stride[0]), (0, around), groups=self.groups)
 
 
+def as_scale_and_bias(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What a BatchNorm multiplies by and adds in evaluation mode, shapes (C,)."""
+    assert norm.running_mean is not None and norm.running_var is not None
+    scale = norm.weight * (norm.running_var + norm.eps).rsqrt()
+    return scale, norm.bias - norm.running_mean * scale
+
+
 class ConvNorm(nn.Module):
     """Convolve along time and normalise by the batch: `Conv` without a bias, and BatchNorm.
 
@@ -80,9 +87,7 @@ class ConvNorm(nn.Module):
         """(B, C, 1, T) -> (B, C', 1, ceil(T / stride))."""
         if self.norm.training:
             return cast("Tensor", self.norm(self.conv(x)))
-        assert self.norm.running_mean is not None and self.norm.running_var is not None
-        scale = self.norm.weight * (self.norm.running_var + self.norm.eps).rsqrt()
-        bias = self.norm.bias - self.norm.running_mean * scale
+        scale, bias = as_scale_and_bias(self.norm)
         return self.conv.convolve(x, self.conv.weight * scale[:, None, None], bias)
 
 

@@ -272,6 +272,15 @@ def test_in_evaluation_convolution_and_normalisation_are_one() -> None:
     )
 
 
+@torch.no_grad()
+def test_in_evaluation_the_branches_of_an_inception_module_are_normalised_as_one() -> None:
+    module = make("InceptionTime", {}).blocks[1].body[0]
+    x = encoders.layers.as_image(signals(3, 16, 50))
+    narrow = module.bottleneck(x)
+    maps = [branch(narrow) for branch in module.branches[:-1]] + [module.branches[-1](module.largest(x))]
+    torch.testing.assert_close(module(x), module.norm(torch.cat(maps, dim=1)).relu())
+
+
 @pytest.mark.parametrize(
     ("name", "wrong"),
     [
