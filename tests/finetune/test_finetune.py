@@ -320,6 +320,7 @@ def test_validation_patients_who_taught_the_encoder_are_not_scored(
         (["--optimiser.lr=-1"], 2, "lr must be positive"),
         (["--views=physiologicl"], 2, "physiological"),
         (["--views=LeadViews", "--views.augmentations=GaussianNoise"], 1, "views: LeadViews show one lead at a time"),
+        (["--views=MultiCrop", "--views.augmentations=GaussianNoise"], 1, "views: MultiCrop shows pieces of a window"),
         (["--views.augmentations=Powerline"], 1, "views: Powerline"),
         (["--trainer.devices=1000"], 1, "trainer.devices is 1000, but there are"),
         (["--seed=7"], 1, "seed: was 0, now 7"),

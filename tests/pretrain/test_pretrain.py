@@ -174,6 +174,12 @@ def test_leads_as_views_make_an_encoder_of_any_lead(method: str, here: Path) -> 
             "must name two or more",
         ),
         (["--method.views.augmentations=Powerline"], 1, "method.views: Powerline"),
+        (
+            ["--method=DINO", "--method.views=MultiCrop", "--preprocessing.window=4"],
+            1,
+            "a crop of 5 s does not fit in 4 s",
+        ),
+        (["--method.views=MultiCrop"], 1, "SimCLR compares 2 views: MultiCrop must show 2, not 6"),
         (["--seed=-1"], 1, "seed: -1 is not in bounds"),
         (["--seed=99999999999"], 1, "seed: 99999999999 is not in bounds"),
         (["--batch_size=1"], 1, "batch_size must be at least 2, not 1"),

@@ -18,18 +18,33 @@ from tiny_runs import Stop, arguments, assert_same, listening, weights
 from ssl_ecg import pretrain
 from ssl_ecg.training.log import Throughput
 
+CROPS = [
+    "--method.views=MultiCrop",
+    "--method.views.global_duration=3",
+    "--method.views.local_duration=1.5",
+    "--method.views.augmentations=GaussianNoise",
+]
+METHODS = {
+    "SimCLR": [],
+    "BYOL": [],
+    "DINO": CROPS,  # a centre, and a temperature that rises
+    "MoCo": ["--method.queue=40", "--method.negatives=others", "--positives=SamePatient"],
+}
+MORE = {"BarlowTwins": [], "LeJEPA": CROPS, "SimSiam": [], "VICReg": []}
 
-@pytest.mark.parametrize("method", ["SimCLR", "BYOL"])
+
+@pytest.mark.parametrize("method", [*METHODS, *(pytest.param(method, marks=pytest.mark.slow) for method in MORE)])
 def test_a_crash_at_any_step_changes_nothing(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    pretrain.main(arguments(tmp_path, "whole", f"--method={method}"))
+    given = [f"--method={method}", *{**METHODS, **MORE}[method]]
+    pretrain.main(arguments(tmp_path, "whole", *given))
     for step in (1, 6, 13):  # 6 steps an epoch: within it, at its end, within the last; each time it goes on
         with monkeypatch.context() as patch:
             patch.setattr(Throughput, "on_train_batch_start", Stop(step).on_train_batch_start)
             with pytest.raises(RuntimeError, match="stopped"):
-                pretrain.main(arguments(tmp_path, "stopped", f"--method={method}"))
+                pretrain.main(arguments(tmp_path, "stopped", *given))
         assert (tmp_path / "runs" / "stopped" / "last.ckpt").exists()
         torch.manual_seed(99)  # global state must not matter
-    pretrain.main(arguments(tmp_path, "stopped", f"--method={method}"))
+    pretrain.main(arguments(tmp_path, "stopped", *given))
     assert_same(weights(tmp_path, "stopped"), weights(tmp_path, "whole"))
     rows = (tmp_path / "runs" / "stopped" / "metrics.csv").read_text().splitlines()
     assert len(rows) == 1 + 3
