@@ -2,12 +2,12 @@
 
     python experiments/benchmarks/encoders.py [--out FOLDER] [--only XResNet1d] [--probe ../shared/data/ptb-xl]
 
-Each encoder has its default size and one of 230 to 390 k parameters; windows are 12 leads x 1000 samples, 16 a batch,
-and 1 x 300, 64 a batch. Training is forward and backward, without an optimiser. "x" is how many times longer it takes
-than its FLOPs would at the rate of a dense convolution (128 channels, kernel 7, channels last) that is timed in the
-same rounds, forward or forward and backward. Times are the processor's, medians of rounds in random order. FLOPs are
-torch's count, two a multiplication and addition, without pooling, normalisation and activations; backward has twice
-those of forward.
+Each encoder has its default size and others, one of about 300 k parameters among them; windows are 12 leads x 1000
+samples, 16 a batch, and 1 x 300, 64 a batch. Training is forward and backward, without an optimiser. "x" is how many
+times longer it takes than its FLOPs would at the rate of a dense convolution (128 channels, kernel 7, channels last)
+that is timed in the same rounds, forward or forward and backward. Times are the processor's, medians of rounds in
+random order. FLOPs are torch's count, two a multiplication and addition, without pooling, normalisation and
+activations; backward has twice those of forward.
 
 The last two rows are two-dimensional ResNets on spectrograms of the same windows (spectrogram.py).
 
@@ -18,6 +18,7 @@ PTB-XL's folds 1-8, and gives the macro AUROC of the five superclasses on fold 9
 from __future__ import annotations
 
 import argparse
+import math
 import statistics
 import sys
 import time
@@ -102,7 +103,10 @@ def cost(name: str, settings: dict[str, Any], repeats: int, budget: float) -> li
         parameters = sum(p.numel() for p in encoder.parameters())
         row: Row = {"encoder": " ".join([name, *(f"{key}={value}" for key, value in settings.items())])}
         row |= {"window": shape, "parameters": parameters, "kB": 4 * parameters / 1e3, "stride": encoder.stride}
-        row |= {"sees": encoder.receptive_field, "causal": encoder.causal}
+        row |= {
+            "sees": encoder.receptive_field if math.isfinite(encoder.receptive_field) else "all",
+            "causal": encoder.causal,
+        }
         cases = {"embed": partial(embed, encoder, x), "train": partial(train, encoder, x)}
         forward = flops(cases["embed"])
         row["MFLOP"] = forward / batch / 1e6
