@@ -23,8 +23,13 @@ _MILLIVOLTS = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
 
 
 def patient_hash(source: str, patient: str) -> str:
-    """What a checkpoint remembers of a patient: enough to recognise, not to read."""
-    return hashlib.sha256(f"{source}:{patient}".encode()).hexdigest()[:16]
+    """What a checkpoint remembers of a patient: enough to recognise, not to read.
+
+    A patient called "MITBIH::100" is patient 100 of that source, whatever source they are met in.
+    """
+    cohort, known, name = patient.partition("::")
+    text = f"{cohort}:{name}" if known else f"{source}:{patient}"
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class PretrainedEncoder(nn.Module):

@@ -50,7 +50,8 @@ class Recording:
     Attributes:
         record: name, unique within the source.
         patient: name of the patient, never on both sides of a split. A name that begins with "?" stands for patients
-            who cannot be told apart: they are on one side together, and are not counted as one person.
+            who cannot be told apart: they are on one side together, and are not counted as one person. One who is known
+            from another source is called by both, such as "MITBIH::100", and is the same person there and here.
         signal: shape (C, T), float32, in the source's `amplitude_unit`: mV as a rule.
         fs: sampling rate, Hz.
         leads: name of each channel, length C, as the data set spells it.
@@ -101,6 +102,7 @@ class Source(ABC):
             tell apart ("?").
         shared_patients: patients whom the data set's own protocol has on both sides of its split, with their
             records. Every other patient on both sides is a leak, and refused.
+        patients_known: False where nothing says whose a recording is, so that each counts as a patient of its own.
         subsets: test recordings without which scores are reported too, by what such a score is called.
     """
 
@@ -114,6 +116,7 @@ class Source(ABC):
     cohort: str = ""
     covers: ClassVar[tuple[str, ...]] = ()
     shared_patients: ClassVar[Mapping[str, tuple[str, ...]]] = {}
+    patients_known: ClassVar[bool] = True
     subsets: ClassVar[Mapping[str, tuple[str, ...]]] = {}
 
     @property

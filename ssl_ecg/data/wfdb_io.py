@@ -27,6 +27,7 @@ _RECORD = re.compile(r"(\S+?)(/\d+)?\s+(\d+)(?:\s+([\d.eE+-]+)(?:/\S*)?(?:\s+(\d
 _FORMAT = re.compile(r"(\d+)(?:x(\d+))?(?::(\d+))?(?:\+(\d+))?")
 _GAIN = re.compile(r"([+-]?\d*\.?\d*(?:[eE][+-]?\d+)?)(?:\((-?\d+)\))?(?:/(\S+))?")
 _BITS = {"8": 8, "16": 16, "24": 24, "32": 32, "61": 16, "80": 8, "160": 16, "212": 12}  # others: compressed
+_WAVES = {"p": "P", "N": "QRS", "t": "T"}
 TO_MV = {"mV": 1.0, "mv": 1.0, "uV": 1e-3, "V": 1e3}
 
 
@@ -248,6 +249,20 @@ def read_rhythms(path: Path, n_samples: int) -> Spans:
     some = end > start  # of two changes at one sample, the second holds
     names = np.char.lstrip(notes[changes], "(")[some]
     return Spans(start[some], end[some], names, np.full(names.shape, "", dtype=np.str_))
+
+
+def read_waves(path: Path, n_samples: int, lead: str = "") -> tuple[Spans, int]:
+    """Read the delineated waves P, QRS and T of an annotation file, and count those without an onset or an offset.
+
+    The spans have the lead's name, and none of the waves that are not delineated on both sides. DataError as
+    `read_annotations`.
+    """
+    samples, symbols = read_annotations(path, n_samples)
+    is_peak = np.isin(symbols, list(_WAVES))
+    peaks = 1 + np.flatnonzero((symbols[:-2] == "(") & is_peak[1:-1] & (symbols[2:] == ")"))
+    labels = np.array([_WAVES[symbol] for symbol in symbols[peaks]], dtype=np.str_)
+    end = samples[peaks + 1] + 1  # the offset is the last sample of the wave
+    return Spans(samples[peaks - 1], end, labels, np.full(labels.shape, lead)), int(is_peak.sum()) - len(peaks)
 
 
 def _annotations(path: Path, n_samples: int) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.str_]]:

@@ -195,6 +195,8 @@ def setting_of(seen: list[str], data: Source, taught: int = 0) -> str:
         said[0] += f", but for the subject of records {records}" if seen else ""
     if records:
         said.append(f"the protocol has the subject of records {records} on both sides")
+    if not data.patients_known:
+        said.append("whose the recordings are is not known: each counts as a patient of its own")
     if taught:
         said.append(f"its encoder was fine-tuned on the labels of {taught} train patients")
     return "; ".join(said)

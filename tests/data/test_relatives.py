@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import wfdb
+from relatives import RELATIVES
 
 from ssl_ecg.data.build import build
 from ssl_ecg.data.sources import AFDB, LTDB, MITBIH, NSRDB, NSTDB, SVDB
@@ -18,15 +19,7 @@ from ssl_ecg.data.wfdb_io import read_rhythms
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
 
-NAMES: dict[type[Holter], str] = {
-    AFDB: "00735 03665 04015 04043 04048 04126 04746 04908 04936 05091 05121 05261 06426 06453 06995 07162 07859 "
-    "07879 07910 08215 08219 08378 08405 08434 08455",
-    LTDB: "14046 14134 14149 14157 14172 14184 15814",
-    NSRDB: "16265 16272 16273 16420 16483 16539 16773 16786 16795 17052 17453 18177 18184 19088 19090 19093 19140 "
-    "19830",
-    NSTDB: "118e24 118e18 118e12 118e06 118e00 118e_6 119e24 119e18 119e12 119e06 119e00 119e_6 bw em ma",
-    SVDB: " ".join(map(str, [*range(800, 813), *range(820, 830), *range(840, 895)])),
-}
+NAMES: dict[type[Holter], str] = {kind: RELATIVES[kind.__name__] for kind in (AFDB, LTDB, NSRDB, NSTDB, SVDB)}
 HOLTERS = list(NAMES)
 DIGITAL = np.random.default_rng(0).integers(-400, 400, (2000, 2))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from abc import ABC
 from collections.abc import Mapping
@@ -13,6 +12,7 @@ import numpy as np
 
 from ssl_ecg.data.physionet import PhysioNetSource
 from ssl_ecg.data.source import Beats, Recording, Spans, Split, Task
+from ssl_ecg.data.splits import ranked_splits
 from ssl_ecg.data.wfdb_io import AGAIN, Header, read_beats, read_header, read_rhythms, read_signal
 from ssl_ecg.errors import DataError
 from ssl_ecg.leads import numbered
@@ -139,11 +139,7 @@ class Holter(PhysioNetSource, ABC):
 
     @cached_property
     def _sides(self) -> dict[str, Split]:
-        """By rank and not by draw: of few patients, a draw may leave none on a side."""
-        patients = sorted(set(map(self.patient, self.records)), key=lambda name: hashlib.sha256(name.encode()).digest())
-        train, val = round(0.7 * len(patients)), round(0.8 * len(patients))
-        sides: list[Split] = ["train" if i < train else "val" if i < val else "test" for i in range(len(patients))]
-        return dict(zip(patients, sides, strict=True))
+        return ranked_splits(map(self.patient, self.records))
 
 
 def _person(header: Header) -> tuple[float | None, Literal["F", "M"] | None]:
@@ -268,3 +264,4 @@ class SVDB(Holter):
     database = "svdb/1.0.0"
     title = "the MIT-BIH Supraventricular Arrhythmia Database"
     fs = 128.0
+    patients_known = False

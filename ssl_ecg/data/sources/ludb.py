@@ -12,12 +12,11 @@ from ssl_ecg.data.physionet import PhysioNetSource
 from ssl_ecg.data.source import Recording, Spans
 from ssl_ecg.data.splits import hashed_split
 from ssl_ecg.data.tables import age_of, csv_rows, sex_of
-from ssl_ecg.data.wfdb_io import Header, read_annotations, read_beats, read_header, read_signal
+from ssl_ecg.data.wfdb_io import Header, read_beats, read_header, read_signal, read_waves
 from ssl_ecg.errors import DataError
 from ssl_ecg.leads import STANDARD_12
 
 _ANNOTATED = tuple(lead.lower() for lead in STANDARD_12)  # the suffixes of the annotation files
-_WAVES = {"p": "P", "N": "QRS", "t": "T"}
 _FINDINGS = (
     "Rhythms", "Electric axis of the heart", "Conduction abnormalities", "Extrasystolies", "Hypertrophies",
     "Cardiac pacing", "Ischemia", "Non-specific repolarization abnormalities", "Other states",
@@ -154,15 +153,8 @@ def _findings(person: dict[str, str]) -> tuple[str, ...]:
 
 def _waves(header: Header) -> tuple[Spans, tuple[str, ...]]:
     """The waves that have an onset and an offset, and a note of how many have not."""
-    marked, found = 0, []
-    for lead in _ANNOTATED:
-        samples, symbols = read_annotations(header.path.with_suffix(f".{lead}"), header.n_samples)
-        is_peak = np.isin(symbols, list(_WAVES))
-        peaks = 1 + np.flatnonzero((symbols[:-2] == "(") & is_peak[1:-1] & (symbols[2:] == ")"))
-        marked += int(is_peak.sum())
-        labels = np.array([_WAVES[symbol] for symbol in symbols[peaks]], dtype=np.str_)
-        # The offset is the last sample of the wave.
-        found.append((samples[peaks - 1], samples[peaks + 1] + 1, labels, np.full(len(peaks), lead)))
-    spans = Spans(*map(np.concatenate, zip(*found, strict=True)))
-    without = marked - len(spans.start)
+    found = [read_waves(header.path.with_suffix(f".{lead}"), header.n_samples, lead) for lead in _ANNOTATED]
+    columns = ([getattr(spans, name) for spans, _ in found] for name in Spans.__slots__)
+    spans, without = Spans(*map(np.concatenate, columns)), sum(count for _, count in found)
+    marked = len(spans.start) + without
     return spans, (f"{without} of {marked} waves have no onset or no offset: left out",) if without else ()
