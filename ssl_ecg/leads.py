@@ -7,6 +7,9 @@ from numpy.typing import NDArray
 
 STANDARD_12 = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
+ANY = ("any",)
+"""In place of lead names: every lead of every recording, each by itself and whatever it is called."""
+
 # Modified limb leads are recorded from the torso but look along the same axis.
 _MODIFIED = {"mli": "I", "mlii": "II", "mliii": "III", "mv1": "V1", "mv2": "V2", "mv5": "V5", "mcl1": "V1"}
 _PORTUGUESE = {"di": "I", "dii": "II", "diii": "III"}  # derivação

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.errors import DataError, UserError
-from ssl_ecg.leads import canonical, pick
+from ssl_ecg.leads import ANY, canonical, pick
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -32,7 +32,8 @@ class Preprocessing:
         fs: sampling rate the encoder sees, Hz. Recordings are resampled with an anti-aliasing filter; one whose own
             rate cannot carry what the low-pass lets through (without one, whose rate is below this) is refused.
         leads: leads the encoder sees, in order. Spellings are mapped (MLII is II, AVR is aVR) and limb
-            leads are derived from any two others.
+            leads are derived from any two others. "any" makes every lead of a recording a sample of its own, whatever
+            its name, for an encoder of one lead.
         highpass: cut-off of the high-pass that removes baseline wander, Hz; 0 for none. Butterworth,
             order 2, run forwards and backwards (zero phase).
         lowpass: cut-off of the low-pass that removes muscle and mains noise, Hz; 0 for none. Butterworth,
@@ -53,7 +54,10 @@ class Preprocessing:
     def __post_init__(self) -> None:
         if not self.leads:
             raise UserError("preprocessing.leads is empty: name at least one lead, such as II")
-        object.__setattr__(self, "leads", tuple(canonical(lead) for lead in self.leads))
+        leads = ANY if str(self.leads) == "any" else self.leads
+        object.__setattr__(self, "leads", tuple(canonical(lead) for lead in leads))
+        if "any" in self.leads and not self.any_leads:
+            raise UserError(f"preprocessing.leads is any, or names leads, not both: {', '.join(self.leads)}")
         if len(set(self.leads)) < len(self.leads):
             raise UserError(f"preprocessing.leads names a lead twice: {', '.join(self.leads)}")
         if not 0 < self.fs < math.inf:
@@ -73,6 +77,15 @@ class Preprocessing:
             )
 
     @property
+    def any_leads(self) -> bool:
+        """Whether every lead is a sample of its own."""
+        return self.leads == ANY
+
+    def on(self, leads: tuple[str, ...]) -> Preprocessing:
+        """The same for recordings of these leads, where it takes any; itself where it names its own."""
+        return replace(self, leads=leads) if self.any_leads and leads else self
+
+    @property
     def samples(self) -> int:
         """Length of a window, in samples."""
         return round(self.window * self.fs)
@@ -83,8 +96,9 @@ class Preprocessing:
         """Pick the leads, filter and resample a recording (C, T) or a batch (B, C, T), in mV at `fs` Hz.
 
         Gives float32 of shape (len(self.leads), T') or (B, len(self.leads), T'), at `self.fs`, in mV or, if normalised
-        by record, in the recording's standard deviations. DataError for NaN, infinite or complex samples, wrong leads,
-        a wrong shape, or a rate too low for what the encoder sees; it says what was given and what is needed.
+        by record, in the recording's standard deviations; of all the leads there are, if it takes any. DataError for
+        NaN, infinite or complex samples, wrong leads, a wrong shape, or a rate too low for what the encoder sees; it
+        says what was given and what is needed.
         """
         import scipy.signal
 
@@ -99,14 +113,16 @@ class Preprocessing:
             raise DataError(f"the sampling rate must be a positive number of Hz, not {fs}")
         self._check_band(fs)
         try:
-            x = pick(x.astype(np.float64), tuple(leads), self.leads)
+            x, names = x.astype(np.float64), tuple(leads)
+            if not self.any_leads:
+                x, names = pick(x, names, self.leads), self.leads
         except ValueError as error:
             raise DataError(f"{error}; the encoder's leads are {', '.join(self.leads)}") from None
         if not np.isfinite(x).all():
             where = np.argwhere(~np.isfinite(x))[0]
             raise DataError(
                 f"the signal is NaN or infinite in {(~np.isfinite(x)).sum()} of {x.size} samples, first in lead "
-                f"{self.leads[where[-2]]} at {where[-1] / fs:.3f} s: cut the stretch out or interpolate it"
+                f"{names[where[-2]]} at {where[-1] / fs:.3f} s: cut the stretch out or interpolate it"
             )
         # Filter at the higher of the two rates: what the low-pass removes cannot alias.
         low = self.lowpass if self.lowpass and self.lowpass < fs / 2 else 0

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ssl_ecg.encoders import Encoder
+from ssl_ecg.leads import ANY
 
 _CARD = """\
 ---
@@ -29,7 +30,7 @@ encoder = load_encoder("PATH")
 z = encoder(signal, fs={fs:g}, leads={names})  # (leads, time) in mV -> ({dim},)
 ```
 
-Leads are found by name; any rate from {least:g} Hz is resampled.
+{found}; any rate from {least:g} Hz is resampled.
 
 {measured} (what the run itself knows; no test set was touched):
 
@@ -63,6 +64,7 @@ def model_card(
     names = list(dict.fromkeys(name for row in scores.values() for name in row))
     table = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     table += [f"| {system} | {' | '.join(f'{row[n]:.3f}' for n in names)} |" for system, row in scores.items()]
+    anything = tuple(preprocessing["leads"]) == ANY
     warning = "\n**Simulated data: no heart was involved. Use it to try things out.**\n"
     then = tuned = ""
     measured = "Scores on held-out training patients, by a linear probe"
@@ -76,8 +78,9 @@ def model_card(
     return _CARD.format(
         **{k: v for k, v in pretraining.items() if k != "patients"},
         **{k: v for k, v in preprocessing.items() if k != "leads"},
-        leads=", ".join(preprocessing["leads"]),
-        names=json.dumps(list(preprocessing["leads"]), ensure_ascii=False),
+        leads="each lead by itself, whatever its name" if anything else ", ".join(preprocessing["leads"]),
+        names=json.dumps(["I", "II"] if anything else list(preprocessing["leads"]), ensure_ascii=False),
+        found="Of several leads, the embeddings are averaged" if anything else "Leads are found by name",
         least=2 * preprocessing["lowpass"] or preprocessing["fs"],
         patients=len(pretraining["patients"]),
         then=then,

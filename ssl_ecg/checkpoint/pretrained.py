@@ -86,7 +86,7 @@ class PretrainedEncoder(nn.Module):
             patients: their names.
         """
         card = self.card
-        of = {card.get("cohort", card.get("data")), *card.get("taught_cohorts", [])}
+        of = {*card.get("cohorts", [card.get("cohort", card.get("data"))]), *card.get("taught_cohorts", [])}
         return _met(card.get("patients", []), card.get("covers", []), of, cohort, patients, covers)
 
     def taught_by(self, cohort: str, patients: Iterable[str], covers: Iterable[str] = ()) -> list[str]:
@@ -97,12 +97,19 @@ class PretrainedEncoder(nn.Module):
 
     @torch.inference_mode()
     def forward(
-        self, signal: Signal, fs: float, leads: Sequence[str], whole: bool = False, unit: Unit = "mV"
+        self,
+        signal: Signal,
+        fs: float,
+        leads: Sequence[str],
+        whole: bool = False,
+        unit: Unit = "mV",
+        each_lead: bool = False,
     ) -> NDArray[np.float32] | Tensor:
         """Embed one recording or a batch of them.
 
         The signal is picked, filtered and resampled as in training. One that is longer than the training
-        window is cut into windows that overlap by half, and their embeddings are averaged.
+        window is cut into windows that overlap by half, and their embeddings are averaged. An encoder of any lead
+        embeds each lead by itself, whatever it is called, and averages over the leads.
 
         Args:
             signal: shape (C, T) or (B, C, T), NumPy or torch.
@@ -110,13 +117,16 @@ class PretrainedEncoder(nn.Module):
             leads: name of each channel, length C; any order, any spelling, more than needed is fine.
             whole: embed the signal in one piece, however long or short.
             unit: of the signal: "mV", "uV" or "V".
+            each_lead: give the embedding of each lead, not their mean; flattened, they stand side by side.
 
         Returns:
-            Shape (D,) or (B, D), of the kind that was given (torch: on the encoder's device).
+            Shape (D,) or (B, D), of each lead (C, D) or (B, C, D), of the kind that was given (torch: on the encoder's
+            device).
 
         Raises:
             DataError: for wrong leads, an unknown unit, NaN or complex samples, a rate too low for what the encoder
                 sees, or a signal shorter than the training window.
+            UserError: for `each_lead` of an encoder that takes leads together.
         """
         x = self._conditioned(signal, fs, leads, unit)
         single = x.ndim == 2
@@ -135,9 +145,8 @@ class PretrainedEncoder(nn.Module):
         else:
             hops = 1
         device = next(self.encoder.parameters()).device
-        z: Tensor = torch.cat(
-            [self.encoder(self.preprocessing.normalise_windows(part.to(device))) for part in x.split(1024)]
-        )
+        embed = self.encoder.each_lead if each_lead else self.encoder
+        z: Tensor = torch.cat([embed(self.preprocessing.normalise_windows(part.to(device))) for part in x.split(1024)])
         z = z.unflatten(0, (-1, hops)).mean(1)
         return _given_back(z[0] if single else z, signal)
 

@@ -102,6 +102,13 @@ def build(
     return Store(target, source)
 
 
+def all_leads(source: Source, preprocessing: Preprocessing) -> Preprocessing:
+    """How to prepare a data set for an encoder: of any lead, with all leads its recordings have side by side."""
+    if preprocessing.any_leads:
+        source.ensure()  # before it, some do not know their leads
+    return preprocessing.on(source.leads)
+
+
 def _take_place(part: Path, target: Path) -> None:
     """Rename a finished store; an older one stays until the new one is in its place."""
     before = part.with_suffix(".old")
@@ -174,7 +181,7 @@ def _write(
             print(f"going on after {journal.done:,} of {len(names):,} recordings", file=sys.stderr)
         for chunk in _chunks(shared, journal, len(names), workers):
             listed = names[journal.done :][: chunk.count]  # another process must find the same ones under these numbers
-            if sorted([*chunk.records["record"], *(name for name, _ in chunk.dropped)]) != sorted(listed):
+            if {*chunk.records["record"], *(name for name, _ in chunk.dropped)} != {*listed}:
                 raise DataError(
                     f"the recordings are not those listed at the start ({listed[0]}, ...): were files added or removed?"
                 )
@@ -198,7 +205,7 @@ def _chunks(shared: tuple[Source, Preprocessing, bool], journal: Journal, total:
         yield convert(*shared, range(journal.done, journal.done + 1))
     left = total - journal.done
     seconds = left * (time.perf_counter() - started) / max(1, journal.done - first)
-    per_recording = journal.bytes / max(1, journal.kept)
+    per_recording = journal.bytes / max(1, journal.done - journal.dropped)
     needed, free = per_recording * left, shutil.disk_usage(journal.folder).free
     if needed > free:  # refused early, not when the disk is full
         raise DataError(

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.data.source import Recording, Source
+from ssl_ecg.data.source import Recording, Source, Spans
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.leads import canonical
 from ssl_ecg.preprocessing import Preprocessing
@@ -30,7 +30,8 @@ class Chunk:
     """Some neighbouring recordings, converted; `count` of them, unusable ones included.
 
     `signals` are of all leads of all recordings, one after the other. The tables have a column per name in `RECORDS`,
-    `BEATS` and `SPANS`, the last two also "of", the number of the recording within the chunk. `dropped` has the names
+    `BEATS` and `SPANS`, the last two also "of", the number of the recording within the chunk. Where any lead is taken,
+    each is a row of its own, as if it were a recording, and `records` has a column "lead" too. `dropped` has the names
     of the recordings that cannot be used, and why; `noted` of those kept although something is odd, and what.
     """
 
@@ -50,14 +51,21 @@ def convert(source: Source, preprocessing: Preprocessing, strict: bool, numbers:
     named in `dropped`. UserError if reading fails for a reason that is none of the recording's.
     """
     chunk = Chunk(count=len(numbers))
+    if preprocessing.any_leads:
+        chunk.records["lead"] = []
     names = source.records
     for number in numbers:
         name = names[number]
         try:
             recording = source.read(number)
             x = preprocessing.condition(recording.signal, recording.fs, recording.leads)
-            note = _silence(recording, preprocessing)
-            _add(chunk, recording, x)
+            note, heard = _silence(recording, preprocessing)
+            if preprocessing.any_leads:
+                for lead in heard:
+                    _add(chunk, _of_lead(recording, lead), x[[lead]])
+                    chunk.records["lead"].append(canonical(recording.leads[lead]))
+            else:
+                _add(chunk, recording, x)
         except MemoryError:
             raise
         except OSError as error:  # a disk or a network that fails now is no fault of the recording
@@ -76,16 +84,30 @@ def convert(source: Source, preprocessing: Preprocessing, strict: bool, numbers:
     return chunk
 
 
-def _silence(recording: Recording, preprocessing: Preprocessing) -> str:
-    """Describe what is flat or saturated in the wanted leads; DataError if all of them are, for half of the time."""
-    share = silent_share(recording.signal, recording.fs)
-    wanted = [i for i, lead in enumerate(recording.leads) if canonical(lead) in preprocessing.leads]
-    if wanted and (share[wanted] > 0.5).all():
+def _silence(recording: Recording, preprocessing: Preprocessing) -> tuple[str, list[int]]:
+    """Describe what is flat or saturated in the wanted leads; and which of these have a signal for half of the time.
+
+    DataError if none has.
+    """
+    share, every = silent_share(recording.signal, recording.fs), preprocessing.any_leads
+    wanted = [i for i, lead in enumerate(recording.leads) if every or canonical(lead) in preprocessing.leads]
+    heard = [i for i in wanted if share[i] <= 0.5]
+    if wanted and not heard:
         raise DataError(
             f"no wanted lead has a signal for half of the time ({describe(share, recording.leads)}): "
             "an electrode was off, or the file is empty"
         )
-    return describe(share[wanted], tuple(recording.leads[i] for i in wanted))
+    note = describe(share[wanted], tuple(recording.leads[i] for i in wanted))
+    return note + (": left out" if every and len(heard) < len(wanted) else ""), heard
+
+
+def _of_lead(recording: Recording, lead: int) -> Recording:
+    """A recording as one of its leads has it: with the spans marked in this one or in all."""
+    spans = recording.spans
+    if spans is not None:
+        mine = np.isin(spans.leads, ["", recording.leads[lead]])
+        spans = Spans(spans.start[mine], spans.end[mine], spans.labels[mine], spans.leads[mine])
+    return replace(recording, spans=spans)
 
 
 def _add(chunk: Chunk, recording: Recording, x: NDArray[np.float32]) -> None:

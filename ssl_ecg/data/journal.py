@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ssl_ecg.data.convert import BEATS, RECORDS, SPANS, Chunk
+from ssl_ecg.data.convert import BEATS, SPANS, Chunk
 from ssl_ecg.errors import DataError
 
 _TYPES: dict[str, pa.DataType] = dict.fromkeys(("length", "of", "r_peak", "start", "end"), pa.int64())
@@ -30,13 +30,14 @@ _NAME = "journal.jsonl"
 class Journal:
     """What is converted so far, in the folder of a store in the making; a context manager.
 
-    Of the source's recordings, `done` are dealt with and `kept` are in the store; `bytes` is the size of their signals.
+    Of the source's recordings, `done` are dealt with and `dropped` of these left out; the store has `kept` rows so far,
+    with signals of `bytes`.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lines = folder / _NAME
-        self.done = self.kept = self.bytes = 0
+        self.done = self.kept = self.dropped = self.bytes = 0
         end = 0
         if self._lines.exists() and (folder / SIGNALS).exists():
             with open(self._lines, "rb") as lines, open(folder / SIGNALS, "rb") as signals:
@@ -92,7 +93,7 @@ class Journal:
                 table = entry["records"]
                 per_sample = entry["bytes"] // 2 // max(1, sum(table["length"]))  # leads
                 before = np.concatenate([[0], np.cumsum(table["length"], dtype=np.int64)]) * per_sample
-                tables["records"].append(_batch(table, RECORDS, {"offset": offset + before[:-1]}))
+                tables["records"].append(_batch(table, tuple(table), {"offset": offset + before[:-1]}))
                 offset += int(before[-1])
                 for name, columns in (("beats", BEATS), ("spans", SPANS)):
                     record = first + np.array(entry[name]["of"], dtype=np.int32)
@@ -103,14 +104,16 @@ class Journal:
         if first != self.kept or 2 * offset != self.bytes or self.bytes != (self.folder / SIGNALS).stat().st_size:
             raise DataError(f"another process wrote into {self.folder} at the same time: run it again, alone")
         for name, batches in tables.items():
-            pq.write_table(_compact(pa.Table.from_batches(batches)), self.folder / f"{name}.parquet")
+            table = pa.Table.from_batches(batches)
+            alike = (*_MANY_ALIKE, "record") if name == "records" and "lead" in table.column_names else _MANY_ALIKE
+            pq.write_table(_compact(table, alike), self.folder / f"{name}.parquet")
         return report
 
     @staticmethod
     def has_dropped(folder: Path) -> bool:
         """Whether a journal in this folder has left out a recording."""
         with Journal(folder) as journal:
-            return journal.kept < journal.done
+            return journal.dropped > 0
 
     @staticmethod
     def remove(folder: Path) -> None:
@@ -120,6 +123,7 @@ class Journal:
     def _count(self, entry: dict[str, Any]) -> None:
         self.done += entry["count"]
         self.kept += entry["kept"]
+        self.dropped += len(entry["dropped"])
         self.bytes += entry["bytes"]
 
 
@@ -128,11 +132,11 @@ def _batch(columns: dict[str, list[Any]], names: tuple[str, ...], more: dict[str
     return pa.RecordBatch.from_pydict({name: pa.array(values) for name, values in more.items()} | arrays)
 
 
-def _compact(table: pa.Table) -> pa.Table:
+def _compact(table: pa.Table, alike: tuple[str, ...]) -> pa.Table:
     """Each column in one piece, repeated text as numbers of distinct values: a million rows load in a second."""
     table = table.combine_chunks()
     for i, name in enumerate(table.column_names):
-        if name in _MANY_ALIKE:
+        if name in alike:
             column = table.column(i).dictionary_encode().combine_chunks()
             table = table.set_column(i, name, column)
     return table

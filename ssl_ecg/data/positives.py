@@ -116,7 +116,7 @@ class SamePatient(Positives):
                 "SamePatient draws windows from everywhere, which a streamed store cannot give fast enough: "
                 "use SameRecord or SameWindow, or copy the store to this machine"
             )
-        patient = store.person[record]
+        patient, record = store.person[record], store.recording[record]
         order, place, _ = _sorted(patient * len(store.length) + record)
         first, size = _run(patient[order], place)
         hole, width = _run(record[order], place)

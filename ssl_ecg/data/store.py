@@ -4,7 +4,8 @@ Layout of a store's folder:
 
 - `signals.i16`: every recording lead after lead, so that a window of one lead is one run of bytes;
 - `records.parquet`: record, patient, split, labels (joined by ";"), offset and length in samples, scale (mV, or
-  standard deviations, per count), source_fs, age, sex;
+  standard deviations, per count), source_fs, age, sex; where any lead is taken, a row for each lead of each recording,
+  with its name (lead), and beats and spans for each row;
 - `beats.parquet`: record (row number), r_peak (samples at source_fs), label;
 - `spans.parquet`: record (row number), start and end (samples at source_fs), label, lead ("" for all);
 - `report.json`: recordings that were left out, and why, and what was odd with others;
@@ -62,7 +63,8 @@ class Store:
 
     Attributes:
         signals: shape (N,), int16, all samples of all leads of all recordings; memory-mapped, read-only.
-        records: one row per recording (see the module's docstring).
+        records: one row per recording, or per lead of each where any lead is taken (see the module's docstring).
+        recording: number of each row's recording, shape (R,), int64.
         beats: one row per annotated beat, ordered by recording and time.
         spans: one row per annotated stretch, ordered by recording.
         unit: of the amplitudes, as conditioned: "mV", or "SD" where they were divided by a standard deviation.
@@ -111,7 +113,9 @@ class Store:
         self.patient: Tensor = torch.from_numpy(np.argsort(order)[self.records["patient"].cat.codes.to_numpy()])
         # People who are not told apart share a side of a split, but are not one person.
         unknown = torch.from_numpy(np.char.startswith(self.patients, "?"))[self.patient]
-        alone = len(self.patients) + torch.arange(len(self.patient))
+        rows = self.records["record"].cat.codes if "lead" in self.records else range(len(self.records))
+        self.recording: Tensor = torch.from_numpy(np.array(rows, dtype=np.int64))
+        alone = len(self.patients) + self.recording
         self.person: Tensor = torch.where(unknown, alone, self.patient)
         self.offset = torch.from_numpy(self.records["offset"].to_numpy(np.int64, copy=True))
         self.length = torch.from_numpy(self.records["length"].to_numpy(np.int64, copy=True))

@@ -248,16 +248,17 @@ def labelled(store: Store) -> Windows:
 
 def report_left_out(store: Store, samples: int) -> None:
     """Report on stderr the recordings that could not be prepared, and those shorter than so many samples."""
+    recordings = len(store.recording.unique())
     if dropped := store.report["dropped"]:
         reason = textwrap.shorten(dropped[0]["reason"], 240, placeholder=" ...")
         print(
-            f"{len(dropped):,} of {len(store.length) + len(dropped):,} recordings are left out "
+            f"{len(dropped):,} of {recordings + len(dropped):,} recordings are left out "
             f"(first: {dropped[0]['record']}: {reason}); all in {store.path / 'report.json'}",
             file=sys.stderr,
         )
-    if short := int((store.length < samples).sum()):
+    if short := len(store.recording[store.length < samples].unique()):
         print(
-            f"{short:,} of {len(store.length):,} recordings are shorter than a window of {samples / store.fs:g} s "
+            f"{short:,} of {recordings:,} recordings are shorter than a window of {samples / store.fs:g} s "
             "and are left out",
             file=sys.stderr,
         )

@@ -15,15 +15,16 @@ from typing import Any, ClassVar
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
-from ssl_ecg.data.build import build
+from ssl_ecg.data.build import all_leads, build
 from ssl_ecg.data.progress import bar
 from ssl_ecg.data.sources import Source
 from ssl_ecg.data.windows import Windows, WindowSet, labelled, report_left_out
 from ssl_ecg.embed.embeddings import SEPARATOR, Embeddings, check_format, write_embeddings
+from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable, replacing, write_text
 from ssl_ecg.report.figures import embedding_map, one_class, save
@@ -55,6 +56,7 @@ class Embed:
         crop: average over crops of each window that last so long, s; such as those the encoder was pretrained on.
         crops: how many, evenly spaced from the window's start to its end.
         average: one row a recording: the mean over its windows.
+        side_by_side: the embeddings of the leads side by side, in place of their mean; for encoders of any lead.
         device: where to compute, such as cpu or cuda; auto takes a GPU if there is one.
         batch_size: windows at a time.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
@@ -72,6 +74,7 @@ class Embed:
     crop: float | None = None
     crops: int = 1
     average: bool = False
+    side_by_side: bool = False
     device: str = "auto"
     batch_size: int = 256
     cache: str | None = None
@@ -105,11 +108,13 @@ class Embed:
             "crop": self.crop,
             "crops": self.crops,
             "average": self.average,
+            "side_by_side": self.side_by_side,
             "settings": self.config,
         }
         start = time.perf_counter()
         parts = path.with_name(f".{path.name}.parts")
-        found = embed_windows(encoder, windows, parts, about, crops=cut, batch_size=self.batch_size)
+        apart, size = self.side_by_side, self.batch_size
+        found = embed_windows(encoder, windows, parts, about, crops=cut, batch_size=size, side_by_side=apart)
         print(f"{len(windows) / (time.perf_counter() - start):,.0f} windows/s", file=sys.stderr)
         if self.average:
             found = averaged(found)
@@ -120,7 +125,7 @@ class Embed:
 
     def cut_windows(self, encoder: PretrainedEncoder) -> WindowSet:
         """Prepare the data set as the encoder wants it, and cut its recordings."""
-        preprocessing = encoder.preprocessing
+        preprocessing = all_leads(self.data, encoder.preprocessing)
         store = build(self.data, preprocessing, self.cache, workers=0, progress=f"preparing {type(self.data).__name__}")
         report_left_out(store, preprocessing.samples)
         return WindowSet(store, preprocessing, (self.windows or labelled(store)).index(store, preprocessing.samples))
@@ -171,14 +176,17 @@ def embed_windows(
     *,
     crops: Crops | None = None,
     batch_size: int = 256,
+    side_by_side: bool = False,
 ) -> Embeddings:
     """Embed windows, keeping every finished block; the same call goes on where it was stopped.
 
     Finished blocks lie in the folder `parts` until `forget` removes it, once the embeddings are safe elsewhere; blocks
     of other windows, settings or weights that lie there are made anew. `about` is kept with the embeddings and tells
-    one call from another. `crops`: average over these crops of each window. UserError if the folder cannot be written,
-    or embeddings are not finite.
+    one call from another. `crops`: average over these crops of each window; `side_by_side`: the embeddings of its leads
+    one after the other, not their mean. UserError if the folder cannot be written, embeddings are not finite, or the
+    encoder takes leads together.
     """
+    module = _SideBySide(encoder.encoder) if side_by_side else encoder.encoder
     ensure_writable(parts)
     plan = _plan(windows, about, crops)
     if not (parts / "plan.json").exists() or (parts / "plan.json").read_text() != plan:
@@ -197,7 +205,7 @@ def embed_windows(
 
         for file, rows in blocks.items():
             if not file.exists():
-                made = embed(encoder.encoder, batches(rows), crops).numpy()
+                made = embed(module, batches(rows), crops).numpy()
                 with replacing(file) as temporary, open(temporary, "wb") as handle:
                     np.save(handle, made)
     z = np.concatenate([np.load(file) for file in blocks])
@@ -213,6 +221,18 @@ def embed_windows(
         pretrained_on=np.isin(windows.patient, seen_by(encoder, windows)),
         about=about,
     )
+
+
+class _SideBySide(nn.Module):
+    """An encoder whose embeddings of each lead stand one after the other: (B, C, T) -> (B, C D)."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Embed windows."""
+        return self.encoder.each_lead(x).flatten(1)
 
 
 def forget(parts: Path) -> None:

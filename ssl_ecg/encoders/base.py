@@ -112,6 +112,17 @@ class Encoder(nn.Module):
         """
         return self.join_leads(self.pool(self.features(self.split_leads(x))), x.shape[0])
 
+    def each_lead(self, x: Tensor) -> Tensor:
+        """Embed each lead of windows (B, C, T) by itself: shape (B, C, D).
+
+        Raises:
+            UserError: if it takes leads together.
+        """
+        if not self.any_leads:
+            raise UserError(f"{type(self).__name__} takes its leads together: none has an embedding of its own")
+        z: Tensor = self(x.flatten(0, 1)[:, None])
+        return cast("Tensor", z.unflatten(0, x.shape[:2]))
+
     def stages(self, x: Tensor) -> list[Tensor]:
         """Compute the feature maps of windows (B, C, T), leads that are embedded apart averaged: shapes (B, F_i, T_i).
 

@@ -15,6 +15,7 @@ from ssl_ecg.report.figures import save
 from ssl_ecg.report.tables import plain, write_json
 
 if TYPE_CHECKING:
+    import pandas as pd
     from rich.console import Console
 
     from ssl_ecg.data.store import Store
@@ -31,7 +32,8 @@ def summarise(store: Store) -> dict[str, Any]:
     class (records, beats, or hours of a rhythm) each class has in each split; durations, ages and sexes; patients on
     two sides; and what was left out or odd, grouped by kind.
     """
-    records = store.records
+    rows = np.unique(store.recording.numpy(), return_index=True)[1]  # the first of each recording's leads
+    records = store.records.iloc[rows]
     split = records["split"].to_numpy().astype(str)
     seconds = records["length"].to_numpy() / store.fs
     sides = [side for side in _SPLITS if (split == side).any()]
@@ -42,13 +44,13 @@ def summarise(store: Store) -> dict[str, Any]:
     return {
         "source": store.source,
         "simulated": bool(store.simulated),
-        "leads": list(store.leads),
+        "leads": sorted(set(store.records["lead"])) if "lead" in store.records else list(store.leads),
         "fs": store.fs,
         "unit": store.unit,
-        "all": _size(store, seconds, np.ones(len(split), dtype=np.bool_)),
-        "splits": {side: _size(store, seconds, split == side) for side in sides},
+        "all": _size(records, seconds, np.ones(len(split), dtype=np.bool_)),
+        "splits": {side: _size(records, seconds, split == side) for side in sides},
         "task": store.task,
-        "classes": _class_counts(store, split, sides),
+        "classes": _class_counts(store, rows, sides),
         "seconds": {"least": seconds.min(), "median": float(np.median(seconds)), "most": seconds.max()},
         "source_fs": {f"{rate:g}": int(n) for rate, n in zip(rates, of_rate, strict=True)},
         "age": {
@@ -109,25 +111,28 @@ def print_summary(summary: Mapping[str, Any]) -> None:
             console.print(Text(f"{name:<12}and {len(more):,} more kinds: see summary.json", style=style))
 
 
-def _size(store: Store, seconds: NDArray[np.float64], mine: NDArray[np.bool_]) -> dict[str, Any]:
-    patients = int(store.records["patient"][mine].nunique())
+def _size(records: pd.DataFrame, seconds: NDArray[np.float64], mine: NDArray[np.bool_]) -> dict[str, Any]:
+    patients = int(records["patient"][mine].nunique())
     return {"records": int(mine.sum()), "patients": patients, "hours": float(seconds[mine].sum() / 3600)}
 
 
-def _class_counts(store: Store, split: NDArray[np.str_], sides: Sequence[str]) -> dict[str, dict[str, float]]:
+def _class_counts(store: Store, rows: NDArray[np.int64], sides: Sequence[str]) -> dict[str, dict[str, float]]:
     """How many each class has in each split: the commonest first, and last what has none."""
     if not store.classes:
         return {}
-    amount = np.ones(len(split), dtype=np.int64)
-    has = [*store.targets.T]
+    split = store.records["split"].to_numpy().astype(str)
+    of, has = rows, [*store.targets[rows].T]
+    amount = np.ones(len(rows), dtype=np.int64)
     if store.task != "record":
         table = store.beats if store.task == "beat" else store.spans
+        table = table[table["record"].isin(rows)]
         of = table["record"].to_numpy()
-        label, split, amount = table["label"].astype(str).to_numpy(), split[of], np.ones(len(of), dtype=np.int64)
+        label, amount = table["label"].astype(str).to_numpy(), np.ones(len(of), dtype=np.int64)
         has = [label == name for name in store.classes]
         if store.task == "rhythm":
             amount = (table["end"] - table["start"]).to_numpy() / store.records["source_fs"].to_numpy()[of] / 3600
     has.append(~np.any(has, axis=0))
+    split = split[of]
     names = [*store.classes, "none of these"]
     counts = {
         name: {side: amount[mine & (split == side)].sum().item() for side in sides}

@@ -17,6 +17,7 @@ from ssl_ecg.data.windows import Windows, report_left_out
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable
 from ssl_ecg.fingerprint import fingerprint
+from ssl_ecg.leads import ANY
 from ssl_ecg.methods import Method
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.pretrain.report import announce, finish, show
@@ -151,6 +152,8 @@ def main(argv: list[str] | None = None) -> None:
         parsed = cli.parse(Pretrain, argv, defaults=DEFAULTS, filled={"method.encoder.in_channels": 1})
         leads = parsed.config["preprocessing"]["leads"]
         parsed.set("method.encoder.in_channels", len(leads), f"preprocessing.leads names {len(leads)} leads")
+        if tuple(leads) == ANY:  # each lead alone in training, and as many as there are later
+            parsed.set("method.encoder.leads", "apart", "preprocessing.leads is any")
 
         from pytorch_lightning import seed_everything
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
-from ssl_ecg.data.build import build
+from ssl_ecg.data.build import all_leads, build
 from ssl_ecg.data.source import Source
 from ssl_ecg.data.splits import check_disjoint
 from ssl_ecg.data.store import Store
@@ -113,7 +113,8 @@ def check_few_labels(study: Study) -> None:
 
 def _opened(checkpoint: str | Path, data: Source, cache: str | None, trust: bool) -> tuple[PretrainedEncoder, Store]:
     encoder = load_encoder(checkpoint, trust)
-    store = build(data, encoder.preprocessing, cache, workers=0, progress=f"preparing {type(data).__name__}")
+    preprocessing = all_leads(data, encoder.preprocessing)
+    store = build(data, preprocessing, cache, workers=0, progress=f"preparing {type(data).__name__}")
     report_left_out(store, encoder.preprocessing.samples)
     return encoder, store
 
@@ -123,8 +124,9 @@ _JUDGES = 5  # patients, at least, to choose hyper-parameters on: as many as the
 
 def labelled_windows(store: Store, encoder: PretrainedEncoder) -> WindowSet:
     """Find all labelled windows of a store: those that belong to one of its classes or more."""
-    index = labelled(store).index(store, encoder.preprocessing.samples)
-    everything = WindowSet(store, encoder.preprocessing, index)
+    preprocessing = encoder.preprocessing.on(store.leads)
+    index = labelled(store).index(store, preprocessing.samples)
+    everything = WindowSet(store, preprocessing, index)
     return everything.where(np.asarray(everything.targets.any(axis=1)))
 
 

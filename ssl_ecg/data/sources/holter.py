@@ -41,7 +41,7 @@ class Holter(PhysioNetSource, ABC):
             to use an encoder of those leads, at your own risk.
     """
 
-    classes = ("N", "S", "V", "F")
+    classes: tuple[str, ...] = ("N", "S", "V", "F")
     leads: tuple[str, ...] = ("ECG1", "ECG2")
     task: ClassVar[Task] = "beat"
     fs: ClassVar[float]  # Hz, of every record

@@ -18,7 +18,7 @@ _RECORDS = {
     "SVDB": " ".join(map(str, (*range(800, 813), *range(820, 830), *range(840, 895)))),
 }
 _SIDES: dict[str, dict[str, Split]] = {
-    "MITBIH": dict.fromkeys(DS1, "train") | dict.fromkeys(DS2, "test"),
+    "MITBIH": {**dict.fromkeys(DS1, "train"), **dict.fromkeys(DS2, "test")},
     **{database: ranked_splits(names.split()) for database, names in _RECORDS.items()},
 }
 
