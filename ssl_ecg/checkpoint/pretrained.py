@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from ssl_ecg.checkpoint.long import embed_at, interpolated, stages
+from ssl_ecg.data.source import person
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import DataError
@@ -23,13 +24,8 @@ _MILLIVOLTS = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
 
 
 def patient_hash(source: str, patient: str) -> str:
-    """What a checkpoint remembers of a patient: enough to recognise, not to read.
-
-    A patient called "MITBIH::100" is patient 100 of that source, whatever source they are met in.
-    """
-    cohort, known, name = patient.partition("::")
-    text = f"{cohort}:{name}" if known else f"{source}:{patient}"
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    """What a checkpoint remembers of a patient: enough to recognise, not to read."""
+    return hashlib.sha256(person(source, patient).encode()).hexdigest()[:16]
 
 
 class PretrainedEncoder(nn.Module):

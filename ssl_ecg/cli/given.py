@@ -152,8 +152,9 @@ class Resolver:
                 return REQUIRED
             return plain(default)
         if setting.family:
-            choose = self._several if setting.many else self._chosen
-            return choose(setting.family, option, layers, setting.supplied)
+            if setting.many:
+                return self._several(setting.family, option, layers, setting.supplied)
+            return self._chosen(setting.family, option, _together(setting.family, layers), setting.supplied)
         branch, source = layers[-1]
         value = _leaf(branch)
         if setting.many and isinstance(value, str):
@@ -208,6 +209,30 @@ class Resolver:
         hidden = self._classes_alone and named and layers[last][1] is not None
         path = None if hidden else f"{cls.__module__}.{cls.__qualname__}"
         return {"class_path": path, "init_args": self._settings(cls, option, layers, None, family, supplied)}
+
+
+def _together(family: type, layers: list[Layer]) -> list[Layer]:
+    """Take `A,B` for the class that stands for several (see `several` of their base), and `A.x` for what it holds."""
+    if not hasattr(family, "several"):
+        return layers
+    combined, holds = family.several
+    names: list[str] = []
+    found = []
+    for branch, source in layers:
+        items = _listed(branch.get(OWN))
+        if isinstance(items, list) and (len(items) > 1 or isinstance(branch[OWN], list)):
+            branch = _inner(branch)
+            _add(branch, {OWN: combined, holds: {OWN: items}})
+        if OWN in branch:
+            items = _listed(branch.get(holds, {}).get(OWN))
+            names = [str(tree(item).get(OWN)).rpartition(".")[2] for item in items] if isinstance(items, list) else []
+        numbers = {name: i for i, name in enumerate(names) if names.count(name) == 1}
+        for name in [name for name in branch if names and (name in numbers or name.isdecimal())]:
+            branch = {key: inner for key, inner in branch.items() if key != name} | {
+                holds: {**branch.get(holds, {}), str(numbers.get(name, name)): branch[name]}
+            }
+        found.append((branch, source))
+    return found
 
 
 def _unknown(owner: Maker, place: str, name: str, source: str | None, family: type | None = None) -> str:

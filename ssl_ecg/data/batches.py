@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from ssl_ecg.data.mixed import MixedWindows
 from ssl_ecg.data.positives import Partners
 from ssl_ecg.data.randomness import Purpose, generator
 from ssl_ecg.data.windows import WindowSet
@@ -40,7 +41,7 @@ class Batches:
 
     def __init__(
         self,
-        windows: WindowSet,
+        windows: WindowSet | MixedWindows,
         batch_size: int,
         patients: int = 0,
         seed: int = 0,
@@ -61,7 +62,7 @@ class Batches:
                 f"{len(windows)} windows do not fill one batch of {batch_size * ranks}: "
                 "lower batch_size or give more data"
             )
-        self._patient = windows.store.person[windows.index.record]
+        self._patient = windows.person
         if patients:
             self._group_by_patient()
 
@@ -73,8 +74,7 @@ class Batches:
         if not self.patients:
             order = self._order(self.first // self.steps)
             ahead = order[self.first % self.steps * self.batch_size :]
-            index = self.windows.index
-            self.windows.store.expect(index.record[ahead], index.start[ahead], self.windows.preprocessing.samples)
+            self.windows.expect(ahead)
         for step in range(self.first, self.first + len(self)):
             rows, partner = self._rows(step, order), None
             x = self.windows.load(rows)
@@ -83,9 +83,7 @@ class Batches:
             yield Batch(x, self._patient[rows].to(x.device), partner, rows)
 
     def _order(self, epoch: int) -> Tensor:
-        index = self.windows.index
-        order = self.windows.store.order(index.record, index.start, self.seed, epoch, self.rank, self.ranks)
-        return order[: self.steps * self.batch_size]
+        return self.windows.order(self.seed, epoch, self.rank, self.ranks, self.batch_size, self.steps)
 
     def _rows(self, step: int, order: Tensor | None) -> Tensor:
         if order is not None:
@@ -98,11 +96,13 @@ class Batches:
 
     def _group_by_patient(self) -> None:
         """Put the windows of a patient in a row, for `_rows` to draw from."""
-        if not self.windows.store.scattered:
+        if not self.windows.scattered:
             raise UserError(
                 "patients_per_batch draws windows from everywhere, which a streamed store cannot give fast enough: "
                 "set it to 0, or copy the store to this machine"
             )
+        if isinstance(self.windows, MixedWindows) and self.windows.weights is not None:
+            raise UserError("patients_per_batch draws patients whatever their data set: leave out data.weights")
         self._by_patient = torch.argsort(self._patient, stable=True)
         self._counts = torch.bincount(self._patient)
         self._counts = self._counts[self._counts > 0]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
 from torch import Tensor
 
+from ssl_ecg.data.mixed import MixedWindows
 from ssl_ecg.data.randomness import Purpose, generator
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import UserError
@@ -50,12 +52,12 @@ class Positives(ABC):
 
     _remedy: ClassVar[str] = "use SameWindow"
 
-    def partners(self, windows: WindowSet) -> Partners | None:
+    def partners(self, windows: WindowSet | MixedWindows) -> Partners | None:
         """Find the partners of every window that is trained on, or None if a window is its own.
 
         UserError if no window has any, or the store cannot give them fast enough.
         """
-        found = self._partners(windows)
+        found = _joined([self._partners(part) for part in windows.parts])
         if found is not None and not found.width.any():
             raise UserError(f"{type(self).__name__}: no window has another for a partner; {self._remedy}")
         return found
@@ -124,6 +126,20 @@ class SamePatient(Positives):
         return Partners(
             order, first, size, torch.where(alone, place, hole), torch.where(alone, (size > 1).long(), width)
         )
+
+
+def _joined(each: Sequence[Partners | None]) -> Partners | None:
+    """The partners in several stores' windows, numbered one store after the other."""
+    some = [partners for partners in each if partners is not None]
+    if len(each) == 1 or not some:
+        return each[0]
+    size = [len(partners.order) for partners in some]
+    shift = torch.tensor(size).cumsum(0) - torch.tensor(size)
+    order, first, hole = (
+        torch.cat([getattr(partners, name) + by for partners, by in zip(some, shift, strict=True)])
+        for name in ("order", "first", "hole")
+    )
+    return Partners(order, first, torch.cat([p.size for p in some]), hole, torch.cat([p.width for p in some]))
 
 
 def _sorted(key: Tensor) -> tuple[Tensor, Tensor, Tensor]:

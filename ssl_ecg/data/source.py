@@ -86,6 +86,7 @@ class Source(ABC):
     behind: a table of a million rows is read again, not sent.
 
     Attributes:
+        several: the class that stands for several of them, and its setting for them; for the command line.
         classes: the label names of its task, in the order tables show them.
         task: what carries a class: each annotated "beat", each whole "record", or stretches of a "rhythm".
         multilabel: whether a recording may belong to several classes, or to none; else it has exactly one.
@@ -106,6 +107,7 @@ class Source(ABC):
         subsets: test recordings without which scores are reported too, by what such a score is called.
     """
 
+    several: ClassVar[tuple[str, str]] = ("Mixture", "sources")
     classes: tuple[str, ...]
     task: ClassVar[Task]
     multilabel: bool = False
@@ -170,6 +172,12 @@ class Source(ABC):
     def recordings(self) -> Iterator[Recording]:
         """Read every recording, in order."""
         return map(self.read, range(len(self)))
+
+
+def person(cohort: str, patient: str) -> str:
+    """Name a patient among all cohorts: "MITBIH:100", as whom "MITBIH::100" is known in any of them."""
+    known, elsewhere, name = patient.partition("::")
+    return f"{known}:{name}" if elsewhere else f"{cohort}:{patient}"
 
 
 def check_choice(setting: str, value: object, choices: Sequence[object]) -> None:

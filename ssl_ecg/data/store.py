@@ -197,11 +197,11 @@ class Store:
         self.signals = self.signals.to(device)
         return self
 
-    def gather(self, record: Tensor, start: Tensor, samples: int) -> Tensor:
+    def gather(self, record: Tensor, start: Tensor, samples: int, out: Tensor | None = None) -> Tensor:
         """Cut windows, all in one indexed copy: shape (B, C, T), float32, as conditioned, on the device of `signals`.
 
         `record` is the row of each window's recording, `start` its first sample there, both of shape (B,), int64;
-        `samples` is the length T.
+        `samples` is the length T, and `out`, if given, where they go.
         """
         c = len(self.leads)
         first = self.offset[record] + start
@@ -211,8 +211,9 @@ class Store:
         # A view in which row i is the window starting at sample i: nothing is copied until index_select.
         windows = self.signals.as_strided((len(self.signals) - samples + 1, samples), (1, 1))
         device = self.signals.device
-        x = windows.index_select(0, rows.flatten().to(device)).view(len(record), c, samples).float()
-        return x.mul_(self.scale[record].to(device)[:, None, None])
+        counts = windows.index_select(0, rows.flatten().to(device)).view(len(record), c, samples)
+        x = counts.float() if out is None else out.copy_(counts)
+        return x.mul_(self.scale[record].to(x.device)[:, None, None])
 
     def _fetch(self, rows: Tensor, samples: int) -> None:
         """Ask the disk for all pages of some windows at once, not for one after the other."""

@@ -62,15 +62,44 @@ class WindowSet:
 
     def conditioned(self, batch_size: int = 1024) -> Iterator[Tensor]:
         """The same, but not normalised window by window: in the store's `unit`."""
-        yield from map(self._gathered, torch.arange(len(self)).split(batch_size))
+        yield from map(self.gather, torch.arange(len(self)).split(batch_size))
 
     def load(self, rows: Tensor) -> Tensor:
         """Load the windows of numbers `rows` (B,), normalised: a tensor (B, C, T)."""
-        return self.preprocessing.normalise_windows(self._gathered(rows), inplace=True)
+        return self.preprocessing.normalise_windows(self.gather(rows), inplace=True)
 
-    def _gathered(self, rows: Tensor) -> Tensor:
+    def gather(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
+        """Cut the windows of numbers `rows` (B,), as conditioned, into `out` if given: a tensor (B, C, T)."""
         chosen = self.index[rows]
-        return self.store.gather(chosen.record, chosen.start, self.preprocessing.samples)
+        return self.store.gather(chosen.record, chosen.start, self.preprocessing.samples, out)
+
+    def order(self, seed: int, epoch: int, rank: int, ranks: int, batch_size: int, steps: int) -> Tensor:
+        """Draw one rank's windows of an epoch, shape (batch_size * steps,): as `Store.order`."""
+        index = self.index
+        return self.store.order(index.record, index.start, seed, epoch, rank, ranks)[: batch_size * steps]
+
+    def expect(self, rows: Tensor) -> None:
+        """Be told which windows will be loaded next, in order."""
+        self.store.expect(self.index.record[rows], self.index.start[rows], self.preprocessing.samples)
+
+    def to(self, device: torch.device | str) -> None:
+        """Move the signals to a device, where they fit."""
+        self.store.to(device)
+
+    @property
+    def parts(self) -> tuple[WindowSet, ...]:
+        """Itself, as the only one of what `MixedWindows` has several of."""
+        return (self,)
+
+    @property
+    def person(self) -> Tensor:
+        """Number of each window's person, shape (n,), int64."""
+        return self.store.person[self.index.record]
+
+    @property
+    def scattered(self) -> bool:
+        """Whether windows that lie apart are gathered as fast as neighbours."""
+        return self.store.scattered
 
     @property
     def label(self) -> NDArray[np.int64]:
@@ -246,19 +275,22 @@ def labelled(store: Store) -> Windows:
     return kinds[store.task]()
 
 
-def report_left_out(store: Store, samples: int) -> None:
-    """Report on stderr the recordings that could not be prepared, and those shorter than so many samples."""
+def report_left_out(store: Store, samples: int, whose: str = "") -> None:
+    """Report on stderr the recordings that could not be prepared, and those shorter than so many samples.
+
+    Lines begin with `whose` they are, where there are several data sets.
+    """
     recordings = len(store.recording.unique())
     if dropped := store.report["dropped"]:
         reason = textwrap.shorten(dropped[0]["reason"], 240, placeholder=" ...")
         print(
-            f"{len(dropped):,} of {recordings + len(dropped):,} recordings are left out "
+            f"{whose}{len(dropped):,} of {recordings + len(dropped):,} recordings are left out "
             f"(first: {dropped[0]['record']}: {reason}); all in {store.path / 'report.json'}",
             file=sys.stderr,
         )
     if short := len(store.recording[store.length < samples].unique()):
         print(
-            f"{short:,} of {recordings:,} recordings are shorter than a window of {samples / store.fs:g} s "
+            f"{whose}{short:,} of {recordings:,} recordings are shorter than a window of {samples / store.fs:g} s "
             "and are left out",
             file=sys.stderr,
         )

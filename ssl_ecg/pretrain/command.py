@@ -13,6 +13,7 @@ from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.positives import Positives
 from ssl_ecg.data.sources import Source
+from ssl_ecg.data.sources.mixture import parts
 from ssl_ecg.data.windows import Windows, report_left_out
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable
@@ -40,10 +41,11 @@ class Pretrain:
         python -m ssl_ecg.pretrain
         python -m ssl_ecg.pretrain --method BYOL --method.encoder.width 32 --name byol-32
         python -m ssl_ecg.pretrain --positives SamePatient
+        python -m ssl_ecg.pretrain --data PTBXL,MITBIH --data.PTBXL.root data/ptb-xl --preprocessing.leads any
         python -m ssl_ecg.pretrain --config experiments/recipes/simclr_mitbih.yaml --data.root data/mitdb
 
     Args:
-        data: the data set; its train split is used, without labels.
+        data: the data set, or several (A,B,C); the train split is used, without labels.
         preprocessing: how a raw recording becomes what the encoder sees.
         windows: how recordings are cut for pretraining.
         probe_windows: how they are cut for the online probe; these carry the labels.
@@ -99,17 +101,21 @@ class Pretrain:
         method, preprocessing, config = self.method, self.preprocessing, self.config or {}
         self._check()
         ensure_writable(Path(self.out))
-        folder = run_folder(self.out, self.name or f"{type(method).__name__}-{type(self.data).__name__}".lower())
+        sources = parts(self.data)
+        names = [type(source).__name__ for source in sources]
+        folder = run_folder(self.out, self.name or "-".join([type(method).__name__, *names]).lower())
         if has_trained(folder):  # with the same settings?
             run = Run(folder, config, defaults=self.defaults)
             if run.finished:
                 print(f"{run.folder} is finished: nothing to train.", file=sys.stderr)
                 show(run)
                 return run
-        store = build(self.data, preprocessing, self.cache, progress=f"preparing {type(self.data).__name__}")
-        report_left_out(store, preprocessing.samples)
+        stores = []
+        for source, name in zip(sources, names, strict=True):
+            stores.append(build(source, preprocessing, self.cache, progress=f"preparing {name}"))
+            report_left_out(stores[-1], preprocessing.samples, f"{name}: " if len(sources) > 1 else "")
         module = ECGDataModule(
-            store,
+            stores,
             preprocessing,
             self.windows,
             self.probe_windows,
@@ -118,13 +124,16 @@ class Pretrain:
             self.hold_out,
             self.seed,
             self.positives,
+            getattr(self.data, "weights", None),
         )
         module.batches(ranks=self.trainer.devices)  # refuses what does not fill one
         # What training begins with, whatever the path of the data.
-        origin = {"data": fingerprint(store.meta["fingerprint"]), "patients learned from": fingerprint(module.patients)}
+        content = [(part.store.meta["fingerprint"], part.patients) for part in module.parts]
+        data, patients = content[0] if len(content) == 1 else zip(*content, strict=True)
+        origin = {"data": fingerprint(data), "patients learned from": fingerprint(patients)}
         with trained_by_one(folder):  # not before: what cannot be trained takes no name
             run = Run(folder, config, origin, self.defaults)
-            probe = OnlineProbe(module, multilabel=store.multilabel, every=self.probe_every)
+            probe = OnlineProbe(module, multilabel=module.store.multilabel, every=self.probe_every)
             announce(run, module, method)
             untrained = copy.deepcopy(method.encoder)
             logger = wandb_logger(run.folder, self.wandb, config)

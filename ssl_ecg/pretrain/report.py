@@ -35,7 +35,9 @@ def finish(
     from ssl_ecg.report.figures import save
     from ssl_ecg.report.training_curves import training_curves
 
-    store, preprocessing = module.store, module.preprocessing
+    preprocessing, stores = module.preprocessing, [part.store for part in module.parts]
+    simulated = any(store.simulated for store in stores)
+    whose = {"cohort": stores[0].cohort} if len(stores) == 1 else {"cohorts": sorted({s.cohort for s in stores})}
     save(training_curves(history), run.folder / "training.png")
     systems = {"pretrained": method.encoder, "untrained": untrained} if probe.possible else {}
     scores = {system: probe.score(encoder) for system, encoder in systems.items()}
@@ -45,16 +47,19 @@ def finish(
         logger.experiment.finish()  # or what was logged last may not be on disk when the command ends
     pretraining = {
         "method": type(method).__name__,
-        "data": store.source,
-        "simulated": store.simulated,
+        "data": ", ".join(store.source for store in stores),
+        "simulated": simulated,
         "epochs": len(history),
         "seed": module.seed,
-        "cohort": store.cohort,
-        "covers": store.meta["covers"],
-        "patients": [patient_hash(store.cohort, patient) for patient in module.patients],
+        **whose,
+        "covers": sorted({name for store in stores for name in store.meta["covers"]}),
+        "patients": list(
+            dict.fromkeys(patient_hash(part.store.cohort, who) for part in module.parts for who in part.patients)
+        ),
     }
     encoder = method.encoder.cpu()
-    run.write_results({"simulated": store.simulated, "held_out": module.held_out, "scores": scores, **history[-1]})
+    found = {"simulated": simulated, "held_out": module.held_out, "probed": module.parts.index(module.probed)}
+    run.write_results({**found, "scores": scores, **history[-1]})
     save_encoder(
         run.checkpoint,
         encoder,
@@ -76,7 +81,10 @@ def show(run: Run) -> None:
     else:
         print("Too few labelled patients were held out to probe the embeddings.")
     own = not json.loads((run.checkpoint / "config.json").read_text())["encoder"]["class"].startswith("ssl_ecg.")
-    options = chosen("data", Source, run.config()["data"]) | ({"trust": True} if own else {})
+    data = run.config()["data"]
+    if "sources" in data["init_args"]:
+        data = data["init_args"]["sources"][results.get("probed", 0)]
+    options = chosen("data", Source, data) | ({"trust": True} if own else {})
     again = command_line("probe", str(run.folder), **options)
     print(f"run         {run.folder}\ncheckpoint  {run.checkpoint}")
     print(f"figure      {run.folder / 'training.png'}\nnext        {again}")
@@ -84,10 +92,12 @@ def show(run: Run) -> None:
 
 def announce(run: Run, module: ECGDataModule, method: Method) -> None:
     """Say what is about to happen."""
+    simulated = any(part.store.simulated for part in module.parts)
     parameters = sum(p.numel() for p in method.encoder.parameters())
     print(
-        f"{type(method).__name__} on {module.store.source}, {origin(module.store.simulated)}: "
-        f"{len(module.train):,} windows of {len(module.patients)} patients, {len(module.held_out)} patients held out\n"
+        f"{type(method).__name__} on {', '.join(part.store.source for part in module.parts)}, {origin(simulated)}: "
+        f"{len(module.train):,} windows of {sum(len(part.patients) for part in module.parts)} patients, "
+        f"{sum(len(part.held_out) for part in module.parts)} patients held out\n"
         f"{type(method.encoder).__name__} with {parameters:,} parameters; run folder {run.folder}"
         + (" (going on where it was stopped)" if run.started else ""),
         file=sys.stderr,

@@ -21,7 +21,7 @@ class TrainingModule(LightningModule):
 
     def train_dataloader(self) -> Batches:
         """Batches that go on at the trainer's step, and lie on its device where the store fits there."""
-        self.data.train.store.to(self.trainer.strategy.root_device)
+        self.data.train.to(self.trainer.strategy.root_device)
         return self.data.batches(self.global_rank, self.trainer.world_size, self.global_step)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:

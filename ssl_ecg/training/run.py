@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ _FREE = (
     *("cache", "data.init_args.root", "data.init_args.download", "trainer.save_minutes", "wandb", "out", "name"),
     *("validate", "resamples", "probe_every", "device"),  # how a model is scored
 )
+
+_OF_SEVERAL = re.compile(r"init_args\.sources\.\d+\.")  # between data and the settings of one of several
 
 
 def run_folder(out: str, name: str) -> Path:
@@ -101,7 +104,7 @@ class Run:
         changed = [
             f"{name.replace('init_args.', '')}: was {old.get(name, 'not set')}, now {new.get(name, 'not set')}"
             for name in dict.fromkeys([*new, *old])
-            if old.get(name) != new.get(name) and not name.startswith(_FREE)
+            if old.get(name) != new.get(name) and not _OF_SEVERAL.sub("", name).startswith(_FREE)
         ]
         if changed:
             more = ["..."] if len(changed) > 8 else []

@@ -38,7 +38,8 @@ def windows_of(patient: list[int], record: list[int], start: list[int]) -> Windo
     """Windows of records (each window's record and start) whose patients are given; their signals are not needed."""
     index = WindowIndex(*(torch.tensor(values, dtype=torch.int64) for values in (record, start, record, record)))
     length = torch.full((len(patient),), max(start) + 1)
-    there = SimpleNamespace(fs=FS, length=length, person=torch.tensor(patient), scattered=True)
+    rows, person = torch.arange(len(patient)), torch.tensor(patient)
+    there = SimpleNamespace(fs=FS, length=length, recording=rows, person=person, scattered=True)
     return WindowSet(cast("Store", there), P, index)
 
 

@@ -10,6 +10,7 @@ from ssl_ecg.data.sources.holter import AFDB, LTDB, NSRDB, NSTDB, SVDB
 from ssl_ecg.data.sources.ludb import LUDB
 from ssl_ecg.data.sources.mimic import MIMIC
 from ssl_ecg.data.sources.mitbih import MITBIH
+from ssl_ecg.data.sources.mixture import Mixture
 from ssl_ecg.data.sources.prepared import Prepared
 from ssl_ecg.data.sources.ptbxl import PTBXL
 from ssl_ecg.data.sources.qtdb import QTDB
@@ -18,5 +19,5 @@ from ssl_ecg.data.sources.wfdb_folder import WFDBFolder
 
 __all__ = [
     "AFDB", "CODE15", "ECGID", "LTDB", "LUDB", "MIMIC", "MITBIH", "NSRDB", "NSTDB", "PTBXL", "QTDB", "SVDB", "Arrays",
-    "CinC2017", "CinC2021", "Prepared", "Simulated", "Source", "WFDBFolder",
+    "CinC2017", "CinC2021", "Mixture", "Prepared", "Simulated", "Source", "WFDBFolder",
 ]  # fmt: skip
