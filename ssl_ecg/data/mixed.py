@@ -29,6 +29,11 @@ class MixedWindows:
         self.parts, self.weights = tuple(parts), None if weights is None else tuple(weights)
         self.preprocessing = parts[0].preprocessing
         self.first = torch.tensor([0, *(len(part) for part in parts)]).cumsum(0)
+        stores = [part.store for part in parts]
+        shift = [0, *torch.tensor([len(store.length) for store in stores]).cumsum(0).tolist()]
+        self._row = torch.cat([part.index.record + by for part, by in zip(parts, shift, strict=False)])
+        self._at = torch.cat([part.store.offset[part.index.record] + part.index.start for part in parts])
+        self._length, self._scale = (torch.cat([getattr(s, name) for s in stores]) for name in ("length", "scale"))
 
     def __len__(self) -> int:
         return int(self.first[-1])
@@ -73,13 +78,19 @@ class MixedWindows:
         if (rows[1:] < rows[:-1]).any():
             rows, order = rows.sort()
             return self.gather(rows)[order.argsort()]
-        store, at = self.parts[0].store, 0
-        x = torch.empty(len(rows), len(store.leads), self.preprocessing.samples, device=store.signals.device)
-        for part, some in zip(self.parts, self._split(rows), strict=True):
-            if len(some):
-                part.gather(some, out=x[at : at + len(some)])
-                at += len(some)
-        return x
+        samples, leads = self.preprocessing.samples, len(self.parts[0].store.leads)
+        ends = torch.searchsorted(rows, self.first).tolist()
+        if not self.scattered:
+            pieces = zip(self.parts, ends, ends[1:], self.first, strict=False)
+            return torch.cat([part.gather(rows[a:b] - first) for part, a, b, first in pieces])
+        # What takes a moment for each of them is looked up for all of them at once.
+        row = self._row[rows]
+        first = self._at[rows][:, None] + torch.arange(leads) * self._length[row][:, None]
+        x = torch.empty(len(rows), leads, samples, device=self.parts[0].store.signals.device)
+        for part, a, b in zip(self.parts, ends, ends[1:], strict=False):
+            if a < b:
+                part.store.cut(first[a:b], samples, x[a:b])
+        return x.mul_(self._scale[row].to(x.device)[:, None, None])
 
     def order(self, seed: int, epoch: int, rank: int, ranks: int, batch_size: int, steps: int) -> Tensor:
         """Draw one rank's windows of an epoch, counted from 0, shape (batch_size * steps,).
@@ -111,13 +122,8 @@ class MixedWindows:
 
     def _split(self, rows: Tensor) -> list[Tensor]:
         """The windows of each part among those of numbers `rows`, by their numbers in it."""
-        if not (rows[1:] < rows[:-1]).any():
-            ends = torch.searchsorted(rows, self.first)
-            pieces = [rows[a:b] for a, b in zip(ends.tolist(), ends.tolist()[1:], strict=False)]
-        else:
-            part = torch.bucketize(rows, self.first[1:], right=True)
-            pieces = [rows[part == number] for number in range(len(self.parts))]
-        return [piece - first for piece, first in zip(pieces, self.first, strict=False)]
+        part = torch.bucketize(rows, self.first[1:], right=True)
+        return [rows[part == number] - first for number, first in enumerate(self.first[:-1])]
 
 
 def _shares(weights: Tensor, size: int) -> list[int]:

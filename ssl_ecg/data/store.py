@@ -197,23 +197,24 @@ class Store:
         self.signals = self.signals.to(device)
         return self
 
-    def gather(self, record: Tensor, start: Tensor, samples: int, out: Tensor | None = None) -> Tensor:
+    def gather(self, record: Tensor, start: Tensor, samples: int) -> Tensor:
         """Cut windows, all in one indexed copy: shape (B, C, T), float32, as conditioned, on the device of `signals`.
 
         `record` is the row of each window's recording, `start` its first sample there, both of shape (B,), int64;
-        `samples` is the length T, and `out`, if given, where they go.
+        `samples` is the length T.
         """
-        c = len(self.leads)
-        first = self.offset[record] + start
-        rows = first[:, None] + torch.arange(c) * self.length[record][:, None]
+        leads = torch.arange(len(self.leads)) * self.length[record][:, None]
+        x = self.cut((self.offset[record] + start)[:, None] + leads, samples)
+        return x.mul_(self.scale[record].to(x.device)[:, None, None])
+
+    def cut(self, first: Tensor, samples: int, out: Tensor | None = None) -> Tensor:
+        """Cut stretches of `signals` that begin at samples `first` (B, C): shape (B, C, T), float32, in counts."""
         if not self._fits and self.signals.device.type == "cpu":
-            self._fetch(rows, samples)
+            self._fetch(first, samples)
         # A view in which row i is the window starting at sample i: nothing is copied until index_select.
         windows = self.signals.as_strided((len(self.signals) - samples + 1, samples), (1, 1))
-        device = self.signals.device
-        counts = windows.index_select(0, rows.flatten().to(device)).view(len(record), c, samples)
-        x = counts.float() if out is None else out.copy_(counts)
-        return x.mul_(self.scale[record].to(x.device)[:, None, None])
+        counts = windows.index_select(0, first.flatten().to(self.signals.device)).view(*first.shape, samples)
+        return counts.float() if out is None else out.copy_(counts)
 
     def _fetch(self, rows: Tensor, samples: int) -> None:
         """Ask the disk for all pages of some windows at once, not for one after the other."""

@@ -68,10 +68,10 @@ class WindowSet:
         """Load the windows of numbers `rows` (B,), normalised: a tensor (B, C, T)."""
         return self.preprocessing.normalise_windows(self.gather(rows), inplace=True)
 
-    def gather(self, rows: Tensor, out: Tensor | None = None) -> Tensor:
-        """Cut the windows of numbers `rows` (B,), as conditioned, into `out` if given: a tensor (B, C, T)."""
+    def gather(self, rows: Tensor) -> Tensor:
+        """Cut the windows of numbers `rows` (B,), as conditioned: a tensor (B, C, T)."""
         chosen = self.index[rows]
-        return self.store.gather(chosen.record, chosen.start, self.preprocessing.samples, out)
+        return self.store.gather(chosen.record, chosen.start, self.preprocessing.samples)
 
     def order(self, seed: int, epoch: int, rank: int, ranks: int, batch_size: int, steps: int) -> Tensor:
         """Draw one rank's windows of an epoch, shape (batch_size * steps,): as `Store.order`."""

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,9 @@ import torch
 from tiny_runs import Stop, assert_same, weights
 
 from ssl_ecg import load_encoder, pretrain
+from ssl_ecg.errors import UserError
 from ssl_ecg.training.log import Throughput
+from ssl_ecg.training.run import Run
 
 SETTINGS = [
     "--data=Simulated,Arrays,Arrays,toy.Toy",
@@ -47,7 +50,7 @@ def here(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def arguments(here: Path, name: str, *more: str) -> list[str]:
     wards = [f"--data.{n}.{setting}={value}" for n, leads in ((1, "[x]"), (2, "[a,b,c]")) for setting, value in (
-        ("root", f"{here}/ward{n}"), ("fs", 100), ("leads", leads)
+        ("path", f"{here}/ward{n}"), ("fs", 100), ("leads", leads)
     )]  # fmt: skip
     return [*SETTINGS, *wards, f"--out={here}/runs", f"--cache={here}/cache", f"--name={name}", *more]
 
@@ -67,11 +70,7 @@ def test_stopped_at_any_step_it_goes_on_to_the_same_weights(
             patch.setattr(Throughput, "on_train_batch_start", Stop(step).on_train_batch_start)
             with pytest.raises(RuntimeError, match="stopped"):
                 pretrain.main(command)
-    (here / "ward1").rename(here / "moved")  # where files lie makes no difference
-    try:
-        pretrain.main([*command, f"--data.1.root={here}/moved"])
-    finally:
-        (here / "moved").rename(here / "ward1")
+    pretrain.main(command)
     assert_same(weights(here, "stopped"), weights(here, "whole"))
 
 
@@ -91,6 +90,18 @@ def test_the_checkpoint_knows_the_patients_of_each(run: Path, capsys: pytest.Cap
     assert encoder(signal, 100, ["whatever", "ECG"]).shape == (encoder.dim,)
     card = (run / "checkpoint" / "README.md").read_text()
     assert "pretrained on Simulated, Arrays, Arrays, Toy" in card
+
+
+def test_where_each_lies_makes_no_difference_to_a_run_and_its_settings_do(tmp_path: Path) -> None:
+    def config(**settings: object) -> dict[str, Any]:
+        sources = [{"class_path": "ssl_ecg.data.sources.ptbxl.PTBXL", "init_args": settings}]
+        return {"data": {"class_path": "ssl_ecg.data.sources.mixture.Mixture", "init_args": {"sources": sources}}}
+
+    Run(tmp_path / "run", config(root="here", rate=100))
+    (tmp_path / "run" / "last.ckpt").touch()
+    Run(tmp_path / "run", config(root="there", rate=100))
+    with pytest.raises(UserError, match=r"data\.sources\.0\.rate: was 100, now 500"):
+        Run(tmp_path / "run", config(root="here", rate=500))
 
 
 def test_the_command_to_try_next_is_of_the_probed_data_set(

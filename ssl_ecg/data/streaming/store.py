@@ -45,7 +45,7 @@ class StreamedStore(Store):
         self._device = torch.device(device)
         return self
 
-    def gather(self, record: Tensor, start: Tensor, samples: int, out: Tensor | None = None) -> Tensor:
+    def gather(self, record: Tensor, start: Tensor, samples: int) -> Tensor:
         """Cut windows; as `Store.gather`. Blocks that are not in memory are fetched. DataError where one cannot be."""
         c = len(self.leads)
         x = torch.empty(len(record), c, samples, dtype=torch.int16)
@@ -60,8 +60,7 @@ class StreamedStore(Store):
                 here = block == number
                 self._copy(x, number, rest[here], filled[rest[here]], piece[here], inside[here], take[here])
             filled[rest] += take
-        found = x.to(self._device).float() * self.scale[record].to(self._device)[:, None, None]
-        return found if out is None else out.copy_(found)
+        return x.to(self._device).float() * self.scale[record].to(self._device)[:, None, None]
 
     def order(self, record: Tensor, start: Tensor, seed: int, epoch: int, rank: int = 0, ranks: int = 1) -> Tensor:
         """As `Store.order`, such that each rank reads blocks of its own, one after the other. See `block_order`."""
