@@ -15,7 +15,8 @@ from ssl_ecg import cli
 from ssl_ecg.cli.help import chosen, command_line
 from ssl_ecg.cli.parsing import read_file
 from ssl_ecg.cli.settings import closest, did_you_mean, find_class, known, settings_of
-from ssl_ecg.data.sources import Prepared, Source
+from ssl_ecg.data.sources import Mixture, Prepared, Source
+from ssl_ecg.errors import UserError
 from ssl_ecg.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def prepare(
         python -m ssl_ecg.prepare --config experiments/recipes/simclr_mitbih.yaml --root data/mitdb
 
     Args:
-        data: the data set.
+        data: the data set; of several (A,B), each is prepared.
         preprocessing: how a raw recording becomes what the encoder sees.
         limit: the first so many recordings only, as a store of its own.
         strict: stop at a recording that cannot be used.
@@ -76,7 +77,7 @@ def prepare(
         config: all settings as plain values, for the next command's line; the command line gives it.
 
     Returns:
-        The store.
+        The store; of several, the last.
 
     Raises:
         UserError: for data, settings or a folder that cannot be used.
@@ -84,6 +85,13 @@ def prepare(
     from ssl_ecg.data.build import build, find
     from ssl_ecg.prepare.report import print_summary, summarise, write_summary
 
+    if isinstance(data, Mixture):
+        if stream:
+            raise UserError("stream takes one data set at a time, and an address for each")
+        said = config["data"]["init_args"]["sources"] if config else [None] * len(data.sources)
+        same: dict[str, Any] = {"limit": limit, "strict": strict, "workers": workers, "again": again, "cache": cache}
+        each = zip(data.sources, said, strict=True)
+        return [prepare(one, preprocessing, **same, config={"data": its} if its else None) for one, its in each][-1]
     data.ensure(limit)
     if preprocessing.leads == (ALL,):
         preprocessing = replace(preprocessing, leads=data.leads)
@@ -151,7 +159,7 @@ def _in_full(argv: Sequence[str], source: str | None) -> list[str]:
     source = named[-1] if named else source
     if source is None:
         raise cli.UsageError(f"name the data set: one of {', '.join(known(Source))}")
-    found = find_class(source, Source, "--data")
+    found = find_class("Mixture" if "," in source else source, Source, "--data")
     owners = {"": [*settings_of(prepare), "config", "print_config"]}
     owners |= {"data.": [*settings_of(found)], "preprocessing.": [*settings_of(Preprocessing)]}
     for i, word in enumerate(line):
@@ -203,5 +211,7 @@ def main(argv: list[str] | None = None) -> None:
         start = _starting_point(files)
         data = start.get("data")
         named = data.get("class_path") if isinstance(data, dict) else data
+        if isinstance(named, list):
+            named = "Mixture"
         parsed = cli.parse(prepare, _in_full(line, named), defaults=start)
         prepare(**parsed.instantiate())

@@ -487,3 +487,16 @@ def test_killed_again_and_again_it_ends_with_the_same_bytes(workers: int, kills:
     (one,), (other,) = cache.iterdir(), undisturbed.iterdir()
     assert one.name == other.name
     assert contents(one) == contents(other)
+
+
+def test_all_data_sets_of_a_recipe_are_prepared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("data: [Simulated, toy.Toy]\npreprocessing: {leads: any, window: 4}\n")
+    prepare.main(
+        [f"--config={recipe}", "--data.Simulated.patients=24", "--data.1.patients=2", f"--cache={tmp_path}/cache"]
+    )
+    said = capsys.readouterr().out
+    assert said.count("store  ") == 2
+    assert "--data Simulated --data.patients 24" in said
+    prepare.main(["Simulated,toy.Toy", "--data.Toy.patients=2", "--leads=any", f"--cache={tmp_path}/cache"])
+    assert "toy-" in capsys.readouterr().out
