@@ -63,7 +63,8 @@ def save_encoder(
     temporary, aside = (folder.with_name(f".{folder.name}-{uuid.uuid4().hex}.{kind}") for kind in ("new", "old"))
     encoder = copy.deepcopy(encoder).cpu()
     frozen = PretrainedEncoder(encoder, preprocessing)
-    embedding = frozen(torch.from_numpy(golden), preprocessing.fs, preprocessing.leads)
+    leads = preprocessing.leads * (len(golden) if preprocessing.any_leads else 1)  # fine-tuned, it may have seen more
+    embedding = frozen(torch.from_numpy(golden), preprocessing.fs, leads)
     assert isinstance(embedding, Tensor)
     files = {_WEIGHTS: _packed(encoder)} | ({_DECODER: _packed(decoder)} if decoder is not None else {})
     config = {
@@ -71,7 +72,7 @@ def save_encoder(
         "ssl_ecg": __version__,
         "encoder": {"class": public_name(encoder), "arguments": encoder.arguments},
         "preprocessing": preprocessing.to_dict(),
-        "golden": {"fs": preprocessing.fs, "leads": list(preprocessing.leads)},
+        "golden": {"fs": preprocessing.fs, "leads": list(leads)},
         "sha256": {name: hashlib.sha256(packed).hexdigest() for name, packed in files.items()},
         "pretraining": pretraining,
     } | ({"decoder": decoder.arguments} if decoder is not None else {})

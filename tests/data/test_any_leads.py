@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from checkpoints import fresh_checkpoint
 from toy import Toy
 
 from ssl_ecg import load_encoder, pretrain
+from ssl_ecg.checkpoint import save_encoder
 from ssl_ecg.data.build import build
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.positives import SamePatient
@@ -22,6 +24,7 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.leads import ANY
 from ssl_ecg.prepare import prepare
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.study import open_study
 
 P = Preprocessing(leads=ANY, window=3.0)
 
@@ -173,9 +176,18 @@ def test_a_data_set_is_embedded_with_all_its_leads_averaged_or_side_by_side(run:
     assert read_embeddings(files[1]).embedding.shape == (len(mean), 2 * encoder.dim)
 
 
-def test_each_lead_of_an_encoder_of_named_leads_is_refused(tmp_path: Path) -> None:
-    from checkpoints import fresh_checkpoint
+def test_it_is_evaluated_on_and_kept_with_the_leads_a_data_set_has(run: Path, tmp_path: Path) -> None:
+    two = Toy()
+    two.leads = ("II", "V1")
+    study = open_study(run, two, str(tmp_path))
+    assert study.train.preprocessing.leads == ("II", "V1")
+    x = next(study.train.conditioned(2))[0].numpy()
+    assert x.shape == (2, 300)
+    again = save_encoder(tmp_path / "kept", study.encoder.encoder, study.encoder.preprocessing, {}, x, "# card")
+    np.testing.assert_allclose(load_encoder(again)(x, 100, ["a", "b"]), study.encoder(x, 100, ["II", "V1"]))
 
+
+def test_each_lead_of_an_encoder_of_named_leads_is_refused(tmp_path: Path) -> None:
     encoder = load_encoder(fresh_checkpoint(tmp_path, Preprocessing(leads=("I", "II"))))
     with pytest.raises(UserError, match="takes its leads together"):
         encoder(np.zeros((2, 1000)), 100, ["I", "II"], each_lead=True)
