@@ -3,8 +3,8 @@
     python experiments/benchmarks/mixing.py
 
 Stores of random numbers, 90 MB in all, in windows of 10 s at 100 Hz, one lead a sample. Both load as many windows of
-each store, alone and within a training step of a small encoder. Batches of both are taken in turn, so that a machine
-whose speed drifts does not favour one; times are those of the processor, medians and their ratio.
+each store. Batches of both are taken in turn, so that a machine whose speed drifts does not favour one; beside them is
+a training step of a tiny encoder, the least that a batch is loaded for. Times are those of the processor, medians.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator
 from itertools import cycle
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +34,7 @@ from ssl_ecg.preprocessing import Preprocessing
 
 P = Preprocessing(leads=ANY, window=10.0)
 SIZES = ((60, 12, 200), (240, 1, 60), (20, 2, 1800), (40, 12, 200))  # recordings, leads, s
-BATCH = 256
+BATCH, ROUNDS = 256, 400
 
 
 def prepared(folder: Path) -> list[WindowSet]:
@@ -75,16 +76,24 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         parts = prepared(Path(folder))
         mixed, alone = loads(MixedWindows(parts, [1, 1, 1, 1])), [loads(part) for part in parts]
-        for what, rounds, use in (("loading", 400, len), ("training", 3, trainer())):
-            times: dict[str, list[float]] = {"one": [], "four": []}
-            for _ in range(rounds):
-                for name, batches in (("one", alone), ("four", [mixed] * len(alone))):
-                    start = time.process_time()
-                    for some in batches:
-                        use(next(some))
-                    times[name].append((time.process_time() - start) / len(batches))
-            one, four = (statistics.median(values) for values in times.values())
-            print(f"{what:9} {1e6 * one:9,.0f} us a batch of one, {1e6 * four:9,.0f} mixed: {four / one:.3f} times")
+        times: dict[str, list[float]] = {"one": [], "four": [], "step": []}
+        for _ in range(ROUNDS):
+            for name, batches in (("one", alone), ("four", [mixed] * len(alone))):
+                times[name].append(_seconds(lambda each: [next(some) for some in each], batches) / len(alone))
+        step, x = trainer(), next(mixed)
+        for _ in range(5):
+            times["step"].append(_seconds(step, x))
+        one, four, training = (1e3 * statistics.median(values) for values in times.values())
+        print(f"loading a batch of {BATCH}: {one:.2f} ms of one store, {four:.2f} ms of four ({four / one:.2f} times)")
+        print(
+            f"training step: {training:,.0f} ms; mixing costs {100 * (four - one) / (training + one):.2f} % of the rate"
+        )
+
+
+def _seconds(run: Callable[[Any], object], on: object) -> float:
+    start = time.process_time()
+    run(on)
+    return time.process_time() - start
 
 
 if __name__ == "__main__":

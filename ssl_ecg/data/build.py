@@ -227,6 +227,7 @@ def _describe(part: Path, identity: str, source: Source) -> None:
         "cohort": source.cohort or type(source).__name__,
         "covers": list(source.covers),
         "simulated": source.simulated,
+        "patients_known": source.patients_known,
         "task": source.task,
         "multilabel": source.multilabel,
         "amplitude_unit": source.amplitude_unit,

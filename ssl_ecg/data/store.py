@@ -113,8 +113,8 @@ class Store:
         self.patient: Tensor = torch.from_numpy(np.argsort(order)[self.records["patient"].cat.codes.to_numpy()])
         # People who are not told apart share a side of a split, but are not one person.
         unknown = torch.from_numpy(np.char.startswith(self.patients, "?"))[self.patient]
-        rows = self.records["record"].cat.codes if "lead" in self.records else range(len(self.records))
-        self.recording: Tensor = torch.from_numpy(np.array(rows, dtype=np.int64))
+        rows = self.records["record"].cat.codes.to_numpy() if "lead" in self.records else np.arange(len(self.records))
+        self.recording: Tensor = torch.from_numpy(rows.astype(np.int64))
         alone = len(self.patients) + self.recording
         self.person: Tensor = torch.where(unknown, alone, self.patient)
         self.offset = torch.from_numpy(self.records["offset"].to_numpy(np.int64, copy=True))

@@ -280,7 +280,7 @@ def report_left_out(store: Store, samples: int, whose: str = "") -> None:
 
     Lines begin with `whose` they are, where there are several data sets.
     """
-    recordings = len(store.recording.unique())
+    recordings = int(store.recording.max()) + 1
     if dropped := store.report["dropped"]:
         reason = textwrap.shorten(dropped[0]["reason"], 240, placeholder=" ...")
         print(

@@ -58,7 +58,13 @@ def finish(
         ),
     }
     encoder = method.encoder.cpu()
-    found = {"simulated": simulated, "held_out": module.held_out, "probed": module.parts.index(module.probed)}
+    known = module.store.meta.get("patients_known", True)
+    found = {
+        "patients_known": known,
+        "simulated": simulated,
+        "held_out": module.held_out,
+        "probed": module.parts.index(module.probed),
+    }
     run.write_results({**found, "scores": scores, **history[-1]})
     save_encoder(
         run.checkpoint,
@@ -76,7 +82,8 @@ def show(run: Run) -> None:
     results = run.results()
     if results["scores"]:
         patients = len(results["held_out"])
-        title = f"Frozen embeddings of {patients} held-out patients, {origin(results['simulated'])}"
+        whose = "patients" if results.get("patients_known", True) else "recordings (whose is not known)"
+        title = f"Frozen embeddings of {patients} held-out {whose}, {origin(results['simulated'])}"
         print_table(results["scores"], title=title)
     else:
         print("Too few labelled patients were held out to probe the embeddings.")

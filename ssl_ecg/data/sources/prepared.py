@@ -66,6 +66,11 @@ class Prepared(Source):
     def shared_patients(self) -> Mapping[str, tuple[str, ...]]:  # type: ignore[override]
         return {patient: tuple(records) for patient, records in self._store.meta["shared_patients"].items()}
 
+    @property
+    def patients_known(self) -> bool:  # type: ignore[override]
+        """Whether its source says whose a recording is."""
+        return bool(self._store.meta.get("patients_known", True))
+
     def open(self, preprocessing: Preprocessing) -> Store:
         """The store itself. DataError where there is none, or where it was prepared otherwise; it says how."""
         has, wanted = self._store.meta["preprocessing"], preprocessing.conditioning()
