@@ -115,7 +115,7 @@ def test_the_command_to_try_next_is_of_the_probed_data_set(
 
 @pytest.mark.slow
 def test_killed_in_the_middle_it_goes_on_to_the_same_weights(here: Path) -> None:
-    long = "--trainer.max_epochs=12"
+    long = "--trainer.max_epochs=4"
     pretrain.main(arguments(here, "long", long))
     command = [sys.executable, "-m", "ssl_ecg.pretrain", *arguments(here, "killed", long)]
     tests = str(Path(__file__).parents[1])
