@@ -300,11 +300,12 @@ class Reconstructive(Method):
         """
 
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
-        """Compute the weighted mean squared error of the reconstruction."""
+        """Compute the weighted mean squared error of each window's reconstruction, and the mean over windows."""
         seen, weight = self.corrupt(batch.x, generator)
         made = reconstruct(self.encoder, self.decoder, seen)
         weight = weight.expand_as(made)
-        return ((made - batch.x).square() * weight).sum() / weight.sum().clamp_min(1)
+        error = ((made - batch.x).square() * weight).sum((1, 2))
+        return (error / weight.sum((1, 2)).clamp_min(1e-6)).mean()
 
 
 def embed_views(network: nn.Module, views: Sequence[Tensor]) -> Tensor:

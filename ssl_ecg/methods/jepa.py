@@ -13,7 +13,7 @@ from augmentations import Augmentation
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods.base import OnTokens
+from ssl_ecg.methods.base import OnTokens, in_fp32
 from ssl_ecg.methods.masks import draw_blocks, hide
 from ssl_ecg.methods.predictor import DilatedPredictor
 from ssl_ecg.optimisers import Optimiser
@@ -83,7 +83,7 @@ class JEPA(OnTokens):
         """Hide blocks of a batch, and compare what is predicted there with what the copy sees there."""
         x = self.augmented(batch.x, generator)
         with torch.no_grad():
-            targets = next(islice(self.target.features(x), self.target_stage, None)).float()
+            targets = next(islice(self.target.features(x), self.target_stage, None))
             targets = layer_norm(targets.transpose(1, 2), targets.shape[1:2])
         stride = self.encoder.stride
         length = max(1, round(self.block * self.fs / stride))
@@ -91,9 +91,13 @@ class JEPA(OnTokens):
         return self.compare(self.encoder.tokens(hide(x, hidden, stride)), targets, hidden)
 
     def compare(self, tokens: Tensor, targets: Tensor, hidden: Tensor) -> Tensor:
-        """Smooth L1 between what tokens (B, F, T') predict and targets (B, T', F), where `hidden` (B, T')."""
-        predicted = self.predictor(tokens).float().transpose(1, 2)
-        return smooth_l1_loss(predicted[hidden], targets[hidden])
+        """Smooth L1 between what tokens (B, F, T') predict and targets (B, T', F), where `hidden` (B, T').
+
+        The mean over a window's hidden tokens, then over windows.
+        """
+        predicted = self.predictor(tokens).transpose(1, 2)
+        error = in_fp32(lambda p, t: smooth_l1_loss(p, t, reduction="none").mean(2), predicted, targets)
+        return ((error * hidden).sum(1) / hidden.sum(1)).mean()
 
     def before_step(self, step: int) -> None:
         """Move the copy towards the encoder."""
