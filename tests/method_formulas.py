@@ -132,11 +132,94 @@ def lejepa(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
     return (1 - method.gaussian) * invariance + method.gaussian * statistic
 
 
+def hidden_tokens(rows: int, tokens: int, blocks: int, length: int, generator: torch.Generator) -> Tensor:
+    starts = torch.randint(tokens - length + 1, (rows, blocks), generator=generator)
+    return torch.tensor([[any(s <= t < s + length for s in row) for t in range(tokens)] for row in starts.tolist()])
+
+
+def samples_of(hidden: Tensor, stride: int, samples: int) -> Tensor:
+    mask = torch.zeros(len(hidden), 1, samples, dtype=torch.bool)
+    for row, token in hidden.nonzero().tolist():
+        mask[row, 0, token * stride : (token + 1) * stride] = True
+    return mask
+
+
+def jepa(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    x, stride = batch.x.double(), method.encoder.stride
+    targets = list(method.target[0].features(x))[method.target_stage]
+    mean, variance = targets.mean(1, keepdim=True), targets.var(1, keepdim=True, correction=0)
+    targets = (targets - mean) / (variance + 1e-5).sqrt()
+    length = round(method.block * method.fs / stride)
+    hidden = hidden_tokens(len(x), targets.shape[2], method.blocks, length, generator)
+    seen = x * ~samples_of(hidden, stride, x.shape[2])
+    off = (method.predictor(list(method.encoder.features(seen))[-1]) - targets).abs()
+    error = torch.where(off < 1, off.square() / 2, off - 0.5).mean(1)
+    return torch.stack([row[there].mean() for row, there in zip(error, hidden, strict=True)]).mean()
+
+
+def cpc(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    *_, tokens, context = method.encoder.features(batch.x.double())
+    rows, length = len(tokens), tokens.shape[2]
+    z = tokens / tokens.square().sum(1, keepdim=True).sqrt()
+    step = torch.randint(1, rows, (rows, method.count), generator=generator) if method.negatives != "same" else None
+    place = torch.randint(length, (rows, method.count), generator=generator) if step is not None else None
+    losses = []
+    for head, horizon in zip(method.heads, method.horizons, strict=True):
+        ahead, found = round(horizon * method.fs / method.encoder.stride), []
+        queries = head(context)
+        for row in range(rows):
+            others = []
+            if step is not None and place is not None:
+                for by, t in zip(step[row].tolist(), place[row].tolist(), strict=True):
+                    other = (row + by) % rows
+                    if batch.patient[other] != batch.patient[row]:
+                        others.append(z[other, :, t])
+            for t in range(length - ahead):
+                apart = [u for u in range(length) if abs(u - t - ahead) > method.gap]
+                within = [z[row, :, u] for u in apart] if method.negatives != "batch" else []
+                keys = torch.stack([z[row, :, t + ahead], *within, *others])
+                query = queries[row, :, t]
+                likeness = keys @ (query / query.square().sum().sqrt()) / method.temperature
+                found.append(likeness.logsumexp(0) - likeness[0])
+        losses.append(torch.stack(found).mean())
+    return torch.stack(losses).mean()
+
+
+def autoencoder(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    x = batch.x.double()
+    seen = method.augmentations(batch.x, method.fs, generator).double()
+    made = method.decoder(list(method.encoder.features(seen))[-1])[..., : x.shape[2]]
+    return (made - x).square().mean()
+
+
+def masked_autoencoder(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    x, stride = batch.x.double(), method.encoder.stride
+    tokens, length = x.shape[2] // stride, round(method.block * method.fs / stride)
+    blocks = max(1, round(method.share * tokens / length))
+    mask = samples_of(hidden_tokens(len(x), tokens, blocks, length, generator), stride, x.shape[2])
+    made = method.decoder(list(method.encoder.features(x * ~mask))[-1])[..., : x.shape[2]]
+    error = (made - x).square()
+    return torch.stack([row[there].mean() for row, there in zip(error, mask, strict=True)]).mean()
+
+
+def joint(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    losses = []
+    for objective, weight, portion in zip(method.objectives, method.weights, method.portions, strict=True):
+        part = Batch(*(None if field is None else field[: round(portion * len(batch.x))] for field in batch))
+        losses.append(weight * FORMULAS[type(objective).__name__](objective, part, generator))
+    return torch.stack(losses).sum()
+
+
 FORMULAS: dict[str, Formula] = {
+    "Autoencoder": autoencoder,
     "BYOL": byol,
     "BarlowTwins": barlow_twins,
+    "CPC": cpc,
     "DINO": dino,
+    "JEPA": jepa,
+    "Joint": joint,
     "LeJEPA": lejepa,
+    "MaskedAutoencoder": masked_autoencoder,
     "MoCo": moco,
     "SimCLR": simclr,
     "SimSiam": simsiam,

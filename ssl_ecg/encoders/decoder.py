@@ -56,8 +56,8 @@ class Decoder(nn.Module):
 def reconstruct(encoder: Encoder, decoder: nn.Module, x: Tensor) -> Tensor:
     """Encode and decode windows (B, C, T), each lead by itself where the encoder takes leads apart: the same shape."""
     split = encoder.split_leads(x)
-    made: Tensor = decoder(encoder.tokens(split))[..., : x.shape[-1]].float()
-    return made.reshape(x.shape)
+    made: Tensor = decoder(encoder.tokens(split))[..., : x.shape[-1]]
+    return made.to(torch.promote_types(made.dtype, torch.float32)).reshape(x.shape)
 
 
 def reconstruction_error(encoder: Encoder, decoder: Decoder, x: Tensor) -> Tensor:

@@ -45,7 +45,7 @@ def measure_grids(encoder: Any) -> tuple[Grid, ...]:  # noqa: ANN401
 
     A sample that is not a number makes every token that sees it one that is not a number, whatever the weights.
     """
-    probe: Any = copy.deepcopy(encoder).cpu().eval()
+    probe: Any = copy.deepcopy(encoder).cpu().float().eval()
     strides = measure_strides(probe)
     step = max(strides)
 

@@ -2,15 +2,17 @@
 
 from ssl_ecg.methods.autoencoder import Autoencoder
 from ssl_ecg.methods.barlow_twins import BarlowTwins
-from ssl_ecg.methods.base import JointEmbedding, Method, Predictive, Reconstructive
+from ssl_ecg.methods.base import Method
 from ssl_ecg.methods.byol import BYOL
 from ssl_ecg.methods.cpc import CPC
 from ssl_ecg.methods.dino import DINO
 from ssl_ecg.methods.jepa import JEPA
 from ssl_ecg.methods.joint import Joint
+from ssl_ecg.methods.joint_embedding import JointEmbedding
 from ssl_ecg.methods.lejepa import LeJEPA
 from ssl_ecg.methods.masked_autoencoder import MaskedAutoencoder
 from ssl_ecg.methods.moco import MoCo
+from ssl_ecg.methods.on_tokens import Predictive, Reconstructive
 from ssl_ecg.methods.simclr import SimCLR
 from ssl_ecg.methods.simsiam import SimSiam
 from ssl_ecg.methods.vicreg import VICReg

@@ -9,7 +9,7 @@ from augmentations import Augmentation, Compose
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods.base import Reconstructive
+from ssl_ecg.methods.on_tokens import Reconstructive
 from ssl_ecg.optimisers import Optimiser
 
 

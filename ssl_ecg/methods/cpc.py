@@ -15,7 +15,9 @@ from augmentations import Augmentation
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods.base import OnTokens, in_fp32
+from ssl_ecg.methods.base import in_fp32
+from ssl_ecg.methods.gather import gather, own_rows
+from ssl_ecg.methods.on_tokens import OnTokens
 from ssl_ecg.optimisers import Optimiser
 
 
@@ -127,9 +129,13 @@ class CPC(OnTokens):
         return cross_entropy(logits.flatten(0, 1), target.flatten())
 
     def _draw(self, tokens: Tensor, patient: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Draw tokens of other rows for each row: (B, count, F), and which are of another patient, (B, count)."""
-        rows, length, device = len(tokens), tokens.shape[-1], tokens.device
-        step = torch.randint(1, max(2, rows), (rows, self.count), generator=generator, device=device)
-        row = (torch.arange(rows, device=device)[:, None] + step) % rows
-        place = torch.randint(length, (rows, self.count), generator=generator, device=device)
-        return tokens.transpose(1, 2)[row, place], patient[row] != patient[:, None]
+        """Draw tokens of other rows of the global batch for each of ours, and say which are of another patient.
+
+        Shapes (B, count, F) and (B, count).
+        """
+        own, everyone, whose = own_rows(tokens), gather(tokens), gather(patient)
+        shape, device = (len(everyone), self.count), tokens.device
+        step = torch.randint(1, max(2, len(everyone)), shape, generator=generator, device=device)[own]
+        place = torch.randint(tokens.shape[-1], shape, generator=generator, device=device)[own]
+        row = (own[:, None] + step) % len(everyone)
+        return everyone.transpose(1, 2)[row, place], whose[row] != patient[:, None]

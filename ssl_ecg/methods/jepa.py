@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from itertools import islice
 
 import torch
@@ -13,8 +12,10 @@ from augmentations import Augmentation
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods.base import OnTokens, in_fp32
+from ssl_ecg.methods.base import in_fp32
 from ssl_ecg.methods.masks import draw_blocks, hide
+from ssl_ecg.methods.momentum import Momentum
+from ssl_ecg.methods.on_tokens import OnTokens
 from ssl_ecg.methods.predictor import DilatedPredictor
 from ssl_ecg.optimisers import Optimiser
 
@@ -51,16 +52,14 @@ class JEPA(OnTokens):
         super().__init__(encoder, optimiser, augmentations)
         if blocks < 1 or not block > 0:
             raise ValueError(f"JEPA: blocks and block must be positive, not {blocks} and {block}")
-        if not 0 <= momentum <= 1:
-            raise ValueError(f"JEPA: momentum must lie between 0 and 1, not {momentum}")
-        self.blocks, self.block, self.momentum = blocks, block, momentum
+        self.blocks, self.block = blocks, block
         stages = len(encoder.widths) or 1
         if not -stages <= target < 0:
             raise ValueError(f"JEPA: target must lie between -{stages} and -1, the encoder's stages, not {target}")
         self.target_stage = stages + target
         if encoder.has_tokens:
             self.predictor = DilatedPredictor(encoder.widths[-1], encoder.widths[target], hidden_dim)
-        self.target = copy.deepcopy(encoder).requires_grad_(False)
+        self.target = Momentum(encoder, momentum=momentum)
         for layer in self.target.modules():
             if isinstance(layer, torch.nn.modules.dropout._DropoutNd):
                 layer.p = 0.0  # targets are not noisy
@@ -71,8 +70,8 @@ class JEPA(OnTokens):
         if self.block * fs * 2 > samples:
             raise UserError(f"method.block: blocks of {self.block} s hide most of a window of {samples / fs} s")
         with torch.inference_mode():
-            maps = list(self.target.eval().features(torch.zeros(1, self.encoder.inputs, samples)))
-        self.target.train()
+            maps = list(self.encoder.eval().features(torch.zeros(1, self.encoder.inputs, samples)))
+        self.encoder.train(self.training)
         if maps[self.target_stage].shape[-1] != maps[-1].shape[-1]:
             raise UserError(
                 f"method.target: that stage of {type(self.encoder).__name__} has {maps[self.target_stage].shape[-1]} "
@@ -83,12 +82,18 @@ class JEPA(OnTokens):
         """Hide blocks of a batch, and compare what is predicted there with what the copy sees there."""
         x = self.augmented(batch.x, generator)
         with torch.no_grad():
-            targets = next(islice(self.target.features(x), self.target_stage, None))
+            targets = self._targets(x)
             targets = layer_norm(targets.transpose(1, 2), targets.shape[1:2])
         stride = self.encoder.stride
         length = max(1, round(self.block * self.fs / stride))
         hidden = draw_blocks(len(x), targets.shape[1], self.blocks, length, generator)
         return self.compare(self.encoder.tokens(hide(x, hidden, stride)), targets, hidden)
+
+    def _targets(self, x: Tensor) -> Tensor:
+        """What the copy makes of windows at the stage of the targets: shape (B, F, T')."""
+        network = self.target[0]
+        assert isinstance(network, Encoder)
+        return next(islice(network.features(x), self.target_stage, None))
 
     def compare(self, tokens: Tensor, targets: Tensor, hidden: Tensor) -> Tensor:
         """Smooth L1 between what tokens (B, F, T') predict and targets (B, T', F), where `hidden` (B, T').
@@ -101,7 +106,4 @@ class JEPA(OnTokens):
 
     def before_step(self, step: int) -> None:
         """Move the copy towards the encoder."""
-        from lightly.models.utils import update_momentum
-        from lightly.utils.scheduler import cosine_schedule
-
-        update_momentum(self.encoder, self.target, cosine_schedule(step, self.steps, self.momentum, 1.0))
+        self.target.follow(self.encoder, step=step, steps=self.steps)

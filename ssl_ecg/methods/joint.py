@@ -11,7 +11,8 @@ from ssl_ecg.data.batches import Batch
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods.base import JointEmbedding, Method
+from ssl_ecg.methods.base import Method
+from ssl_ecg.methods.joint_embedding import JointEmbedding
 from ssl_ecg.optimisers import Optimiser
 
 

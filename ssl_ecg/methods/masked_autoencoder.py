@@ -8,8 +8,8 @@ from torch import Tensor
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods.base import Reconstructive
 from ssl_ecg.methods.masks import draw_blocks, of_samples
+from ssl_ecg.methods.on_tokens import Reconstructive
 from ssl_ecg.optimisers import Optimiser
 
 

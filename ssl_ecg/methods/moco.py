@@ -10,9 +10,10 @@ from torch.nn.functional import normalize
 
 from augmentations import Views
 from ssl_ecg.encoders import Encoder
-from ssl_ecg.methods.base import JointEmbedding, embed_views, in_fp32
+from ssl_ecg.methods.base import in_fp32
 from ssl_ecg.methods.contrast import contrast
 from ssl_ecg.methods.gather import gather, own_rows
+from ssl_ecg.methods.joint_embedding import JointEmbedding, embed_views
 from ssl_ecg.methods.momentum import Momentum
 from ssl_ecg.optimisers import Optimiser
 

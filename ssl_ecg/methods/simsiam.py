@@ -6,7 +6,8 @@ from torch import Tensor
 
 from augmentations import Views
 from ssl_ecg.encoders import Encoder
-from ssl_ecg.methods.base import JointEmbedding, embed_views, in_fp32
+from ssl_ecg.methods.base import in_fp32
+from ssl_ecg.methods.joint_embedding import JointEmbedding, embed_views
 from ssl_ecg.optimisers import Optimiser
 
 
