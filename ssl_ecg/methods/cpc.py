@@ -124,7 +124,7 @@ class CPC(OnTokens):
             logits = within.masked_fill((apart > 0) & (apart <= self.gap), -math.inf)
             target = about[:, 0].expand(len(q), n)
         if others is not None and allowed is not None:
-            beyond = q @ normalize(others.float(), dim=2).transpose(1, 2) / self.temperature
+            beyond = q @ normalize(others.to(q), dim=2).transpose(1, 2) / self.temperature
             logits = torch.cat([logits, beyond.masked_fill(~allowed[:, None], -math.inf)], dim=2)
         return cross_entropy(logits.flatten(0, 1), target.flatten())
 
