@@ -196,6 +196,11 @@ class Resolver:
             before = classes[-1] if classes else family
             classes.append(find_class(branch[OWN], family, spelt(option, source)) if OWN in branch else before)
         cls, last = classes[-1], named[-1] if named else 0
+        # Of the command's own choice another class takes over its parts (encoder, views), not its numbers (width).
+        layers = [
+            (branch if source is not None or of is cls else _parts(branch, cls), source)
+            for (branch, source), of in zip(layers, classes, strict=True)
+        ]
         lost: dict[str, dict[str, str]] = {}
         for i, (branch, source) in enumerate(layers):
             for name in [name for name in branch if name != OWN and name not in settings_of(cls)]:
@@ -233,6 +238,14 @@ def _together(family: type, layers: list[Layer]) -> list[Layer]:
             }
         found.append((branch, source))
     return found
+
+
+def _parts(branch: dict[str, Any], cls: Maker) -> dict[str, Any]:
+    """What a branch says of the settings of a class that are classes themselves."""
+    settings = settings_of(cls)
+    return {
+        n: b for n, b in branch.items() if n == OWN or (n in settings and (settings[n].family or settings[n].group))
+    }
 
 
 def _unknown(owner: Maker, place: str, name: str, source: str | None, family: type | None = None) -> str:

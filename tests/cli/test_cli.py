@@ -387,6 +387,18 @@ def test_changing_the_class_of_the_commands_own_defaults_is_silent(capsys: pytes
     assert capsys.readouterr().err == ""
 
 
+def test_another_class_keeps_the_parts_of_the_commands_own_defaults_but_not_their_numbers() -> None:
+    defaults = {**DEFAULTS, "learner.net.width": 4}
+
+    def width(*argv: str) -> int:
+        return int(parse(*argv, defaults=defaults).config["learner"]["init_args"]["net"]["init_args"]["width"])
+
+    assert width() == 4
+    assert width("--learner", "Bootstrap") == 4  # its net is the same
+    assert width("--learner.net", "Mobilenet") == 8  # of its own
+    assert width("--learner.net", "Mobilenet", "--learner.net.width", "5") == 5
+
+
 # --- values that follow from others ---------------------------------------------------------------------------
 
 
