@@ -5,7 +5,8 @@
 Every recipe of `experiments/recipes/cinc2017` and `experiments/recipes/ptbxl` is pretrained on the train side (about
 ten minutes of one core each), and all encoders of a data set are probed with 2, 10 and 100 % of the labels by
 `ssl_ecg.sweep --validate`, which does not touch the test side, beside the untrained encoder, hand features and the raw
-signal. What is finished is not done again: a stopped run goes on. `--jobs 2` trains two at a time, one thread each.
+signal. The table is printed, and written as CSV and as a figure into OUT. What is finished is not done again: a stopped
+run goes on. `--jobs 2` trains two at a time, one thread each.
 """
 
 import argparse
@@ -17,13 +18,16 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from ssl_ecg.report.results import read_results
-from ssl_ecg.report.tables import print_table
+from ssl_ecg.metrics.bootstrap import Interval
+from ssl_ecg.report.figures import colour, marker, new_figure, save
+from ssl_ecg.report.results import Results, read_results
+from ssl_ecg.report.tables import Value, print_table
 
 RECIPES = Path(__file__).parent / "recipes"
 SOURCES = {"cinc2017": ["--data", "CinC2017"], "ptbxl": ["--data", "PTBXL"]}
 FRACTIONS = (0.02, 0.1, 1.0)
-LOGGED = ("loss", "effective_rank", "spread", "samples_per_s")
+Rows = dict[str, dict[str, Value]]
+LOGGED = ("effective_rank", "spread", "samples_per_s")
 
 
 def run(*command: str) -> int:
@@ -32,31 +36,88 @@ def run(*command: str) -> int:
     return subprocess.run([sys.executable, "-m", *command], env=environment).returncode
 
 
-def pretrained(data: str, method: str, *, root: str, out: Path) -> Path | None:
-    """The run of a recipe, trained if it is not; None if it cannot be."""
-    recipe = RECIPES / data / f"{method}.yaml"
-    name = f"{data}-{method}"
-    given = ("--config", str(recipe), "--data.root", root, "--out", str(out), "--name", name)
-    return out / name if run("ssl_ecg.pretrain", *given) == 0 else None
+def pretrain(data: str, method: str, *, root: str, out: Path) -> None:
+    """Train by a recipe, or go on; a finished run is left."""
+    given = ("--data.root", root, "--out", str(out), "--name", f"{data}-{method}")
+    run("ssl_ecg.pretrain", "--config", str(RECIPES / data / f"{method}.yaml"), *given)
 
 
-def probed(data: str, runs: list[Path], root: str, out: Path, seeds: int) -> dict[tuple[str, float], float]:
-    """Macro AUROC on the validation side by system and share of the labels: of all runs, and of what needs none."""
+def probed(data: str, runs: list[Path], root: str, out: Path, seeds: int) -> Results:
+    """Scores on the validation side of all runs, and of what needs none."""
     folder = out / f"sweep-{data}"
     run(
         *("ssl_ecg.sweep", ",".join(map(str, runs)), *SOURCES[data], "--data.0.root", root, "--validate"),
         *("--fractions", ",".join(map(str, FRACTIONS)), "--seeds", str(seeds), "--out", str(folder)),
-        *("--beside", "untrained,raw PCA,hand features", "--resamples", "200"),
+        *("--beside", "untrained,raw PCA,hand features"),
     )
-    rows = [row for row in read_results(folder / "validation.json").rows if row.score == "macro_auroc"]
-    return {(row.system, float(row.fraction)): row.value for row in rows if row.draw in (None, "mean")}
+    return read_results(folder / "validation.json")
 
 
 def last_epoch(folder: Path) -> dict[str, float]:
-    """What the run logged of its last epoch."""
+    """What a run logged of its last epoch."""
     with (folder / "metrics.csv").open() as file:
         *_, last = csv.DictReader(file)
     return {name: float(last[name]) for name in LOGGED if last.get(name)}
+
+
+def tabulate(data: str, results: Results, runs: dict[str, Path]) -> Rows:
+    """A row for each method and baseline, the best with a tenth of the labels first."""
+    rows: Rows = {}
+    for fraction in FRACTIONS:
+        for system, scores in results.scores(fraction=fraction).items():
+            rows.setdefault(system.removeprefix(f"{data}-"), {})[f"AUROC, {fraction:.0%}"] = scores["macro_auroc"]
+        for difference in results.select(fraction=fraction, reference="untrained", score="macro_auroc", draw=None):
+            rows[difference.system.removeprefix(f"{data}-")][f"- untrained, {fraction:.0%}"] = difference.interval
+    for method, folder in runs.items():
+        rows[method] |= last_epoch(folder)
+    order = sorted(rows, key=lambda system: -point(rows[system], FRACTIONS[1]).value)
+    return {system: rows[system] for system in order}
+
+
+def point(row: dict[str, Value], fraction: float) -> Interval:
+    """The AUROC of a row with a share of the labels."""
+    found = row[f"AUROC, {fraction:.0%}"]
+    assert isinstance(found, Interval)
+    return found
+
+
+def write(rows: Rows, path: Path) -> None:
+    """Write the table as CSV, the ends of intervals in columns of their own."""
+    flat = []
+    for system, row in rows.items():
+        found = {"system": system}
+        for name, value in row.items():
+            if isinstance(value, Interval):
+                found |= {
+                    name: f"{value.value:.4f}",
+                    f"{name} low": f"{value.low:.4f}",
+                    f"{name} high": f"{value.high:.4f}",
+                }
+            else:
+                found[name] = f"{value:.5g}"
+        flat.append(found)
+    with path.open("w", newline="") as file:
+        table = csv.DictWriter(file, list(dict.fromkeys(name for row in flat for name in row)))
+        table.writeheader()
+        table.writerows(flat)
+
+
+def draw(data: str, rows: Rows, path: Path) -> None:
+    """Draw macro AUROC by method, a mark for each share of the labels."""
+    figure = new_figure(7, 0.32 * len(rows) + 1.2)
+    axes = figure.subplots()
+    for i, fraction in enumerate(FRACTIONS):
+        found = [point(row, fraction) for row in rows.values()]
+        x = [each.value for each in found]
+        y = [0.18 * (1 - i) - place for place in range(len(rows))]
+        ends = [[each.value - each.low for each in found], [each.high - each.value for each in found]]
+        label = f"{fraction:.0%} of the labels"
+        axes.errorbar(x, y, xerr=ends, fmt=marker(i), color=colour(i), ms=5, lw=1, label=label)
+    axes.set_yticks([-place for place in range(len(rows))], list(rows))
+    axes.set_xlabel(f"macro AUROC on the validation side of {SOURCES[data][1]}, 95 % intervals")
+    axes.grid(axis="x", alpha=0.3)
+    axes.legend(loc="lower left", fontsize=8)
+    save(figure, path)
 
 
 def main() -> None:
@@ -68,16 +129,23 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("runs/methods"), help="folder of the runs")
     parser.add_argument("--seeds", type=int, default=4, help="draws of the labels")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--finished", action="store_true", help="train nothing, tabulate the runs that are finished")
     given = parser.parse_args()
-    for data in SOURCES:
+    for data in (data for data in SOURCES if getattr(given, data)):
         root = getattr(given, data)
-        if root is None:
-            continue
         methods = given.methods or sorted(path.stem for path in (RECIPES / data).glob("*.yaml"))
-        with ThreadPoolExecutor(given.jobs) as pool:
-            found = list(pool.map(partial(pretrained, data, root=root, out=given.out), methods))
-        runs = {method: folder for method, folder in zip(methods, found, strict=True) if folder is not None}
-        print(probed(data, list(runs.values()), root, given.out, given.seeds), last_epoch, print_table, csv)
+        if not given.finished:
+            with ThreadPoolExecutor(given.jobs) as pool:
+                list(pool.map(partial(pretrain, data, root=root, out=given.out), methods))
+        folders = {method: given.out / f"{data}-{method}" for method in methods}
+        runs = {method: path for method, path in folders.items() if (path / "checkpoint" / "config.json").exists()}
+        if not runs:
+            raise SystemExit(f"no run of {data} is finished in {given.out}")
+        rows = tabulate(data, probed(data, list(runs.values()), root, given.out, given.seeds), runs)
+        print_table(rows, title=f"{SOURCES[data][1]}, validation side: frozen linear probe by share of the labels")
+        write(rows, given.out / f"{data}.csv")
+        draw(data, rows, given.out / f"{data}.png")
+        print(f"written {given.out / data}.csv, .png; not finished: {', '.join(set(methods) - set(runs)) or 'none'}")
 
 
 if __name__ == "__main__":
