@@ -30,21 +30,43 @@ METHODS = {
     "DINO": CROPS,  # a centre, and a temperature that rises
     "MoCo": ["--method.queue=40", "--method.negatives=others", "--positives=SamePatient"],
 }
-MORE = {"BarlowTwins": [], "LeJEPA": CROPS, "SimSiam": [], "VICReg": []}
+BLOCKS = ["--method.block=0.5", "--method.blocks=2"]
+MORE = {
+    "BarlowTwins": [],
+    "LeJEPA": CROPS,
+    "SimSiam": [],
+    "VICReg": [],
+    "Autoencoder": ["--method.augmentations=GaussianNoise"],
+    "CPC": ["--method.encoder=ConvGRU", "--method.encoder.context=8", "--method.negatives=both"],
+    "JEPA": BLOCKS,
+    "Joint": [
+        "--method.objectives=SimCLR,JEPA",
+        "--method.objectives.0.views=Views",
+        "--method.objectives.0.views.augmentations=GaussianNoise",
+        "--method.objectives.1.blocks=2",
+        "--method.objectives.1.block=0.5",
+    ],
+    "MaskedAutoencoder": ["--method.block=0.5"],
+}
 
 
 @pytest.mark.parametrize("method", [*METHODS, *(pytest.param(method, marks=pytest.mark.slow) for method in MORE)])
 def test_a_crash_at_any_step_changes_nothing(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = [f"--method={method}", *{**METHODS, **MORE}[method]]
-    pretrain.main(arguments(tmp_path, "whole", *given))
+
+    def run(name: str) -> None:
+        # A ConvGRU, which CPC needs, has no stages.
+        pretrain.main([a for a in arguments(tmp_path, name, *given) if method != "CPC" or ".stages=" not in a])
+
+    run("whole")
     for step in (1, 6, 13):  # 6 steps an epoch: within it, at its end, within the last; each time it goes on
         with monkeypatch.context() as patch:
             patch.setattr(Throughput, "on_train_batch_start", Stop(step).on_train_batch_start)
             with pytest.raises(RuntimeError, match="stopped"):
-                pretrain.main(arguments(tmp_path, "stopped", *given))
+                run("stopped")
         assert (tmp_path / "runs" / "stopped" / "last.ckpt").exists()
         torch.manual_seed(99)  # global state must not matter
-    pretrain.main(arguments(tmp_path, "stopped", *given))
+    run("stopped")
     assert_same(weights(tmp_path, "stopped"), weights(tmp_path, "whole"))
     rows = (tmp_path / "runs" / "stopped" / "metrics.csv").read_text().splitlines()
     assert len(rows) == 1 + 3
