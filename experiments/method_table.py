@@ -116,7 +116,7 @@ def draw(data: str, rows: Rows, path: Path) -> None:
     axes.set_yticks([-place for place in range(len(rows))], list(rows))
     axes.set_xlabel(f"macro AUROC on the validation side of {SOURCES[data][1]}, 95 % intervals")
     axes.grid(axis="x", alpha=0.3)
-    axes.legend(loc="lower left", fontsize=8)
+    figure.legend(loc="outside upper center", ncols=len(FRACTIONS), fontsize=8, frameon=False)
     save(figure, path)
 
 
