@@ -7,8 +7,8 @@ from torch import Tensor
 
 from augmentations import Augmentation, Compose
 from ssl_ecg.encoders import Encoder
-from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import UserError
+from ssl_ecg.methods.base import refusals_of
 from ssl_ecg.methods.on_tokens import Reconstructive
 from ssl_ecg.optimisers import Optimiser
 
@@ -35,20 +35,16 @@ class Autoencoder(Reconstructive):
         hidden_dim: int = 64,
         augmentations: list[Augmentation] | None = None,
     ) -> None:
-        super().__init__(encoder, optimiser)
         if bottleneck < 0 or hidden_dim < 1:
             raise ValueError(f"Autoencoder: expected bottleneck >= 0, hidden_dim > 0, not {bottleneck}, {hidden_dim}")
-        if encoder.has_tokens:
-            self.decoder = Decoder(encoder.widths[-1], encoder.inputs, encoder.stride, hidden_dim, bottleneck)
+        super().__init__(encoder, optimiser, hidden_dim, bottleneck)
         self.augmentations = Compose(augmentations or [])
 
     def check(self, leads: int, samples: int, fs: float) -> None:
         """Refuse augmentations that change the length or that the rate cannot carry, too; see `Method.check`."""
-        try:
+        with refusals_of("method.augmentations"):
             self.augmentations.check(fs)
-            seen = self.augmentations(torch.zeros(2, leads, samples), fs, torch.Generator().manual_seed(0))
-        except ValueError as error:
-            raise UserError(f"method.augmentations: {error}") from None
+            seen = self.augmentations(torch.zeros(2, leads, samples), fs, torch.Generator())
         if seen.shape[-1] != samples:
             raise UserError("method.augmentations: a denoising autoencoder compares sample by sample: take out crops")
         super().check(leads, samples, fs)

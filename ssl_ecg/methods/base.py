@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import ClassVar
 
 import torch
@@ -131,6 +132,15 @@ class Method(Trained):
     def looks(self, x: Tensor, generator: torch.Generator) -> list[Tensor]:
         """What the collapse monitor embeds of windows (B, C, T): themselves, or two views to be alike."""
         return [x]
+
+
+@contextmanager
+def refusals_of(setting: str) -> Iterator[None]:
+    """Turn what augmentations refuse, a ValueError, into a UserError that names the setting."""
+    try:
+        yield
+    except ValueError as error:
+        raise UserError(f"{setting}: {error}") from None
 
 
 def in_fp32(criterion: Callable[..., Tensor], *z: Tensor) -> Tensor:

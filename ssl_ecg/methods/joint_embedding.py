@@ -14,7 +14,7 @@ from augmentations import LeadViews, Views
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.methods.base import Method
+from ssl_ecg.methods.base import Method, refusals_of
 from ssl_ecg.optimisers import Optimiser
 
 
@@ -63,10 +63,8 @@ class JointEmbedding(Method):
         if views.n != (wanted := self.n_views or max(2, views.n)):
             setting = "method.views.n must be" if "n" in views.settings() else f"{type(views).__name__} must show"
             raise UserError(f"{name} compares {self.n_views or 'at least 2'} views: {setting} {wanted}, not {views.n}")
-        try:
+        with refusals_of("method.views"):
             views.check(fs)
-        except ValueError as error:
-            raise UserError(f"method.views: {error}") from None
         super().check(leads, samples, fs)
         if isinstance(views, LeadViews):
             if leads < 2:
@@ -78,10 +76,8 @@ class JointEmbedding(Method):
                     f"method.views: LeadViews show one lead at a time, but {type(self.encoder).__name__} takes all "
                     f"{leads} together: set method.encoder.leads to apart, or use Views"
                 )
-        try:
+        with refusals_of("method.views"):
             views(torch.zeros(2, leads, samples), fs, torch.Generator())
-        except ValueError as error:
-            raise UserError(f"method.views: {error}") from None
 
 
 def embed_views(network: nn.Module, views: Sequence[Tensor]) -> Tensor:

@@ -37,12 +37,10 @@ class MaskedAutoencoder(Reconstructive):
         block: float = 0.8,
         hidden_dim: int = 64,
     ) -> None:
-        super().__init__(encoder, optimiser)
+        super().__init__(encoder, optimiser, hidden_dim)
         if not 0 < share < 1 or not block > 0:
             raise ValueError(f"MaskedAutoencoder: expected 0 < share < 1 and block > 0, not {share} and {block}")
         self.share, self.block = share, block
-        if encoder.has_tokens:
-            self.decoder = Decoder(encoder.widths[-1], encoder.inputs, encoder.stride, hidden_dim)
 
     def prepare(self, fs: float, seed: int = 0, steps: int = 1) -> None:
         """Say once what run this is; the decoder notes the length of a block in samples."""

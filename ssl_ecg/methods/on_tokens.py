@@ -11,8 +11,7 @@ from augmentations import Augmentation, Compose
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder, reconstruct
-from ssl_ecg.errors import UserError
-from ssl_ecg.methods.base import Method
+from ssl_ecg.methods.base import Method, refusals_of
 from ssl_ecg.optimisers import Optimiser
 
 
@@ -42,10 +41,8 @@ class OnTokens(Method):
 
     def check(self, leads: int, samples: int, fs: float) -> None:
         """Refuse augmentations that the sampling rate cannot carry too; see `Method.check`."""
-        try:
+        with refusals_of("method.augmentations"):
             self.augmentations.check(fs)
-        except ValueError as error:
-            raise UserError(f"method.augmentations: {error}") from None
         super().check(leads, samples, fs)
 
 
@@ -83,6 +80,8 @@ class Reconstructive(Method):
     Args:
         encoder: what is pretrained, and afterwards exported; it needs tokens.
         optimiser: how it is trained.
+        hidden_dim: channels of the decoder.
+        bottleneck: numbers that a token is narrowed to before it is decoded; 0 leaves it as it is.
 
     Attributes:
         decoder: maps tokens (B, F, T') to signals (B, C, T) of at least the window's length; it goes along with the
@@ -92,10 +91,12 @@ class Reconstructive(Method):
     needs_tokens = True
     decoder: nn.Module
 
-    def __init__(self, encoder: Encoder, optimiser: Optimiser | None = None) -> None:
+    def __init__(
+        self, encoder: Encoder, optimiser: Optimiser | None = None, hidden_dim: int = 64, bottleneck: int = 0
+    ) -> None:
         super().__init__(encoder, optimiser)
         if encoder.has_tokens:
-            self.decoder = Decoder(encoder.widths[-1], encoder.inputs, encoder.stride)
+            self.decoder = Decoder(encoder.widths[-1], encoder.inputs, encoder.stride, hidden_dim, bottleneck)
 
     @property
     def shipped(self) -> Decoder | None:

@@ -32,15 +32,8 @@ class TrainingModule(LightningModule):
         """Compute and log the loss."""
         loss = self.trained.step(batch, self.global_step, self.global_rank)
         for name, value in {"loss": loss, **self.trained.shown}.items():
-            self.log(
-                name,
-                value.detach() if name != "loss" else value,
-                on_step=True,
-                on_epoch=True,
-                prog_bar=name == "loss",
-                batch_size=len(batch.x),
-                sync_dist=True,
-            )
+            bar, size = name == "loss", len(batch.x)
+            self.log(name, value, on_step=True, on_epoch=True, prog_bar=bar, batch_size=size, sync_dist=True)
         return loss
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401  (Lightning's own return type is a wide union)

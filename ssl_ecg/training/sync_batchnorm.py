@@ -25,7 +25,7 @@ class SyncBatchNorm(_BatchNorm):
             return alone
         dims = [0, *range(2, x.ndim)]
         shape = (1, -1, *[1] * (x.ndim - 2))
-        wide = x.double() if x.dtype == torch.float64 else x.float()
+        wide = x.to(torch.promote_types(x.dtype, torch.float32))
         own = torch.full((1,), wide.numel() / wide.shape[1], dtype=wide.dtype, device=wide.device)
         total: Tensor = _Sum.apply(torch.cat([wide.sum(dims), own]))
         count = total[-1].detach()
