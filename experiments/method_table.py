@@ -30,10 +30,10 @@ Rows = dict[str, dict[str, Value]]
 LOGGED = ("effective_rank", "spread", "samples_per_s")
 
 
-def run(*command: str) -> int:
-    """Run a command of the project with one thread, and say how it ended."""
+def run(*command: str, check: bool = False) -> None:
+    """Run a command of the project with one thread; `check` ends with it if it fails."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.run([sys.executable, "-m", *command], env=environment).returncode
+    subprocess.run([sys.executable, "-m", *command], env=environment, check=check)
 
 
 def pretrain(data: str, method: str, *, root: str, out: Path) -> None:
@@ -49,6 +49,7 @@ def probed(data: str, runs: list[Path], root: str, out: Path, seeds: int) -> Res
         *("ssl_ecg.sweep", ",".join(map(str, runs)), *SOURCES[data], "--data.0.root", root, "--validate"),
         *("--fractions", ",".join(map(str, FRACTIONS)), "--seeds", str(seeds), "--out", str(folder)),
         *("--beside", "untrained,raw PCA,hand features"),
+        check=True,  # or the table would be an older one
     )
     return read_results(folder / "validation.json")
 
