@@ -15,6 +15,11 @@ from ssl_ecg.errors import DataError, UserError
 _DISK = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}  # only writing meets these, and `write` names no file
 
 
+def default_cache() -> Path:
+    """Name the folder of all that is prepared or fetched: `$SSL_ECG_CACHE`, or `~/.cache/ssl_ecg`."""
+    return Path(os.environ.get("SSL_ECG_CACHE", "~/.cache/ssl_ecg")).expanduser()
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary path beside `path`, of no other process, that takes its place if the block succeeds.

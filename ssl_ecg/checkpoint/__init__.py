@@ -9,7 +9,8 @@ A checkpoint is a folder in the Hugging Face layout:
 - `README.md`: the model card.
 """
 
-from ssl_ecg.checkpoint.folder import find_checkpoint, golden_signal, load_encoder, save_encoder
+from ssl_ecg.checkpoint.folder import golden_signal, load_encoder, save_encoder
 from ssl_ecg.checkpoint.pretrained import PretrainedEncoder, patient_hash
+from ssl_ecg.checkpoint.references import find_checkpoint
 
 __all__ = ["PretrainedEncoder", "find_checkpoint", "golden_signal", "load_encoder", "patient_hash", "save_encoder"]

@@ -20,14 +20,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from ssl_ecg import __version__, encoders
+from ssl_ecg.checkpoint.files import CARD, CONFIG, DECODER, FORMAT, GOLDEN, WEIGHTS, check_saved
 from ssl_ecg.checkpoint.pretrained import PretrainedEncoder
+from ssl_ecg.checkpoint.references import find_checkpoint
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.preprocessing import Preprocessing
 
-_WEIGHTS, _DECODER = "model.safetensors", "decoder.safetensors"
-FORMAT = 2  # 1 named the modules of classes; it is read, and no longer written
 _TOLERANCE = 1e-3  # of the largest value: another machine's convolutions differ by about 1e-6
 
 
@@ -66,7 +66,7 @@ def save_encoder(
     leads = preprocessing.leads * (len(golden) if preprocessing.any_leads else 1)  # fine-tuned, it may have seen more
     embedding = frozen(torch.from_numpy(golden), preprocessing.fs, leads)
     assert isinstance(embedding, Tensor)
-    files = {_WEIGHTS: _packed(encoder)} | ({_DECODER: _packed(decoder)} if decoder is not None else {})
+    files = {WEIGHTS: _packed(encoder)} | ({DECODER: _packed(decoder)} if decoder is not None else {})
     config = {
         "format": FORMAT,
         "ssl_ecg": __version__,
@@ -82,9 +82,9 @@ def save_encoder(
         for name, packed in files.items():
             (temporary / name).write_bytes(packed)
         stored = {"signal": torch.from_numpy(golden), "embedding": embedding.clone()}
-        (temporary / "golden.safetensors").write_bytes(save(stored))
-        (temporary / "config.json").write_text(json.dumps(config, indent=1))
-        (temporary / "README.md").write_text(card)
+        (temporary / GOLDEN).write_bytes(save(stored))
+        (temporary / CONFIG).write_text(json.dumps(config, indent=1))
+        (temporary / CARD).write_text(card)
         if folder.exists():
             os.replace(folder, aside)
         try:
@@ -100,11 +100,12 @@ def save_encoder(
     return folder
 
 
-def load_encoder(path: str | Path, trust: bool | Collection[str] = False) -> PretrainedEncoder:
+def load_encoder(ref: str | Path, trust: bool | Collection[str] = False) -> PretrainedEncoder:
     """Load a pretrained encoder, and prove that it is the one that was saved.
 
     Args:
-        path: a checkpoint folder, or a run folder that holds one.
+        ref: a run's folder or a checkpoint's; the name of an encoder that ssl_ecg ships; `hf://ORG/NAME[@REVISION]`;
+            `wandb://ENTITY/PROJECT/ARTIFACT:VERSION`; or `https://ADDRESS#sha256=DIGEST`, a zip or tar archive.
         trust: whether the checkpoint may name an encoder that is not among `ssl_ecg.encoders`: its module is imported,
             and may do anything. The dotted names of some classes allow these alone.
 
@@ -112,12 +113,12 @@ def load_encoder(path: str | Path, trust: bool | Collection[str] = False) -> Pre
         The frozen encoder with its preprocessing.
 
     Raises:
-        CheckpointError: if it is no checkpoint, a file is missing or damaged, the weights are not the ones
-            that were saved, or they do not give the embedding that was stored with them.
+        CheckpointError: if it is no checkpoint or cannot be fetched, a file is missing or damaged, the weights are
+            not the ones that were saved, or they do not give the embedding that was stored with them.
     """
-    folder = find_checkpoint(path)
+    folder = find_checkpoint(ref)
     try:
-        config = json.loads((folder / "config.json").read_text())
+        config = json.loads((folder / CONFIG).read_text())
         kind = config.get("format")
         if kind not in range(1, FORMAT + 1):
             newer = isinstance(kind, int) and kind > FORMAT
@@ -132,17 +133,17 @@ def load_encoder(path: str | Path, trust: bool | Collection[str] = False) -> Pre
     except (ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
         raise CheckpointError(f"{folder}/config.json cannot be used: {type(error).__name__}: {error}") from None
     try:
-        _check_saved(folder / _WEIGHTS, config)
-        _fill(encoder, load_file(folder / _WEIGHTS), folder)
+        check_saved(folder / WEIGHTS, config)
+        _fill(encoder, load_file(folder / WEIGHTS), folder)
         if decoder is not None:
-            _check_saved(folder / _DECODER, config)
-            decoder.load_state_dict(load_file(folder / _DECODER))
-        golden = load_file(folder / "golden.safetensors")
+            check_saved(folder / DECODER, config)
+            decoder.load_state_dict(load_file(folder / DECODER))
+        golden = load_file(folder / GOLDEN)
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001  (safetensors and torch each raise several kinds of their own)
         raise CheckpointError(f"{folder} cannot be loaded: {error}") from None
-    sha256 = config["sha256"][_WEIGHTS]
+    sha256 = config["sha256"][WEIGHTS]
     pretrained = PretrainedEncoder(encoder, preprocessing, config.get("pretraining"), sha256, decoder)
     _check_golden(pretrained, golden, config, folder)
     return pretrained
@@ -151,30 +152,6 @@ def load_encoder(path: str | Path, trust: bool | Collection[str] = False) -> Pre
 def _packed(module: torch.nn.Module) -> bytes:
     """A module's weights as safetensors."""
     return save({name: value.contiguous().cpu() for name, value in module.state_dict().items()})
-
-
-def _check_saved(file: Path, config: dict[str, Any]) -> None:
-    """Refuse a file of weights that is not the one that was saved."""
-    found, expected = hashlib.sha256(file.read_bytes()).hexdigest(), config["sha256"][file.name]
-    if found != expected:
-        raise CheckpointError(
-            f"{file} is not the file that was saved (SHA-256 {found[:12]}..., expected {expected[:12]}...): the "
-            "weights were changed or damaged; fetch or train the checkpoint again"
-        )
-
-
-def find_checkpoint(path: str | Path) -> Path:
-    """The folder of a checkpoint, given as it or as the run that holds it; CheckpointError if there is none."""
-    folder = Path(path).expanduser()
-    if not folder.exists():
-        raise CheckpointError(f"{folder} does not exist: give the folder of a run or of a checkpoint")
-    if (folder / "checkpoint" / "config.json").exists():
-        folder = folder / "checkpoint"
-    if not (folder / "config.json").exists():
-        run = (folder / "config.yaml").exists()
-        hint = ": training has not finished; run the same pretrain command again" if run else ""
-        raise CheckpointError(f"{folder} is no checkpoint: it holds no config.json{hint}")
-    return folder
 
 
 def _check_golden(
@@ -230,7 +207,7 @@ def _class_of(dotted: str, trust: bool | Collection[str], folder: Path) -> type[
     else:
         raise CheckpointError(
             f"{folder} names the encoder {dotted}, which is none of ssl_ecg's: loading it would run that module. If "
-            f"you trust it, load it by load_encoder(path, trust=[{dotted!r}]), or in commands by --trust true"
+            f"you trust it, load it by load_encoder(ref, trust=[{dotted!r}]), or in commands by --trust true"
         )
     if not (isinstance(found, type) and issubclass(found, Encoder)):
         raise TypeError(f"{dotted} is no Encoder")

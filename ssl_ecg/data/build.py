@@ -19,10 +19,10 @@ from ssl_ecg.data.journal import Journal
 from ssl_ecg.data.progress import bar
 from ssl_ecg.data.source import Source
 from ssl_ecg.data.sources.prepared import Prepared
-from ssl_ecg.data.store import FORMAT, Store, default_cache
+from ssl_ecg.data.store import FORMAT, Store
 from ssl_ecg.data.workers import in_order
 from ssl_ecg.errors import DataError, UserError
-from ssl_ecg.files import alone_in, write_text
+from ssl_ecg.files import alone_in, default_cache, write_text
 from ssl_ecg.fingerprint import code_fingerprint
 from ssl_ecg.preprocessing import Preprocessing
 

@@ -46,11 +46,6 @@ _SAID |= {"classes", "meaning"}
 _AGAIN = "delete the folder and run again"
 
 
-def default_cache() -> Path:
-    """Name the folder of all stores: `$SSL_ECG_CACHE`, or `~/.cache/ssl_ecg`."""
-    return Path(os.environ.get("SSL_ECG_CACHE", "~/.cache/ssl_ecg")).expanduser()
-
-
 class Store:
     """Conditioned recordings, ready to be cut into windows.
 

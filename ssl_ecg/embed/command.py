@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
+from ssl_ecg.checkpoint.references import results_folder
 from ssl_ecg.data.build import all_leads, build
 from ssl_ecg.data.progress import bar
 from ssl_ecg.data.sources import Source
@@ -49,7 +50,7 @@ class Embed:
         python -m ssl_ecg.embed runs/simclr-mitbih --data WFDBFolder --data.root my --windows Sliding --average true
 
     Args:
-        checkpoint: a run's folder or a checkpoint's.
+        checkpoint: a run's folder, or another reference to a checkpoint.
         data: the data set.
         windows: how recordings are cut; by default as the data set's classes want it: around every labelled beat, by
             rhythm, or one window a recording.
@@ -85,7 +86,7 @@ class Embed:
     def run(self) -> Embeddings:
         """Embed, write and show; UserError for a checkpoint, data, settings or a file that cannot be used."""
         name = type(self.data).__name__
-        path = Path(self.out) if self.out else Path(self.checkpoint) / f"embed-{name.lower()}.parquet"
+        path = Path(self.out) if self.out else results_folder(self.checkpoint) / f"embed-{name.lower()}.parquet"
         check_format(path)
         encoder = load_encoder(self.checkpoint, self.trust)
         cut = self._cut(encoder)

@@ -18,6 +18,7 @@ from augmentations import LeadViews, MultiCrop, Views
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import golden_signal, patient_hash, save_encoder
 from ssl_ecg.checkpoint.card import describe, model_card
+from ssl_ecg.checkpoint.references import short_name
 from ssl_ecg.data.sources import Source
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
@@ -69,7 +70,7 @@ class Finetune:
         python -m ssl_ecg.finetune runs/simclr-mitbih --data MITBIH --views physiological --trainer.max_epochs 5
 
     Args:
-        checkpoint: a run's folder or a checkpoint's.
+        checkpoint: a run's folder, or another reference to a checkpoint.
         data: the labelled data set.
         optimiser: how it is trained; the head has its whole learning rate.
         trainer: how long to train, on what, how precisely.
@@ -124,8 +125,7 @@ class Finetune:
         UserError, before any training, for settings, a checkpoint, data or a folder that cannot be used.
         """
         self._check()
-        data, place, device = self.data, Path(self.checkpoint), pick_device(self.device)
-        stem = place.parent.name if place.name == "checkpoint" else place.name
+        data, stem, device = self.data, short_name(self.checkpoint), pick_device(self.device)
         ensure_writable(Path(self.out))
         folder = run_folder(self.out, self.name or f"{stem}-finetuned-{type(data).__name__}".lower())
         study = open_study(self.checkpoint, data, self.cache, self.trust)

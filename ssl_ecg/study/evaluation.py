@@ -7,12 +7,14 @@ import inspect
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
 
 from ssl_ecg.checkpoint import find_checkpoint
+from ssl_ecg.checkpoint.references import results_folder
 from ssl_ecg.data.sources import Source
 from ssl_ecg.errors import CheckpointError, UserError
 from ssl_ecg.estimators.pca import check_components
@@ -132,18 +134,23 @@ class Evaluation(Shared):
     """A question about one checkpoint on one labelled data set.
 
     Args:
-        checkpoint: a run's folder or a checkpoint's.
+        checkpoint: a run's folder, or another reference to a checkpoint.
         data: the labelled data set.
     """
 
     checkpoint: str
     data: Source
 
+    @cached_property
+    def place(self) -> Path:
+        """The folder of the checkpoint, found once: a reference may stand for another one a moment later."""
+        return find_checkpoint(self.checkpoint)
+
     @property
     def identity(self) -> dict[str, Any]:
         """What tells these results from those of another question, task, checkpoint or setting; kept with them."""
         question, *changed = super().identity.items()
-        return dict([question, ("data", task_of(self.data)), ("weights", _weights(self.checkpoint)), *changed])
+        return dict([question, ("data", task_of(self.data)), ("weights", self._weights()), *changed])
 
     @property
     def where(self) -> dict[str, str]:
@@ -158,13 +165,21 @@ class Evaluation(Shared):
         """
         self.check()
         self.context.check(self.data.task)
-        find_checkpoint(self.checkpoint)
+        self.place  # noqa: B018  (refused here, where it cannot be found)
         folder = result_folder(self.checkpoint, self.out, self.identity, name)
         return folder, replace(self.open_study(), note=self.context.note)
 
     def open_study(self) -> Study:
         """Encoder and data, parted into train and test; a question that parts them differently overrides this."""
-        return open_study(self.checkpoint, self.data, self.cache, self.trust)
+        return open_study(self.place, self.data, self.cache, self.trust)
+
+    def _weights(self) -> str:
+        """Twelve digits of the SHA-256 of the checkpoint's weights; empty without such a file."""
+        try:
+            with open(self.place / "model.safetensors", "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+        except (CheckpointError, OSError):
+            return ""
 
 
 def task_of(data: Source) -> dict[str, Any]:
@@ -178,7 +193,7 @@ def task_of(data: Source) -> dict[str, Any]:
 
 
 def result_folder(checkpoint: str | Path, out: str | None, identity: dict[str, Any], name: str = "results") -> Path:
-    """Make the folder of a question's results: one for each task and settings, in the checkpoint's unless `out` is it.
+    """Make the folder of a question's results: one for each task and settings; where, see `results_folder`, or `out`.
 
     `identity` has question, data and changed settings; `name` is that of the file that will be written there. UserError
     if it cannot be written, or `out` holds results of something else.
@@ -190,21 +205,12 @@ def result_folder(checkpoint: str | Path, out: str | None, identity: dict[str, A
         settings |= {f"data.{k}": v for k, v in data.items() if k not in ("name", "labels")}
         parts = [identity["question"], data.get("name", "").lower(), str(data.get("labels") or "")]
         parts.append(fingerprint(settings)[:6] if settings else "")
-        folder = Path(checkpoint).expanduser() / "-".join(part for part in parts if part)
+        folder = results_folder(checkpoint) / "-".join(part for part in parts if part)
     else:
         folder = Path(out).expanduser()
         _check_same(folder / f"{name}.json", identity)
     ensure_writable(folder)
     return folder
-
-
-def _weights(checkpoint: str | Path) -> str:
-    """Twelve digits of the SHA-256 of a checkpoint's weights; empty without such a file."""
-    try:
-        with open(find_checkpoint(checkpoint) / "model.safetensors", "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:12]
-    except (CheckpointError, OSError):
-        return ""
 
 
 def _check_same(file: Path, identity: dict[str, Any]) -> None:

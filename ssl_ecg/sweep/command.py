@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import find_checkpoint
+from ssl_ecg.checkpoint.references import short_name
 from ssl_ecg.data.progress import track
 from ssl_ecg.data.sources import Source
 from ssl_ecg.errors import UserError
@@ -93,17 +94,16 @@ class Sweep(Shared):
         UserError for settings, checkpoints, data or a folder that cannot be used, or a patient on both sides.
         """
         self.check()
-        for checkpoint in self.checkpoints:
-            find_checkpoint(checkpoint)
+        places = [find_checkpoint(checkpoint) for checkpoint in self.checkpoints]
         folder = Path(self.out or "runs/sweep").expanduser()
         for part in ("features", "cells"):
             ensure_writable(folder / part)
         # All are opened before anything is embedded: a leak, a foreign file or a wrong name is refused at once.
         tasks = unique([_title(source) for source in self.data])
-        labels = unique([Path(checkpoint).name for checkpoint in self.checkpoints])
+        labels = unique([short_name(checkpoint) for checkpoint in self.checkpoints])
         work = [
-            (label, task, *self._opened(checkpoint, source, folder))
-            for label, checkpoint in zip(labels, self.checkpoints, strict=True)
+            (label, task, *self._opened(place, source, folder))
+            for label, place in zip(labels, places, strict=True)
             for task, source in zip(tasks, self.data, strict=True)
         ]
         cells: dict[str, Cell] = {}
@@ -139,7 +139,7 @@ class Sweep(Shared):
         more = {"simulated": simulated, "scored": f"{scored} patients", **about(found)}
         return self.publish(folder, rows(found), figures(found, scored), more, name=name, curves=curves(found))
 
-    def _opened(self, checkpoint: str, source: Source, folder: Path) -> tuple[SharedFeatures, list[System]]:
+    def _opened(self, checkpoint: Path, source: Source, folder: Path) -> tuple[SharedFeatures, list[System]]:
         study = replace(open_study(checkpoint, source, self.cache, self.trust), note=self.context.note)
         if self.validate:
             sides = label_sides(study, seed=self.seed)

@@ -12,10 +12,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ssl_ecg.data.store import Store, default_cache
+from ssl_ecg.data.store import Store
 from ssl_ecg.data.streaming.blocks import Blocks, Buffer, Layout, block_order, get
 from ssl_ecg.data.streaming.export import FORMAT, MARK
 from ssl_ecg.errors import DataError, UserError
+from ssl_ecg.files import default_cache
 
 
 class StreamedStore(Store):
