@@ -33,6 +33,7 @@ from ssl_ecg.report.tables import origin
 from ssl_ecg.study import Study, check_few_labels, open_study
 from ssl_ecg.study.benchmark import Benchmark
 from ssl_ecg.study.label_draws import Sides, label_sides
+from ssl_ecg.study.recordings import every_window
 from ssl_ecg.study.study import check_untaught
 from ssl_ecg.study.systems import untrained
 from ssl_ecg.training.embedding import pick_device
@@ -58,7 +59,8 @@ class Finetune:
     with a learning rate of its own, and the linear probe on the frozen encoder. All learn from the same patients. The
     validation patients choose the epoch of each: those of the data set's validation split or, without one, some train
     patients that are held out, of those outside the pretraining set where there are five. Records with none of the
-    task's classes are left out, where a record may belong to several.
+    task's classes are left out, where a record may belong to several. Recordings longer than a window are learned from
+    window by window, and the probabilities of their windows averaged.
 
     The run lives in the folder OUT/NAME. The same command goes on with a stopped run, and only scores a finished one.
     The fine-tuned encoder is a checkpoint like any other and names the patients it was fine-tuned on; its linear head
@@ -177,14 +179,15 @@ class Finetune:
         ensure_writable(place)
         logger = wandb_logger(place, self.wandb, self.config or {})
         print(f"{system}:", file=sys.stderr, flush=True)
-        targets, multilabel = sides.learn.targets, self.data.multilabel
+        multilabel = self.data.multilabel
+        learn, _ = every_window(sides.learn, overlap=0)
         optimiser = copy.copy(self.optimiser)
         optimiser.lr = lr
         with torch.random.fork_rng():
             torch.manual_seed(self.seed)
             classifier = Classifier(
                 copy.deepcopy(encoder),
-                targets,
+                learn.targets,
                 multilabel=multilabel,
                 optimiser=optimiser,
                 layer_decay=layer_decay,
@@ -193,10 +196,11 @@ class Finetune:
         if start is not None:
             classifier.start_head(start)
         history, best = fine_tune(
-            classifier, sides.learn, sides.validation, place, self.trainer, self.batch_size, self.seed, logger
+            classifier, learn, sides.validation, place, self.trainer, self.batch_size, self.seed, logger
         )
         if logger is not None:
             logger.experiment.finish()  # or what was logged last may not be on disk when the next begins
+        targets = sides.learn.targets
         decision = targets.mean(axis=0)
         if multilabel:
             p = classifier.probabilities(sides.validation)

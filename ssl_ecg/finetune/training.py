@@ -30,6 +30,7 @@ from ssl_ecg.methods.base import Trained, in_fp32
 from ssl_ecg.metrics.scores import auroc
 from ssl_ecg.optimisers import Optimiser
 from ssl_ecg.study.label_draws import Sides
+from ssl_ecg.study.recordings import over_recordings
 from ssl_ecg.study.study import Study, unseen_by
 from ssl_ecg.study.systems import Frozen
 from ssl_ecg.training.embedding import embed
@@ -117,10 +118,14 @@ class Classifier(Trained):
         return found
 
     def probabilities(self, windows: WindowSet) -> NDArray[np.float64]:
-        """Probability of each class of windows, in evaluation mode, shape (n, K)."""
-        logits = embed(self, windows.batches(256)).double()
-        p: NDArray[np.float64] = (logits.sigmoid() if self.multilabel else logits.softmax(dim=1)).numpy()
-        return p
+        """Probability of each class of windows, or of recordings (the mean of their windows'), shape (n, K)."""
+
+        def of_each(some: WindowSet) -> NDArray[np.float64]:
+            logits = embed(self, some.batches(256)).double()
+            p: NDArray[np.float64] = (logits.sigmoid() if self.multilabel else logits.softmax(dim=1)).numpy()
+            return p
+
+        return over_recordings(windows, of_each)
 
 
 class BestEpoch(Callback):

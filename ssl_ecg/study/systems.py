@@ -23,6 +23,7 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
 from ssl_ecg.study.hand import beat_features, record_features
 from ssl_ecg.study.minirocket import MiniRocket, fit_minirocket, require_minirocket
+from ssl_ecg.study.recordings import over_recordings, whole
 from ssl_ecg.study.rhythm import rhythm_of
 from ssl_ecg.study.study import Study
 from ssl_ecg.training.embedding import embed
@@ -123,7 +124,8 @@ class Frozen(System):
 
     def features(self, windows: WindowSet) -> Features:
         """Embeddings, shape (n, D), float32."""
-        return self.context.embed(self.encoder.to(self._device), windows, self.name)
+        encoder = self.encoder.to(self._device)
+        return over_recordings(windows, lambda some: self.context.embed(encoder, some, self.name))
 
 
 class RawPCA(System):
@@ -141,7 +143,9 @@ class RawPCA(System):
 
     def features(self, windows: WindowSet) -> Features:
         """Projections, shape (n, components)."""
-        return np.concatenate([self._fitted(x.numpy()) for x in windows.batches(BATCH)])
+        return over_recordings(
+            windows, lambda some: np.concatenate([self._fitted(x.numpy()) for x in some.batches(BATCH)])
+        )
 
 
 class Rhythm(System):
@@ -175,9 +179,14 @@ class HandFeatures(System):
         self._of = beat_features if beats else record_features
 
     def features(self, windows: WindowSet) -> Features:
-        """Measurements, shape (n, D)."""
-        batches = watched(windows.conditioned(BATCH), windows, self.name)
-        return np.concatenate([self._of(x.numpy(), windows.preprocessing.fs) for x in batches])
+        """Measurements, shape (n, D); where recordings have the classes, of each as a whole."""
+        found: Features | None = None
+        for rows, x in track(whole(windows, BATCH), -(-len(windows) // BATCH), self.name):
+            some = self._of(x.numpy(), windows.preprocessing.fs)
+            found = np.empty((len(windows), some.shape[1]), np.float32) if found is None else found
+            found[rows.numpy()] = some
+        assert found is not None
+        return found
 
 
 class MiniRocketFeatures(System):
@@ -196,8 +205,12 @@ class MiniRocketFeatures(System):
 
     def features(self, windows: WindowSet) -> Features:
         """Shares of positive values, shape (n, 9,996 or 512)."""
-        batches = watched(windows.batches(BATCH), windows, self.name)
-        return np.concatenate([self._fitted.transform(x.numpy()) for x in batches])
+
+        def shares(some: WindowSet) -> Features:
+            batches = watched(some.batches(BATCH), some, self.name)
+            return np.concatenate([self._fitted.transform(x.numpy()) for x in batches])
+
+        return over_recordings(windows, shares)
 
 
 def systems(
