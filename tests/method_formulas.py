@@ -6,6 +6,7 @@ A formula gets a method in float64, a batch and the generator that the loss gets
 from __future__ import annotations
 
 from collections.abc import Callable
+from itertools import combinations
 
 import torch
 from torch import Tensor
@@ -37,8 +38,12 @@ def negative_cosine(p: Tensor, z: Tensor) -> Tensor:
 
 
 def simclr(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
-    z = unit(torch.cat(projected(method, views_of(method, batch, generator))))
-    n, person = len(batch.x), torch.cat([batch.patient, batch.patient])
+    pairs = combinations(projected(method, views_of(method, batch, generator)), 2)
+    return torch.stack([nt_xent(unit(torch.cat(pair)), batch.patient, method) for pair in pairs]).mean()
+
+
+def nt_xent(z: Tensor, patient: Tensor, method: Method) -> Tensor:
+    n, person = len(patient), torch.cat([patient, patient])
     similarity = (z @ z.T / method.criterion.temperature).exp()
     losses = []
     for i in range(2 * n):

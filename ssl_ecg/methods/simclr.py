@@ -1,7 +1,8 @@
-"""SimCLR: two views of one window attract, all other windows of the batch, or of its patient, repel."""
+"""SimCLR: views of one window attract, all other windows of the batch, or of its patient, repel."""
 
 from __future__ import annotations
 
+from itertools import combinations
 from typing import Literal
 
 import torch
@@ -20,8 +21,8 @@ from ssl_ecg.optimisers import Optimiser
 class SimCLR(JointEmbedding):
     """Contrastive learning with in-batch negatives (Chen et al. 2020, https://arxiv.org/abs/2002.05709).
 
-    Both views pass the encoder as one batch (shared batch statistics, as in the authors' code), and negatives
-    are gathered over all ranks with gradients.
+    The views pass the encoder as one batch (shared batch statistics, as in the authors' code), and negatives
+    are gathered over all ranks with gradients. Of more than two views every pair is compared, and the mean taken.
 
     With positives of the same person (CLOCS, https://arxiv.org/abs/2005.13249; PCLR, https://arxiv.org/abs/2104.04569)
     take negatives="others": a person's other windows then neither attract nor repel.
@@ -33,15 +34,13 @@ class SimCLR(JointEmbedding):
 
     Args:
         encoder: what is pretrained, and afterwards exported.
-        views: the augmentations that make the two views.
+        views: the augmentations that make the views, two or more.
         optimiser: how it is trained.
         negatives: what repels: all windows of the "batch", those of the same "patient", or those of "others" alone.
         temperature: of the softmax over similarities; lower looks harder at near negatives.
         hidden_dim: of the projection head.
         output_dim: of the projections that are compared.
     """
-
-    n_views = 2
 
     def __init__(
         self,
@@ -66,8 +65,12 @@ class SimCLR(JointEmbedding):
         self.criterion = NTXentLoss(temperature, gather_distributed=gather)
 
     def compare(self, views: list[Tensor], patient: Tensor) -> Tensor:
-        """NT-Xent between two views, each (B, C, T)."""
-        z0, z1 = self.head(embed_views(self.encoder, views)).chunk(2)
+        """NT-Xent between views, each (B, C, T_i), two at a time."""
+        z = self.head(embed_views(self.encoder, views)).chunk(len(views))
+        return torch.stack([self._compared(*pair, patient) for pair in combinations(z, 2)]).mean()
+
+    def _compared(self, z0: Tensor, z1: Tensor, patient: Tensor) -> Tensor:
+        """NT-Xent between projections of two views, each (B, D)."""
         if self.negatives == "batch":
             return in_fp32(self.criterion, z0, z1)
         if self.negatives == "others":

@@ -96,6 +96,8 @@ CASES: dict[str, Callable[[], Method]] = {
     "SimCLR": lambda: SimCLR(encoder(), two(), **SMALL),
     "SimCLR, patient": lambda: SimCLR(encoder(), two(), negatives="patient", **SMALL),
     "SimCLR, others": lambda: SimCLR(encoder(), two(), negatives="others", **SMALL),
+    "SimCLR, three views": lambda: SimCLR(encoder(), Views([GaussianNoise(p=1.0)], n=3), negatives="others", **SMALL),
+    "SimCLR, crops": lambda: SimCLR(encoder(), crops(), **SMALL),
     "SimSiam": lambda: SimSiam(encoder(), two(), bottleneck_dim=4, **SMALL),
     "VICReg": lambda: VICReg(encoder(), two(), **SMALL),
 }

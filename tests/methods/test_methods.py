@@ -81,8 +81,8 @@ def test_a_teacher_grows_less_sure_while_it_warms_up() -> None:
 def test_unequal_views_are_refused_where_two_are_compared_and_windows_too_short_for_crops_everywhere() -> None:
     crops = MultiCrop([GaussianNoise()], global_duration=2.0, local_duration=1.0)
     DINO(ResNet1d(1, width=4), crops).check(1, 200, 100)
-    with pytest.raises(UserError, match="SimCLR compares 2 views: MultiCrop must show 2, not 6"):
-        SimCLR(ResNet1d(1, width=4), crops).check(1, 200, 100)
+    with pytest.raises(UserError, match="VICReg compares 2 views: MultiCrop must show 2, not 6"):
+        VICReg(ResNet1d(1, width=4), crops).check(1, 200, 100)
     with pytest.raises(UserError, match=r"method.views: MultiCrop: a crop of 2 s does not fit in 1.99 s"):
         DINO(ResNet1d(1, width=4), crops).check(1, 199, 100)
     with pytest.raises(UserError, match=r"DINO compares at least 2 views: method.views.n must be 2, not 1"):
