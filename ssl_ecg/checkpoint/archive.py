@@ -43,6 +43,7 @@ def fetch(ref: str, again: bool = False) -> Path:
                     part = place / "archive.part"
                     _download(url, digest, part)
                     unpack(part, place / "content", ref)
+                    (place / "source").write_text(ref)
                     part.unlink()
         except (OSError, DataError) as error:
             raise unwritable(ref, place, error) from None

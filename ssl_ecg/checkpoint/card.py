@@ -36,10 +36,34 @@ z = encoder(signal, fs={fs:g}, leads={names})  # (leads, time) in mV -> ({dim},)
 
 {scores}
 
-Weights, configuration and a stored embedding are checked at load.
-Not a medical device: for research. The code is under the MIT licence; what may be done with these weights depends on
-the licence of the data they were trained on.
+## Limits
+
+{limits}
+
+## Licence
+
+The code is under the MIT licence; what may be done with these weights depends on the licence of the data they were
+trained on: {licences}.
+{recipe}"""
+
+_RECIPE = """
+## Recipe
+
+These settings, in a file `recipe.yaml`, and `python -m ssl_ecg.pretrain --config recipe.yaml{place}`:
+
+```yaml
+{settings}```
 """
+
+_LICENCES = {
+    **dict.fromkeys(("PTBXL", "CinC2021", "CODE15"), "CC BY 4.0"),
+    **dict.fromkeys(("MITBIH", "SVDB", "AFDB", "NSRDB", "LTDB", "NSTDB", "CinC2017"), "ODC-By 1.0"),
+    **dict.fromkeys(("LUDB", "ECGID", "QTDB"), "ODC-By 1.0"),
+    "MIMIC": "ODbL 1.0",
+    "Simulated": "none, it was computed",
+}
+_OWN = ("name", "out", "cache", "wandb")  # settings of a run that move no weight
+_PLACES = ("root", "path", "download")  # and those of a class that say where its files lie
 
 
 def describe(encoder: Encoder) -> dict[str, Any]:
@@ -57,9 +81,9 @@ def model_card(
 ) -> str:
     """Write the model card: Markdown with the Hugging Face front matter.
 
-    `pretraining` has method, data, simulated, epochs, seed and patients, `preprocessing` is that of its `to_dict`,
-    `encoder` that of `describe`, `scores` one row of named figures per system, and `finetuning` data, classes, epochs
-    and patients where the encoder was fine-tuned too.
+    `pretraining` has method, data, simulated, epochs, seed, patients, `preprocessing` is that of its `to_dict`,
+    and where it is known recipe (its settings). `encoder` is that of `describe`, `scores` one row of named figures per
+    system, and `finetuning` data, classes, epochs and patients where the encoder was fine-tuned too.
     """
     names = list(dict.fromkeys(name for row in scores.values() for name in row))
     table = [f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
@@ -76,7 +100,7 @@ def model_card(
         )
         measured = "Scores on the validation patients, which chose the epoch"
     return _CARD.format(
-        **{k: v for k, v in pretraining.items() if k != "patients"},
+        **{k: v for k, v in pretraining.items() if k not in ("patients", "recipe")},
         **{k: v for k, v in preprocessing.items() if k != "leads"},
         leads="each lead by itself, whatever its name" if anything else ", ".join(preprocessing["leads"]),
         names=json.dumps(["I", "II"] if anything else list(preprocessing["leads"]), ensure_ascii=False),
@@ -91,4 +115,57 @@ def model_card(
         parameters=encoder["parameters"],
         dim=encoder["dim"],
         scores="\n".join(table) if names else "none: too few labelled patients were held out.",
+        limits="\n".join(f"- {limit}" for limit in _limits(pretraining, preprocessing, scores)),
+        licences="; ".join(f"{name} ({_LICENCES.get(name, 'ask its owner')})" for name in _sources(pretraining)),
+        recipe=_recipe(pretraining),
+    )
+
+
+def shareable(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a run without places on the user's machine, and without what moves no weight."""
+
+    def placeless(value: Any) -> Any:  # noqa: ANN401
+        if isinstance(value, Mapping):
+            return {name: placeless(part) for name, part in value.items() if name not in _PLACES}
+        return [placeless(part) for part in value] if isinstance(value, list) else value
+
+    return {name: placeless(value) for name, value in settings.items() if name not in _OWN}
+
+
+def _sources(pretraining: Mapping[str, Any]) -> list[str]:
+    return [name.strip() for name in str(pretraining["data"]).split(",")]
+
+
+def _limits(
+    pretraining: Mapping[str, Any], preprocessing: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]]
+) -> list[str]:
+    """What a user must know before relying on it."""
+    found = []
+    trained, fresh = (scores.get(name, {}) for name in ("pretrained", "untrained"))
+    if worse := [name for name in trained if name in fresh and trained[name] <= fresh[name]]:
+        found.append(f"**No better than the same network untrained** in {', '.join(worse)}.")
+    found.append(
+        f"Pretrained with one seed on {pretraining['data']} alone: on other devices, leads and populations, score it "
+        "beside the untrained network first (`python -m ssl_ecg.probe`)."
+    )
+    upto = preprocessing["lowpass"] or preprocessing["fs"] / 2
+    band = f"{preprocessing['highpass']:g} to {upto:g} Hz"
+    found.append(f"It sees {band}, and recordings of {preprocessing['window']:g} s or more.")
+    if preprocessing["normalise"] != "none":
+        found.append(f"Amplitudes in mV are lost: signals are normalised by {preprocessing['normalise']}.")
+    found.append(
+        "Not a medical device: for research. Weights, configuration and a stored embedding are checked at load."
+    )
+    return found
+
+
+def _recipe(pretraining: Mapping[str, Any]) -> str:
+    if "recipe" not in pretraining:
+        return ""
+    import yaml
+
+    sources = _sources(pretraining)
+    places = [f" --data{f'.{name}' if len(sources) > 1 else ''}.root FOLDER" for name in sources if name != "Simulated"]
+    return _RECIPE.format(
+        place="".join(places), settings=yaml.safe_dump(dict(pretraining["recipe"]), sort_keys=False, allow_unicode=True)
     )

@@ -28,7 +28,7 @@ from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.preprocessing import Preprocessing
 
-_TOLERANCE = 1e-3  # of the largest value: another machine's convolutions differ by about 1e-6
+TOLERANCE = 1e-3  # of the largest value: another machine's convolutions differ by about 1e-6
 
 
 def golden_signal(window: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -149,6 +149,18 @@ def load_encoder(ref: str | Path, trust: bool | Collection[str] = False) -> Pret
     return pretrained
 
 
+def golden_error(encoder: PretrainedEncoder, folder: Path) -> float:
+    """How far the embedding is from the one stored in a checkpoint's folder, relative to its largest value."""
+    golden, config = load_file(folder / GOLDEN), json.loads((folder / CONFIG).read_text())
+    embedding = encoder(golden["signal"], config["golden"]["fs"], config["golden"]["leads"])
+    assert isinstance(embedding, Tensor)
+    return _off(embedding.cpu(), golden["embedding"])
+
+
+def _off(embedding: Tensor, stored: Tensor) -> float:
+    return float((embedding - stored).abs().max() / stored.abs().max().clamp_min(1e-12))
+
+
 def _packed(module: torch.nn.Module) -> bytes:
     """A module's weights as safetensors."""
     return save({name: value.contiguous().cpu() for name, value in module.state_dict().items()})
@@ -168,8 +180,8 @@ def _check_golden(
             f"{folder} gives embeddings of shape {tuple(embedding.shape)}, and the one stored with it has "
             f"{tuple(stored.shape)}: its config.json or the encoder's code is not what it was saved with"
         )
-    off = float((embedding - stored).abs().max() / stored.abs().max().clamp_min(1e-12))
-    if not off <= _TOLERANCE:
+    off = _off(embedding, stored)
+    if not off <= TOLERANCE:
         raise CheckpointError(
             f"{folder} does not give the embedding stored with it (relative error {off:.2g}): its "
             "config.json, the encoder's code or this machine's arithmetic is not what it was saved with"

@@ -40,7 +40,10 @@ ALWAYS = {
 def program(command: Maker) -> str:
     """How the command is called, such as `python -m ssl_ecg.pretrain`."""
     spec = sys.modules[command.__module__].__spec__
-    return f"python -m {(spec.name if spec else command.__module__).removesuffix('.command')}"
+    name = spec.name if spec else command.__module__
+    if subcommand := getattr(command, "subcommand", ""):  # one of several that a package has
+        return f"python -m {name.rpartition('.')[0]} {subcommand}"
+    return f"python -m {name.removesuffix('.command')}"
 
 
 def help_text(command: Maker, start: Mapping[str, Any], filled: Iterable[str] = ()) -> str:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from ssl_ecg.checkpoint import golden_signal, patient_hash, save_encoder
-from ssl_ecg.checkpoint.card import describe, model_card
+from ssl_ecg.checkpoint.card import describe, model_card, shareable
 from ssl_ecg.cli.help import chosen, command_line
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.sources import Source
@@ -51,6 +51,7 @@ def finish(
         "simulated": simulated,
         "epochs": len(history),
         "seed": module.seed,
+        "recipe": shareable(run.config()),
         **whose,
         "covers": sorted({name for store in stores for name in store.meta["covers"]}),
         "patients": list(

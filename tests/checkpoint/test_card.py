@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from ssl_ecg.checkpoint import save_encoder
-from ssl_ecg.checkpoint.card import describe, model_card
+from ssl_ecg.checkpoint.card import describe, model_card, shareable
 from ssl_ecg.encoders import ResNet1d
 from ssl_ecg.preprocessing import Preprocessing
 
@@ -51,3 +51,26 @@ def test_it_gives_no_licence_that_is_not_ours_to_give() -> None:
     _, front, text = card.split("---\n", 2)
     assert "license" not in yaml.safe_load(front)
     assert "the licence of the data" in " ".join(text.split())
+
+
+def test_it_says_the_licences_of_the_data_and_what_the_encoder_cannot() -> None:
+    p, encoder = Preprocessing(normalise="record"), ResNet1d(1, width=4, stages=2)
+    scores = {"pretrained": {"auroc": 0.7, "f1": 0.5}, "untrained": {"auroc": 0.8, "f1": 0.4}}
+    card = model_card({**PRETRAINING, "data": "MITBIH, Mine"}, p.to_dict(), describe(encoder), scores)
+    text = " ".join(card.split())
+    assert "MITBIH (ODC-By 1.0); Mine (ask its owner)" in text
+    assert "**No better than the same network untrained** in auroc." in text
+    assert "It sees 0.5 to 40 Hz, and recordings of 3 s or more." in text
+    assert "normalised by record" in text
+
+
+def test_its_recipe_has_no_place_on_the_machine_it_was_trained_on() -> None:
+    data = {"class_path": "ssl_ecg.data.sources.PTBXL", "init_args": {"root": "/home/me/ptbxl", "rate": 100}}
+    settings = {"data": data, "seed": 3, "out": "/home/me/runs", "cache": None, "name": "mine"}
+    recipe = shareable(settings)
+    assert recipe == {"data": {**data, "init_args": {"rate": 100}}, "seed": 3}
+    p, encoder = Preprocessing(), ResNet1d(1, width=4, stages=2)
+    card = model_card({**PRETRAINING, "recipe": recipe}, p.to_dict(), describe(encoder), {})
+    (shown,) = re.findall(r"```yaml\n(.*?)```", card, re.DOTALL)
+    assert yaml.safe_load(shown) == recipe
+    assert "--config recipe.yaml --data.root FOLDER`" in card
