@@ -29,20 +29,22 @@ class Piece(NamedTuple):
 
 
 @torch.inference_mode()
-def pieces(encoder: Encoder, x: Tensor, around: float = 0) -> Iterator[Piece]:
+def pieces(encoder: Encoder, x: Tensor, around: float = 0, details: bool = False) -> Iterator[Piece]:
     """Encode a normalised signal (C, T) of any length, with as much overlap as the tokens see and `around` samples.
 
-    Every token is what it is in the signal as a whole. An encoder whose tokens see everything encodes it in one.
+    The maps are those of the encoder's `features`, or of its `details`. Every token is what it is in the signal as a
+    whole. An encoder whose tokens see everything encodes it in one.
     """
     device = next(encoder.parameters()).device
-    length, step = x.shape[-1], math.lcm(*(grid.stride for grid in encoder.grids))
-    reach = max(max(grid.left, grid.right) for grid in encoder.grids)
+    grids, maps = (encoder.detail_grids, encoder.details) if details else (encoder.grids, encoder.features)
+    length, step = x.shape[-1], math.lcm(*(grid.stride for grid in grids))
+    reach = max(max(grid.left, grid.right) for grid in grids)
     size = length if math.isinf(reach) else max(1, _PIECE // step) * step
     overlap = 0 if math.isinf(reach) else math.ceil((reach + around) / step + 1) * step
     for start in range(0, length, size):
         stop, origin = min(start + size, length), max(0, start - overlap)
         part = x[None, :, origin : stop + overlap].to(device)
-        yield Piece(start, stop, origin, list(encoder.features(encoder.split_leads(part))))
+        yield Piece(start, stop, origin, list(maps(encoder.split_leads(part))))
 
 
 @torch.inference_mode()
@@ -74,11 +76,12 @@ def _around(tokens: Tensor, where: Tensor, span: float) -> Tensor:
     return tokens.unfold(-1, count, 1)[:, :, first].permute(2, 0, 1, 3).flatten(0, 1)
 
 
-def stages(encoder: Encoder, x: Tensor) -> list[Tensor]:
+def stages(encoder: Encoder, x: Tensor, details: bool = False) -> list[Tensor]:
     """Compute all feature maps of a normalised signal (C, T), leads averaged: shapes (F_i, T_i), on the CPU."""
-    found: list[list[Tensor]] = [[] for _ in encoder.grids]
-    for piece in pieces(encoder, x):
-        for parts, each, grid in zip(found, piece.maps, encoder.grids, strict=True):
+    grids = encoder.detail_grids if details else encoder.grids
+    found: list[list[Tensor]] = [[] for _ in grids]
+    for piece in pieces(encoder, x, details=details):
+        for parts, each, grid in zip(found, piece.maps, grids, strict=True):
             first = (piece.start - piece.origin) // grid.stride
             end = None if piece.stop == x.shape[-1] else (piece.stop - piece.origin) // grid.stride
             parts.append(encoder.join_leads(each, 1)[0, :, first:end].float().cpu())

@@ -176,6 +176,8 @@ class PretrainedEncoder(nn.Module):
     ) -> tuple[NDArray[np.float32] | Tensor, NDArray[np.float64]]:
         """Compute all stages of a recording of any length side by side on one time grid, linearly interpolated.
 
+        Those of `Encoder.details`: of a causal encoder, each convolution's map.
+
         Args:
             signal: shape (C, T), NumPy or torch.
             fs: its sampling rate, Hz.
@@ -190,14 +192,14 @@ class PretrainedEncoder(nn.Module):
             DataError: as `tokens`, and for a rate that is not positive.
             UserError: if the encoder has no tokens.
         """
-        own, grids = self.preprocessing.fs, self.encoder.grids
+        own, grids = self.preprocessing.fs, self.encoder.detail_grids
         rate = own / min(grid.stride for grid in grids) if rate is None else rate
         if not 0 < rate < np.inf:
             raise DataError(f"the rate of features must be a positive number of Hz, not {rate}")
         x = self._record(signal, fs, leads, unit)
         times = np.arange(int(np.ceil(x.shape[-1] / own * rate))) / rate
         at = torch.from_numpy(times * own)
-        maps = zip(stages(self.encoder, x), grids, strict=True)
+        maps = zip(stages(self.encoder, x, details=True), grids, strict=True)
         side_by_side = torch.cat([interpolated(each, (at - grid.centre) / grid.stride) for each, grid in maps])
         return _given_back(side_by_side, signal), times
 

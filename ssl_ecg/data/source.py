@@ -44,6 +44,23 @@ class Spans:
 
 
 @dataclass(frozen=True, slots=True)
+class Waves:
+    """The P, QRS and T waves marked in one lead of a recording, in time order.
+
+    `labels` are "P", "QRS" or "T"; `onset`, `peak` and `offset`, all of shape (n,), the first sample, the peak and the
+    last sample of each at the recording's own rate, -1 where that is not marked. `stretches` (m, 2) are those in which
+    every wave is marked, from sample to before sample. `lead` is as the data set spells it, or "" for all together.
+    """
+
+    lead: str
+    labels: NDArray[np.str_]
+    onset: NDArray[np.int64]
+    peak: NDArray[np.int64]
+    offset: NDArray[np.int64]
+    stretches: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
 class Recording:
     """One recording as its data set gives it: nothing filtered, resampled or normalised.
 
@@ -160,6 +177,15 @@ class Source(ABC):
         Raises:
             DataError: for a file that is missing, truncated, corrupt or foreign; it names the file and the remedy.
         """
+
+    def waves(self, number: int) -> tuple[Waves, ...]:
+        """Read the P, QRS and T waves marked in a recording, lead by lead, of the number-th name in `records`.
+
+        Raises:
+            DataError: as `read`.
+            UserError: if this data set marks none.
+        """
+        raise UserError(f"{type(self).__name__} marks no P, QRS and T waves: LUDB and QTDB do")
 
     def __getstate__(self) -> dict[str, object]:
         kind = type(self)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.data.source import Beats, Spans
+from ssl_ecg.data.source import Beats, Spans, Waves
 from ssl_ecg.errors import DataError
 
 AGAIN = "Delete it and fetch it again."
@@ -263,6 +263,24 @@ def read_waves(path: Path, n_samples: int, lead: str = "") -> tuple[Spans, int]:
     labels = np.array([_WAVES[symbol] for symbol in symbols[peaks]], dtype=np.str_)
     end = samples[peaks + 1] + 1  # the offset is the last sample of the wave
     return Spans(samples[peaks - 1], end, labels, np.full(labels.shape, lead)), int(is_peak.sum()) - len(peaks)
+
+
+def read_marks(path: Path, n_samples: int, lead: str = "", apart: float = math.inf) -> Waves:
+    """Read the P, QRS and T waves of an annotation file with what is marked of each: onset, peak and offset.
+
+    A stretch in which every wave is marked ends where the next mark is more than `apart` samples away. DataError as
+    `read_annotations`.
+    """
+    samples, symbols = read_annotations(path, n_samples)
+    peaks = np.flatnonzero(np.isin(symbols, list(_WAVES)))
+    before, after = np.maximum(peaks - 1, 0), np.minimum(peaks + 1, len(samples) - 1)
+    onset = np.where((symbols[before] == "(") & (before < peaks), samples[before], -1)
+    offset = np.where((symbols[after] == ")") & (after > peaks), samples[after], -1)
+    labels = np.array([_WAVES[symbol] for symbol in symbols[peaks]], dtype=np.str_)
+    marks = samples[np.isin(symbols, [*_WAVES, "(", ")"])]
+    last = np.flatnonzero(np.diff(marks) > apart)
+    starts, ends = marks[np.append(0, last + 1)[: len(marks)]], marks[np.append(last, len(marks) - 1)[: len(marks)]] + 1
+    return Waves(lead, labels, onset, samples[peaks], offset, np.stack([starts, ends], axis=1))
 
 
 def _annotations(path: Path, n_samples: int) -> tuple[NDArray[np.int64], NDArray[np.str_], NDArray[np.str_]]:

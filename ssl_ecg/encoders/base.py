@@ -53,6 +53,7 @@ class Encoder(nn.Module):
     dim: int
     arguments: dict[str, Any]
     _measured: tuple[Grid, ...] | None = None
+    _measured_details: tuple[Grid, ...] | None = None
 
     def __init__(
         self,
@@ -95,6 +96,13 @@ class Encoder(nn.Module):
             f"{type(self).__name__} gives no tokens, since it writes forward alone: this needs an encoder that writes "
             "features(x) -> list of (B, F, T')"
         )
+
+    def details(self, x: Tensor) -> Iterable[Tensor]:
+        """Compute the maps of its layers, the finest too: those of `features`, unless there are more.
+
+        For what has to know a moment better than a token does; shapes and errors as of `features`.
+        """
+        return self.features(x)
 
     @property
     def has_tokens(self) -> bool:
@@ -159,6 +167,13 @@ class Encoder(nn.Module):
         if self._measured is None:
             self._measured = measure_grids(self)
         return self._measured
+
+    @property
+    def detail_grids(self) -> tuple[Grid, ...]:
+        """As `grids`, of the maps of `details`."""
+        if self._measured_details is None:
+            self._measured_details = measure_grids(self, details=True)
+        return self._measured_details
 
     @property
     def stride(self) -> int:

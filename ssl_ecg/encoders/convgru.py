@@ -56,9 +56,13 @@ class ConvGRU(Encoder):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The convolutions' tokens and the context: (B, `inputs`, T) -> (B, F_i, ceil(T / product of strides))."""
-        tokens = as_signal(self.convs(as_image(x)))
-        context, _ = self.context(tokens.transpose(1, 2))
-        return [tokens, self.drop(context).transpose(1, 2)]
+        return self.details(x)[-2:]
+
+    def details(self, x: Tensor) -> list[Tensor]:
+        """What each strided convolution gives, and the context."""
+        maps = self.convs.maps(x)
+        context, _ = self.context(maps[-1].transpose(1, 2))
+        return [*maps, self.drop(context).transpose(1, 2)]
 
     def layers(self) -> list[nn.Module]:
         """Every convolution with its residual one, and the GRU."""
@@ -80,6 +84,14 @@ class CausalTokens(nn.Sequential):
             )
         )
         self.outputs = widths[-1]
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """What each of them gives of signals (B, C, T): shapes (B, F_i, T_i)."""
+        each, found = as_image(x), []
+        for block in self:
+            each = block(each)
+            found.append(as_signal(each))
+        return found
 
 
 class _Block(nn.Module):

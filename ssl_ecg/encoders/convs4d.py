@@ -63,8 +63,12 @@ class ConvS4D(Encoder):
 
     def features(self, x: Tensor) -> list[Tensor]:
         """The convolutions' tokens and the context: (B, `inputs`, T) -> (B, F_i, ceil(T / product of strides))."""
-        tokens = self.convs(as_image(x))
-        return [as_signal(tokens), as_signal(self.norm(self.context(self.widen(tokens))))]
+        return self.details(x)[-2:]
+
+    def details(self, x: Tensor) -> list[Tensor]:
+        """What each strided convolution gives, and the context."""
+        maps = self.convs.maps(x)
+        return [*maps, as_signal(self.norm(self.context(self.widen(as_image(maps[-1])))))]
 
     def layers(self) -> list[nn.Module]:
         """Every convolution with its residual one, and the layers of the context."""

@@ -32,27 +32,28 @@ class Grid(NamedTuple):
 
 
 @torch.no_grad()
-def measure_strides(encoder: Any) -> list[int]:  # noqa: ANN401  (an `Encoder`, which is built on this)
-    """Measure the samples from a token to the next, for every stage of an encoder in evaluation mode."""
-    more = 4096
-    short, long = (list(encoder.features(torch.zeros(1, encoder.inputs, n))) for n in (512, 512 + more))
+def measure_strides(encoder: Any, details: bool = False) -> list[int]:  # noqa: ANN401  (an `Encoder`, built on this)
+    """Measure the samples from a token to the next, for every stage of an encoder or its details."""
+    more, maps = 4096, encoder.details if details else encoder.features
+    short, long = (list(maps(torch.zeros(1, encoder.inputs, n))) for n in (512, 512 + more))
     return [max(1, round(more / max(1, b.shape[-1] - a.shape[-1]))) for a, b in zip(short, long, strict=True)]
 
 
 @torch.no_grad()
-def measure_grids(encoder: Any) -> tuple[Grid, ...]:  # noqa: ANN401
-    """Measure stride and receptive field of every stage of an encoder's `features`.
+def measure_grids(encoder: Any, details: bool = False) -> tuple[Grid, ...]:  # noqa: ANN401
+    """Measure stride and receptive field of every stage of an encoder's `features`, or of its `details`.
 
     A sample that is not a number makes every token that sees it one that is not a number, whatever the weights.
     """
     probe: Any = copy.deepcopy(encoder).cpu().float().eval()
-    strides = measure_strides(probe)
+    strides = measure_strides(probe, details)
+    maps = probe.details if details else probe.features
     step = max(strides)
 
     def reached(length: int, samples: Tensor) -> list[Tensor]:
         x = torch.zeros(len(samples), probe.inputs, length)
         x[torch.arange(len(samples)), :, samples] = math.nan
-        return [each.isnan().any(1) for each in probe.features(x)]
+        return [each.isnan().any(1) for each in maps(x)]
 
     for tokens in (64, 256, 1024):
         length = tokens * step

@@ -36,21 +36,13 @@ _WHERE = ("root", "download", "path")  # settings of a source that say where it 
 
 
 @dataclass(kw_only=True)
-class Shared:
-    """Settings of every question about frozen encoders.
+class Question:
+    """Settings of every question about frozen encoders, whatever it asks.
 
     Args:
-        beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket; all by default.
         resamples: bootstrap resamples of the test patients for the 95 % intervals.
-        components: of the PCA of the raw signal.
-        windows: "cut" encodes each window by itself; "context" encodes each recording once and reads beats from the
-            tokens around them.
-        centre: "record" subtracts the recording's own median embedding; non-causal: it reads the recording's future.
-        span: how much of the recording the tokens of a beat in context stand for, s.
-        future: RR features with the interval after the beat too, known one beat later; causal ones by default.
         seed: of the untrained encoder's weights and of the bootstrap.
         device: where to compute, such as cpu or cuda; auto takes a GPU if there is one.
-        cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         trust: whether the checkpoint may import an encoder of your own, from outside ssl_ecg.
         out: folder of the results; beside the checkpoint by default, named by question, data and settings.
         wandb: log rows and figures to Weights & Biases too; "offline" needs no account and can be synced later.
@@ -59,16 +51,9 @@ class Shared:
 
     question: ClassVar[str]
 
-    beside: tuple[str, ...] | None = None
     resamples: int = 1000
-    components: int = 64
-    windows: Literal["cut", "context"] = "cut"
-    centre: Literal["none", "record"] = "none"
-    span: float = 1.0
-    future: bool = False
     seed: int = 0
     device: str = "auto"
-    cache: str | None = None
     trust: bool = False
     out: str | None = None
     wandb: Mode = "off"
@@ -76,8 +61,6 @@ class Shared:
 
     def check(self) -> None:
         """Refuse, before any work, what cannot be used: UserError, naming the setting and what it may be."""
-        check_names(self.beside)
-        check_components(self.components)
         check_resamples(self.resamples)
         pick_device(self.device)
         if self.wandb != "off":
@@ -87,17 +70,6 @@ class Shared:
     def at(self) -> torch.device:
         """Where to compute."""
         return pick_device(self.device)
-
-    def systems(self, study: Study) -> list[System]:
-        """The pretrained encoder and what it is compared with."""
-        self.context.check(study.data.task)
-        given: dict[str, Any] = {"components": self.components, "seed": self.seed, "context": self.context}
-        return systems(study, beside=self.beside, device=self.at, future=self.future, **given)
-
-    @property
-    def context(self) -> Context:
-        """How encoders embed windows."""
-        return Context(self.windows, self.centre, self.span)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -127,6 +99,47 @@ class Shared:
         if self.wandb != "off":
             log_results(results, files, folder, self.wandb, curves)
         return results
+
+
+@dataclass(kw_only=True)
+class Shared(Question):
+    """Settings of every question about the embeddings of frozen encoders.
+
+    Args:
+        beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket; all by default.
+        components: of the PCA of the raw signal.
+        windows: "cut" encodes each window by itself; "context" encodes each recording once and reads beats from the
+            tokens around them.
+        centre: "record" subtracts the recording's own median embedding; non-causal: it reads the recording's future.
+        span: how much of the recording the tokens of a beat in context stand for, s.
+        future: RR features with the interval after the beat too, known one beat later; causal ones by default.
+        cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
+    """
+
+    beside: tuple[str, ...] | None = None
+    components: int = 64
+    windows: Literal["cut", "context"] = "cut"
+    centre: Literal["none", "record"] = "none"
+    span: float = 1.0
+    future: bool = False
+    cache: str | None = None
+
+    def check(self) -> None:
+        """Refuse, before any work, what cannot be used: UserError, naming the setting and what it may be."""
+        check_names(self.beside)
+        check_components(self.components)
+        super().check()
+
+    def systems(self, study: Study) -> list[System]:
+        """The pretrained encoder and what it is compared with."""
+        self.context.check(study.data.task)
+        given: dict[str, Any] = {"components": self.components, "seed": self.seed, "context": self.context}
+        return systems(study, beside=self.beside, device=self.at, future=self.future, **given)
+
+    @property
+    def context(self) -> Context:
+        """How encoders embed windows."""
+        return Context(self.windows, self.centre, self.span)
 
 
 @dataclass

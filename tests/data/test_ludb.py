@@ -14,9 +14,9 @@ from twelve_leads import counts, write_record
 
 from ssl_ecg.data.build import build
 from ssl_ecg.data.source import Recording
-from ssl_ecg.data.sources import LUDB
+from ssl_ecg.data.sources import LUDB, MITBIH
 from ssl_ecg.data.splits import hashed_split
-from ssl_ecg.errors import DataError
+from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.leads import STANDARD_12
 from ssl_ecg.preprocessing import Preprocessing
 
@@ -263,3 +263,46 @@ def test_it_can_be_prepared(root: Path) -> None:
     source = ready(root)
     store = build(source, Preprocessing(leads=source.leads), cache=root / "cache")
     assert store.records["record"].tolist() == ["1", "2", "3"]
+
+
+# --- waves for delineation
+
+
+def test_every_lead_gives_its_waves_and_the_stretch_that_is_marked(root: Path) -> None:
+    waves = ready(root).waves(0)
+    assert [each.lead for each in waves] == LEADS
+    for number, each in enumerate(waves):
+        assert each.labels.tolist() == ["P", "QRS", "T", "QRS"]
+        assert (each.onset - FIRST - number).tolist() == [0, 60, 120, 180]
+        assert (each.peak - each.onset).tolist() == (each.offset - each.peak).tolist() == [20] * 4
+        assert (each.stretches - FIRST - number).tolist() == [[0, 221]]
+
+
+def test_a_boundary_that_is_not_marked_is_none(root: Path) -> None:
+    mark(root, "1", "i", "p)(N(t)N")
+    waves = ready(root).waves(0)[0]
+    assert (waves.onset - FIRST).tolist() == [-1 - FIRST, 40, 80, -1 - FIRST]
+    assert (waves.offset - FIRST).tolist() == [20, -1 - FIRST, 120, -1 - FIRST]
+    mark(root, "1", "i", "+")
+    assert ready(root).waves(0)[0].stretches.shape == (0, 2)
+
+
+def test_real_waves_are_the_spans_and_those_half_marked(real: Path) -> None:
+    source = ready(real)
+    marked = whole = 0
+    for number in range(0, 200, 25):
+        spans, waves = source.read(number).spans, source.waves(number)
+        assert spans is not None
+        for each in waves:
+            both = (each.onset >= 0) & (each.offset >= 0)
+            mine = spans.leads == each.lead
+            assert each.onset[both].tolist() == spans.start[mine].tolist()
+            assert each.offset[both].tolist() == (spans.end[mine] - 1).tolist()
+            assert (each.peak[both] >= each.onset[both]).all() and (each.peak[both] <= each.offset[both]).all()
+            marked, whole = marked + len(both), whole + int(both.sum())
+    assert 0.99 < whole / marked <= 1
+
+
+def test_a_data_set_without_waves_says_which_have_them() -> None:
+    with pytest.raises(UserError, match="MITBIH marks no P, QRS and T waves: LUDB and QTDB do"):
+        MITBIH("nowhere").waves(0)

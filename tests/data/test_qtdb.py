@@ -95,3 +95,16 @@ def test_a_name_of_another_database_is_refused(root: Path) -> None:
     (root / "RECORDS").write_text("100\n")
     with pytest.raises(DataError, match="100 is no record of the QT Database"):
         QTDB(str(root), download=False).split("100")
+
+
+def test_waves_are_parted_where_beats_were_left_out(root: Path) -> None:
+    samples = np.append(1000 + 20 * np.arange(8), 3000 + 20 * np.arange(9))
+    wfdb.wrann("sel100", "qc", samples, list(MARKS), write_dir=str(root))
+    (root / "sel100.qc").replace(root / "sel100.q1c")
+    (waves,) = ready(root).waves(0)
+    assert waves.lead == ""
+    assert waves.labels.tolist() == ["P", "QRS", "T", "P", "QRS", "T"]
+    assert waves.onset.tolist() == [1000, 1060, -1, 3000, 3060, 3120]
+    assert waves.peak.tolist() == [1020, 1080, 1120, 3020, 3080, 3140]
+    assert waves.offset.tolist() == [1040, 1100, 1140, 3040, 3100, 3160]
+    assert waves.stretches.tolist() == [[1000, 1141], [3000, 3161]]

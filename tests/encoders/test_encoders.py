@@ -312,3 +312,16 @@ def test_impossible_settings_are_refused_by_name(name: str, wrong: dict[str, Any
 def regularised(name: str) -> dict[str, float]:
     """All the dropout it takes."""
     return {"dropout": 0.3} | ({} if name in ("ResNet1d", *CAUSAL) else {"stochastic_depth": 0.5})
+
+
+@pytest.mark.parametrize("name", CAUSAL)
+def test_details_are_the_maps_of_every_convolution_and_the_stages(name: str) -> None:
+    encoder = make(name, {"strides": (2, 2, 3)}).eval()
+    with torch.no_grad():
+        x = torch.randn(2, encoder.inputs, 240)
+        details, stages = list(encoder.details(x)), list(encoder.features(x))
+    for a, b in zip(details[-2:], stages, strict=True):
+        torch.testing.assert_close(a, b, rtol=0, atol=0)
+    assert [each.shape[-1] for each in details] == [120, 60, 20, 20]
+    assert [grid.stride for grid in encoder.detail_grids] == [2, 4, 12, 12]
+    assert encoder.detail_grids[-2:] == encoder.grids

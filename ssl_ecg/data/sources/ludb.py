@@ -9,10 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from ssl_ecg.data.physionet import PhysioNetSource
-from ssl_ecg.data.source import Recording, Spans
+from ssl_ecg.data.source import Recording, Spans, Waves
 from ssl_ecg.data.splits import hashed_split
 from ssl_ecg.data.tables import age_of, csv_rows, sex_of
-from ssl_ecg.data.wfdb_io import Header, read_beats, read_header, read_signal, read_waves
+from ssl_ecg.data.wfdb_io import Header, read_beats, read_header, read_marks, read_signal, read_waves
 from ssl_ecg.errors import DataError
 from ssl_ecg.leads import STANDARD_12
 
@@ -132,6 +132,14 @@ class LUDB(PhysioNetSource):
             age=age,
             sex=sex,
             notes=odd + odd_beats + odd_age + odd_sex + dropped,
+        )
+
+    def waves(self, number: int) -> tuple[Waves, ...]:
+        """The waves of each of the twelve leads; each lead is marked from its first mark to its last."""
+        self.check_files(number)
+        header = read_header(self.root / f"data/{self.records[number]}.hea")
+        return tuple(
+            read_marks(header.path.with_suffix(f".{lead.lower()}"), header.n_samples, lead) for lead in header.leads
         )
 
     @cached_property

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ssl_ecg.data.source import Beats, Spans, Split
+from ssl_ecg.data.source import Beats, Spans, Split, Waves
 from ssl_ecg.data.sources.holter import Holter
 from ssl_ecg.data.sources.mitbih import DS1, DS2
 from ssl_ecg.data.splits import hashed_split, ranked_splits
-from ssl_ecg.data.wfdb_io import AGAIN, Header, read_waves
+from ssl_ecg.data.wfdb_io import AGAIN, Header, read_marks, read_waves
 from ssl_ecg.errors import DataError
 
 _RECORDS = {
@@ -64,6 +64,12 @@ class QTDB(Holter):
     def spans(self, header: Header, beats: Beats) -> Spans | None:
         """The waves marked by hand."""
         return read_waves(header.path.with_suffix(".q1c"), header.n_samples)[0]
+
+    def waves(self, number: int) -> tuple[Waves, ...]:
+        """The waves marked by hand, of both leads together; beats that were left out part what is marked."""
+        self.check_files(number)
+        header = self.header(number)
+        return (read_marks(header.path.with_suffix(".q1c"), header.n_samples, apart=0.5 * header.fs),)
 
 
 def _origin(record: str) -> tuple[str, str]:

@@ -1,0 +1,131 @@
+"""What a head reads of a lead: maps of a network on grids of their own, each at a few moments around a sample."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ssl_ecg.checkpoint import PretrainedEncoder
+from ssl_ecg.checkpoint.long import stages
+from ssl_ecg.encoders import Encoder
+from ssl_ecg.errors import UserError
+from ssl_ecg.preprocessing import Preprocessing
+
+AROUND = (-0.08, 0.08)
+"""Moments that a map is read at, s from the sample that its tokens are about."""
+AFTER = (0.0, 0.16)
+"""The same for a causal map, s after the second token from there: later tokens know what comes next."""
+
+
+@dataclass(frozen=True)
+class Map:
+    """A map of features (F, T'), and where it is read: of sample t, at `(t + shift) / stride` for every shift."""
+
+    values: Tensor
+    stride: int
+    shifts: tuple[float, ...]
+
+    @property
+    def width(self) -> int:
+        """Features a sample gets of it."""
+        return len(self.values) * len(self.shifts)
+
+    def at(self, samples: Tensor) -> Tensor:
+        """Interpolate linearly at samples (n,): shape (n, width), one shift after the other."""
+        return torch.cat([_between(self.values, (samples + shift) / self.stride) for shift in self.shifts]).T
+
+    def scores(self, weight: Tensor, n: int) -> Tensor:
+        """What a linear layer (width, K) makes of it at samples 0 to n - 1: shape (n, K).
+
+        Applied to the tokens and then interpolated, which is the same and many times as fast.
+        """
+        found = torch.zeros(weight.shape[1], n)
+        for shift, part in zip(self.shifts, weight.split(len(self.values)), strict=True):
+            found += _between(part.T @ self.values, (torch.arange(n) + shift) / self.stride)
+        return found.T
+
+
+def _between(values: Tensor, where: Tensor) -> Tensor:
+    """Interpolate (F, T') linearly at places counted in tokens, (n,), the ends held: shape (F, n)."""
+    where = where.clamp(0, values.shape[-1] - 1)
+    left = where.floor().long()
+    right = (left + 1).clamp_max(values.shape[-1] - 1)
+    first = values[:, left]
+    return first + (where - left) * (values[:, right] - first)
+
+
+class System(ABC):
+    """Something that makes maps of one lead; its `name` stands in every table."""
+
+    name: str
+
+    @abstractmethod
+    def maps(self, x: Tensor) -> list[Map]:
+        """Maps of a conditioned and normalised lead (T,) at the encoder's rate."""
+
+
+class Frozen(System):
+    """A frozen encoder of one lead, or of any.
+
+    `only` is the number of the one map that is read; all by default.
+    """
+
+    def __init__(self, name: str, encoder: Encoder, fs: float, only: int | None = None) -> None:
+        self.name, self.encoder, self._fs, self._only = name, encoder, fs, only
+
+    def maps(self, x: Tensor) -> list[Map]:
+        """Those of `Encoder.details`, each around the sample that its tokens are about."""
+        return self._placed(stages(self.encoder, x[None], details=True))
+
+    @torch.inference_mode()
+    def of_leads(self, x: Tensor) -> list[list[Map]]:
+        """The maps of each of several leads (C, T) that are encoded at once."""
+        values = [each.float() for each in self.encoder.details(x[:, None])]
+        return [self._placed(each) for each in zip(*values, strict=True)]
+
+    def _placed(self, values: Sequence[Tensor]) -> list[Map]:
+        found = []
+        for each, grid in zip(values, self.encoder.detail_grids, strict=True):
+            causal = grid.right < grid.stride
+            first, moments = (2 * grid.stride, AFTER) if causal else (-grid.centre, AROUND)
+            found.append(Map(each, grid.stride, tuple(first + moment * self._fs for moment in moments)))
+        return found if self._only is None else found[self._only : self._only + 1]
+
+
+class RawSamples(System):
+    """The samples of the lead itself, half a second before and after."""
+
+    name = "raw samples"
+
+    def __init__(self, fs: float, seconds: float = 0.5) -> None:
+        reach = round(seconds * fs)
+        self._shifts = tuple(float(shift) for shift in range(-reach, reach + 1))
+
+    def maps(self, x: Tensor) -> list[Map]:
+        """One map of one feature, read at many moments."""
+        return [Map(x[None], 1, self._shifts)]
+
+
+def check_one_lead(encoder: PretrainedEncoder) -> None:
+    """Refuse, by a UserError, an encoder that cannot read a lead by itself, or has no tokens."""
+    if not encoder.encoder.has_tokens:
+        encoder.encoder.features(torch.zeros(1, 1, 8))  # it says so
+    if encoder.encoder.inputs != 1:
+        raise UserError(
+            f"the encoder reads {encoder.encoder.inputs} leads together, and waves are found in each lead by itself: "
+            "use one that was pretrained on one lead, or with --preprocessing.leads any"
+        )
+
+
+def condition(preprocessing: Preprocessing, lead: Tensor, fs: float) -> Tensor:
+    """Prepare one lead (T,) in mV as the encoder wants it, whatever it is called: shape (T',).
+
+    DataError for samples that are not numbers, or a rate too low.
+    """
+    name = ("lead",) if preprocessing.any_leads else preprocessing.leads
+    x = torch.from_numpy(preprocessing.condition(lead[None].numpy(), fs, name))
+    return preprocessing.normalise_record(x)[0]

@@ -1,0 +1,171 @@
+"""One linear layer a sample, from features to phases of the heartbeat, and the path through what it says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors.torch import load, save
+from torch import Tensor
+
+from ssl_ecg import __version__
+from ssl_ecg.delineate.decoding import Durations, viterbi
+from ssl_ecg.delineate.features import Map
+from ssl_ecg.delineate.matching import Found
+from ssl_ecg.delineate.phases import PHASES, WAVES, Segments
+from ssl_ecg.errors import CheckpointError
+from ssl_ecg.files import ensure_writable, replacing, write_text
+
+FORMAT = 1
+_ROW, _MARGIN = 60.0, 5.0  # s: stretches that long recordings are decoded in, and what they overlap by on either side
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear layer (D, 6) with a bias (6,) on maps of features side by side, and how long phases last."""
+
+    weight: Tensor
+    bias: Tensor
+    durations: Durations
+
+    def scores(self, maps: Sequence[Map], n: int) -> NDArray[np.float64]:
+        """The log-probability of each phase at samples 0 to n - 1, shape (n, 6)."""
+        parts = self.weight.split([each.width for each in maps])
+        total = sum((each.scores(part, n) for each, part in zip(maps, parts, strict=True)), start=self.bias)
+        return torch.log_softmax(total, dim=1).double().numpy()
+
+    def find(self, scores: Sequence[NDArray[np.float64]], rate: float) -> list[Found]:
+        """Find the waves of leads by the scores (n, 6) of each at `rate` Hz."""
+        found: list[list[tuple[int, float, float, float]]] = [[] for _ in scores]
+        rows: dict[int, list[tuple[int, int, int, int, int]]] = {}
+        step, margin = round(_ROW * rate), round(_MARGIN * rate)
+        for lead, each in enumerate(scores):
+            for start in range(0, max(len(each), 1), step):
+                first, last = max(0, start - margin), min(len(each), start + step + margin)
+                rows.setdefault(last - first, []).append((lead, start, start + step, first, last))
+        for some in rows.values():
+            for part in (some[i : i + 256] for i in range(0, len(some), 256)):
+                block = np.stack([scores[lead][first:last] for lead, _, _, first, last in part])
+                for (lead, start, stop, first, _), row, path in zip(
+                    part, block, viterbi(block, self.durations, rate), strict=True
+                ):
+                    found[lead] += [
+                        (phase, on + first, off + first, sure)
+                        for phase, on, off, sure in _waves(path, row)
+                        if start <= (on + off) / 2 + first < stop
+                    ]
+        return [_found(sorted(each, key=lambda wave: wave[1]), rate) for each in found]
+
+
+def _waves(path: Segments, scores: NDArray[np.float64]) -> list[tuple[int, float, float, float]]:
+    """The whole waves of a path: phase, onset and offset in samples, and the mean probability of the phase between."""
+    cuts = [_crossing(scores[:, a] - scores[:, b], int(end)) for (a, _, end), (b, _, _) in pairwise(path)]
+    return [
+        (phase, on, off, float(np.exp(scores[int(start) : int(end), phase]).mean()))
+        for (phase, start, end), on, off in zip(path[1:-1], cuts[:-1], cuts[1:], strict=True)
+        if phase in WAVES.values()
+    ]
+
+
+def _crossing(odds: NDArray[np.float64], end: int) -> float:
+    """Where, between the samples nearest to the end of a phase, it stops being the more likely one."""
+    for last in (end - 1, end - 2, end):
+        if 0 <= last < len(odds) - 1 and odds[last] > 0 >= odds[last + 1]:
+            return float(last + odds[last] / (odds[last] - odds[last + 1]))
+    return end - 0.5
+
+
+def _found(waves: Sequence[tuple[int, float, float, float]], rate: float) -> Found:
+    phases, on, off, sure = zip(*waves, strict=True) if waves else ((), (), (), ())
+    onset, offset = np.array(on, dtype=np.float64) / rate, np.array(off, dtype=np.float64) / rate
+    labels = np.array([PHASES[phase] for phase in phases], dtype=np.str_)
+    return Found(labels, onset, (onset + offset) / 2, offset, np.array(sure, dtype=np.float64))
+
+
+def fit(x: Tensor, y: Tensor, durations: Durations, penalty: float, steps: int = 25) -> Head:
+    """Fit the layer on features (n, D) of samples of the phases y (n,): softmax regression, standardised, by L-BFGS.
+
+    `penalty` is that of the squared weights of standardised features, per sample. L-BFGS moves in the coordinates in
+    which a bound of the curvature (Boehning, Ann Inst Stat Math 44, 1992) is the unit matrix: a few steps are enough.
+    """
+    mean, scale = x.mean(0), x.std(0).clamp_min(1e-6)
+    z = ((x - mean) / scale).T.contiguous()
+    curvature = z @ z.T / (2 * z.shape[1]) + (penalty + 1e-4) * torch.eye(len(z))
+    root = torch.linalg.cholesky(curvature)
+    moved = torch.zeros(len(z), len(PHASES), requires_grad=True)
+    bias = torch.zeros(len(PHASES), requires_grad=True)
+    optimiser = torch.optim.LBFGS([moved, bias], max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
+
+    def weight() -> Tensor:
+        return torch.linalg.solve_triangular(root.T, moved, upper=True)
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        w = weight()
+        found = torch.nn.functional.cross_entropy((w.T @ z + bias[:, None])[None], y[None])
+        found = found + penalty * w.square().sum() / 2
+        found.backward()
+        return found
+
+    optimiser.step(loss)
+    unscaled = weight().detach() / scale[:, None]
+    return Head(unscaled, bias.detach() - mean @ unscaled, durations)
+
+
+def save_head(folder: Path, head: Head, encoder: str, about: dict[str, Any]) -> None:
+    """Write a head to a folder: its weights, and in `head.json` what it belongs to; UserError if it cannot be.
+
+    `encoder` is the SHA-256 of the weights of the encoder it reads.
+    """
+    ensure_writable(folder)
+    d = head.durations
+    tensors = {"weight": head.weight, "bias": head.bias}
+    tensors |= {name: torch.from_numpy(getattr(d, name)) for name in ("mean", "spread", "follows")}
+    packed = save({name: each.contiguous() for name, each in tensors.items()})
+    with replacing(folder / "head.safetensors") as temporary:
+        temporary.write_bytes(packed)
+    document = {
+        "format": FORMAT,
+        "kind": "delineate",
+        "ssl_ecg": __version__,
+        "classes": list(PHASES),
+        "encoder": encoder,
+        "sha256": hashlib.sha256(packed).hexdigest(),
+        **about,
+    }
+    write_text(folder / "head.json", json.dumps(document, indent=1) + "\n")
+
+
+def load_head(folder: str | Path, encoder: str) -> tuple[Head, dict[str, Any]]:
+    """Read a head and what stands in its `head.json`.
+
+    CheckpointError if there is none, it is damaged, or belongs to another encoder than the one with these weights.
+    """
+    folder = Path(folder).expanduser()
+    try:
+        document = json.loads((folder / "head.json").read_text())
+        packed = (folder / "head.safetensors").read_bytes()
+        if (document["format"], document["kind"], document["classes"]) != (FORMAT, "delineate", list(PHASES)):
+            raise CheckpointError(f"{folder} is no head of format {FORMAT} that finds waves")
+        if hashlib.sha256(packed).hexdigest() != document["sha256"]:
+            raise CheckpointError(f"{folder}/head.safetensors is not the file that was saved: fit the head again")
+        if document["encoder"] != encoder:
+            raise CheckpointError(
+                f"the head in {folder} belongs to the encoder with weights {document['encoder'][:12]}, and this one's "
+                f"are {encoder[:12]}: fit a head on this encoder with --save_head"
+            )
+        tensors = load(packed)
+        durations = Durations(*(tensors[name].numpy() for name in ("mean", "spread", "follows")))
+        return Head(tensors["weight"], tensors["bias"], durations), document
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001  (JSON and safetensors each raise several kinds of their own)
+        raise CheckpointError(f"{folder} holds no head that can be read ({type(error).__name__}: {error})") from None
