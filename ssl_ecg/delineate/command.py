@@ -18,6 +18,7 @@ from ssl_ecg.delineate.corpus import Lead, deal, read_leads
 from ssl_ecg.delineate.evaluate import Outcome, cross_validate, fit_head, maps_of
 from ssl_ecg.delineate.features import Frozen, RawSamples, System, check_one_lead
 from ssl_ecg.delineate.head import load_head, save_head
+from ssl_ecg.delineate.noise import DECIBELS, KINDS, read_noise, with_noise
 from ssl_ecg.delineate.report import Report
 from ssl_ecg.delineate.use import Applied, delineate, open_files
 from ssl_ecg.errors import DataError, UserError
@@ -61,7 +62,9 @@ class Delineate(Question):
         beside: what to compare with: untrained, raw samples, NeuroKit2 dwt and NeuroKit2 prominence; all that are
             possible by default.
         stages: also read each map of the encoders by itself, for the figure of F1 by stage.
-        penalty: of the squared weights of the layer.
+        noise: folder of the MIT-BIH Noise Stress Test Database, to add its wander and muscle noise (bw, ma) to the lead
+            that is scored apart, at 24, 12, 6 and 0 dB.
+        penalty: of the squared weights of the layer, for all the people it is fitted on together.
     """
 
     question: ClassVar[str] = "delineate"
@@ -78,12 +81,13 @@ class Delineate(Question):
     folds: int = 5
     beside: tuple[str, ...] | None = None
     stages: bool = False
-    penalty: float = 1e-3
+    noise: str | None = None
+    penalty: float = 0.16
 
     @property
     def identity(self) -> dict[str, Any]:
         """What tells these results from those of another data set or setting; kept with them."""
-        free = {"files", "head", "save_head", "_"}
+        free = {"files", "head", "save_head", "noise", "_"}
         mine = {name: value for name, value in super().identity.items() if name not in free}
         return {"question": mine.pop("question"), "data": task_of(self.data) if self.data else {}, **mine}
 
@@ -146,11 +150,14 @@ class Delineate(Question):
         if self._wants(RawSamples.name):
             systems.append(RawSamples(rate))
         how: dict[str, Any] = {"rate": rate, "penalty": self.penalty, "seed": self.seed}
-        outcomes: list[Outcome] = []
+        noisy, outcomes = self._noisy(encoder, leads), list[Outcome]()
         for system in systems:
             print(f"fitting {system.name} ...", file=sys.stderr, flush=True)
-            outcomes += cross_validate(system, leads, fold, reversed(people), **how)
-        rules = [_by_rule(name, leads) for name in neurokit.METHODS if neurokit.installed() and self._wants(name)]
+            outcomes += cross_validate(system, leads, fold, reversed(people), noisy=noisy, **how)
+        rules: list[Outcome] = []
+        for name in (name for name in neurokit.METHODS if neurokit.installed() and self._wants(name)):
+            print(f"running {name} ...", file=sys.stderr, flush=True)
+            rules += [_by_rule(name, leads), *(_by_rule(name, some, added) for added, some in noisy.items())]
         stages: list[Outcome] = []
         if self.stages:
             for name, of in ((PRETRAINED, encoder.encoder), (UNTRAINED, fresh)):
@@ -164,7 +171,22 @@ class Delineate(Question):
             else ("inductive: nobody was in pretraining")
         )
         what = type(self.data).__name__, setting, self.data.simulated, leads, canonical(self.lead), training
-        return Report(*what, outcomes, rules, stages, self.resamples, self.seed)
+        clean, ruled = ([o for o in some if not o.noise] for some in (outcomes, rules))
+        under = [o for o in (*outcomes, *rules) if o.noise]
+        return Report(*what, clean, ruled, stages, under, self.resamples, self.seed)
+
+    def _noisy(self, encoder: PretrainedEncoder, leads: Sequence[Lead]) -> dict[str, list[Lead]]:
+        """The lead that is scored apart with noise, by what was added."""
+        mine = [lead for lead in leads if lead.name == canonical(self.lead)]
+        if self.noise is None or not mine:
+            return {}
+        root, found = Path(self.noise).expanduser(), {}
+        for kind, name in KINDS.items():
+            noise = read_noise(root, kind, mine[0].fs)
+            for decibels in DECIBELS:
+                added = with_noise(mine, noise, decibels, encoder.preprocessing, self.seed)
+                found[f"{name}, {decibels} dB"] = added
+        return found
 
     def _wants(self, name: str) -> bool:
         return self.beside is None or name in self.beside
@@ -196,10 +218,9 @@ class Delineate(Question):
         return applied
 
 
-def _by_rule(name: str, leads: Sequence[Lead]) -> Outcome:
+def _by_rule(name: str, leads: Sequence[Lead], noise: str = "") -> Outcome:
     """What NeuroKit2 finds."""
-    print(f"running {name} ...", file=sys.stderr, flush=True)
-    outcome = Outcome(name, 0, len(leads))
+    outcome = Outcome(name, 0, len(leads), noise)
     for row, lead in enumerate(leads):
         outcome.add(row, lead, neurokit.find(lead.signal, lead.fs, neurokit.METHODS[name]))
     return outcome

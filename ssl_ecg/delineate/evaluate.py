@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -17,18 +18,19 @@ from ssl_ecg.delineate.matching import BOUNDARIES, COUNTS, TOLERANCES, Found, co
 from ssl_ecg.delineate.phases import UNMARKED, classes_of, segments_of
 
 Array = NDArray[np.float64]
+LONG = 2**13  # samples: longer leads are encoded one by one
 FIT_ON = 24_000  # samples, drawn evenly from those of the training people
 
 
 class Outcome:
-    """What one system found in n leads, with heads fitted on so many people.
+    """What one system found in n leads, with heads fitted on so many people; `noise` says what was added to them.
 
     `counts` (n, 2, 6, 5) are those of `matching.count`, `errors` those of the hits of each of the six boundaries of
     each lead, in ms.
     """
 
-    def __init__(self, system: str, people: int, n: int) -> None:
-        self.system, self.people = system, people
+    def __init__(self, system: str, people: int, n: int, noise: str = "") -> None:
+        self.system, self.people, self.noise = system, people, noise
         self.counts: Array = np.zeros((n, len(TOLERANCES), len(BOUNDARIES), COUNTS))
         self.found: list[Found | None] = [None] * n
         self.errors: list[list[Array]] = [[] for _ in range(n)]
@@ -40,12 +42,22 @@ class Outcome:
 
 
 def maps_of(system: System, leads: Sequence[Lead]) -> list[list[Map]]:
-    """The maps of every lead."""
-    return [system.maps(lead.x) for lead in track(leads, len(leads), f"encoding, {system.name}")]
+    """The maps of every lead; of those that last as long and stand side by side, at once."""
+    found: list[list[Map]] = []
+    groups = [list(some) for _, some in groupby(leads, key=lambda lead: (lead.record, len(lead.x)))]
+    for some in track(groups, len(groups), f"encoding, {system.name}"):
+        if len(some[0].x) > LONG:
+            found += [system.maps(lead.x) for lead in some]
+        else:
+            found += system.of_leads(torch.stack([lead.x for lead in some]))
+    return found
 
 
 def fit_head(maps: Sequence[Sequence[Map]], leads: Sequence[Lead], rate: float, penalty: float, seed: int) -> Head:
-    """Fit a head on leads, of which at most `FIT_ON` samples are drawn."""
+    """Fit a head on leads, of which at most `FIT_ON` samples are drawn; the penalty is shared by the people.
+
+    So it stands for the same belief about the weights, however many people there are to learn from.
+    """
     classes = [torch.from_numpy(classes_of(lead.marked, lead.fs, rate, len(lead.x))) for lead in leads]
     known = [(each != UNMARKED).nonzero().flatten() for each in classes]
     share = min(1.0, FIT_ON / max(1, sum(map(len, known))))
@@ -56,7 +68,8 @@ def fit_head(maps: Sequence[Sequence[Map]], leads: Sequence[Lead], rate: float, 
         x.append(torch.cat([one.at(drawn) for one in some], dim=1))
         y.append(each[drawn])
     runs = [run for lead in leads for run in segments_of(lead.marked, lead.fs, rate)]
-    return fit(torch.cat(x), torch.cat(y), Durations.learn(runs, rate), penalty)
+    people = len({lead.patient for lead in leads})
+    return fit(torch.cat(x), torch.cat(y), Durations.learn(runs, rate), penalty / people)
 
 
 def cross_validate(
@@ -67,13 +80,17 @@ def cross_validate(
     rate: float,
     penalty: float,
     seed: int,
+    noisy: Mapping[str, Sequence[Lead]] | None = None,
 ) -> list[Outcome]:
     """Find the waves of everybody by heads of the other folds, once for every number of people to fit on.
 
-    Of the people of the other folds, fewer are part of more. Systems of the same seed are fitted on the same people.
+    Those of most people find them in the `noisy` leads too, which are some of the same people, by what was added: their
+    outcomes are the last. Of the people of the other folds, fewer are part of more. Systems of the same seed are fitted
+    on the same people.
     """
     maps, outcomes = maps_of(system, leads), []
-    folds = sorted(set(fold.values()))
+    folds, people, noisy = sorted(set(fold.values())), list(people), noisy or {}
+    under = [Outcome(system.name, max(people), len(some), name) for name, some in noisy.items()]
     for number in people:
         outcome = Outcome(system.name, number, len(leads))
         for held in track(folds, len(folds), f"{system.name}, {number} people"):
@@ -84,8 +101,13 @@ def cross_validate(
             found = head.find([head.scores(maps[i], len(leads[i].x)) for i in scored], rate)
             for i, each in zip(scored, found, strict=True):
                 outcome.add(i, leads[i], each)
+            for other, some in zip(under, noisy.values(), strict=True) if number == max(people) else ():
+                scored = [i for i, lead in enumerate(some) if fold[lead.patient] == held]
+                found = head.find([head.scores(system.maps(some[i].x), len(some[i].x)) for i in scored], rate)
+                for i, each in zip(scored, found, strict=True):
+                    other.add(i, some[i], each)
         outcomes.append(outcome)
-    return outcomes
+    return outcomes + under
 
 
 def training_people(fold: Mapping[str, int], held: int, number: int, seed: int) -> set[str]:

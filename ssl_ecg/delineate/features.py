@@ -67,6 +67,10 @@ class System(ABC):
     def maps(self, x: Tensor) -> list[Map]:
         """Maps of a conditioned and normalised lead (T,) at the encoder's rate."""
 
+    def of_leads(self, x: Tensor) -> list[list[Map]]:
+        """The maps of each of several leads (C, T)."""
+        return [self.maps(each) for each in x]
+
 
 class Frozen(System):
     """A frozen encoder of one lead, or of any.

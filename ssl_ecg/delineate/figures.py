@@ -68,6 +68,30 @@ def by_stage(scores: Mapping[str, Mapping[str, float]], where: str) -> Figure:
     return figure
 
 
+def by_noise(scores: Mapping[tuple[str, str], Interval]) -> Figure:
+    """Draw mean F1 against the signal-to-noise ratio, a panel for each noise; noises are called such as "ma, 6 dB"."""
+    kinds = list(dict.fromkeys(noise.partition(", ")[0] for _, noise in scores))
+    figure = new_figure(4.2 * len(kinds), 3.4)
+    for axes, kind in zip(figure.subplots(1, len(kinds), sharey=True, squeeze=False)[0], kinds, strict=True):
+        for number, system in enumerate(dict.fromkeys(system for system, _ in scores)):
+            mine = {
+                int(noise.partition(", ")[2].split()[0]): score
+                for (name, noise), score in scores.items()
+                if name == system and noise.startswith(f"{kind}, ")
+            }
+            x = sorted(mine)
+            look: dict[str, Any] = {"color": colour(number)}
+            axes.fill_between(x, [mine[at].low for at in x], [mine[at].high for at in x], alpha=0.15, **look)
+            axes.plot(x, [mine[at].value for at in x], marker=marker(number), markersize=5, label=system, **look)
+        axes.set_title(kind, fontsize=10)
+        axes.set_xlabel("signal-to-noise ratio, dB")
+        axes.grid(color="#dddddd", linewidth=0.8)
+        tidy(axes)
+    axes.legend(frameon=False)
+    figure.axes[0].set_ylabel("mean F1 of six boundaries")
+    return figure
+
+
 def worst_page(leads: Sequence[Lead], outcome: Outcome, rows: int = 8) -> Figure:
     """Draw the leads with the lowest F1: what was marked above each, what was found below."""
     counts = outcome.counts[:, 0].sum(axis=1)

@@ -105,7 +105,8 @@ def fit(x: Tensor, y: Tensor, durations: Durations, penalty: float, steps: int =
     optimiser = torch.optim.LBFGS([moved, bias], max_iter=steps, history_size=20, line_search_fn="strong_wolfe")
 
     def weight() -> Tensor:
-        return torch.linalg.solve_triangular(root.T, moved, upper=True)
+        solved: Tensor = torch.linalg.solve_triangular(root.T, moved, upper=True)
+        return solved
 
     def loss() -> Tensor:
         optimiser.zero_grad()

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.delineate.corpus import Lead
 from ssl_ecg.delineate.evaluate import Outcome
-from ssl_ecg.delineate.figures import by_people, by_stage, worst_page
+from ssl_ecg.delineate.figures import by_noise, by_people, by_stage, worst_page
 from ssl_ecg.delineate.matching import BOUNDARIES, EXTRA, HITS, MISSED, scores_of
 from ssl_ecg.metrics.bootstrap import Bootstrap, Interval, Resampled, difference
 from ssl_ecg.report.results import Results, Row, differences, rows_of
@@ -31,8 +31,8 @@ class Report:
     """What every system found in the leads of a data set.
 
     `outcomes` are those of the heads, the pretrained encoder's first; `rules` those of systems that fit nothing;
-    `stages` those of single maps of the encoders, by name. `lead` is scored apart; `training` is the number of people
-    outside a fold.
+    `stages` those of single maps of the encoders, by name; `noisy` those of the lead that is scored apart, under noise.
+    `lead` is scored apart; `training` is the number of people outside a fold.
     """
 
     data: str
@@ -44,6 +44,7 @@ class Report:
     outcomes: Sequence[Outcome]
     rules: Sequence[Outcome]
     stages: Sequence[Outcome]
+    noisy: Sequence[Outcome]
     resamples: int
     seed: int
 
@@ -73,6 +74,20 @@ class Report:
                 for other in (key for key in resampled if key[0] != system and key[1] in (people, 0)):
                     if system == self.outcomes[0].system and other[0] in self._compared:
                         found += differences({other[0]: difference(scores, resampled[other])}, **where)
+        return found + self._noisy_rows()
+
+    def _noisy_rows(self) -> list[Row]:
+        found: list[Row] = []
+        patients = [lead.patient for lead in self.leads if lead.name == self.lead]
+        if not self.noisy or len(set(patients)) < 2:
+            return found
+        bootstrap = Bootstrap(patients, len(patients), self.resamples, self.seed)
+        everything = np.ones(len(patients), dtype=np.bool_)
+        for o in self.noisy:
+            scores = self._resampled(o, everything, bootstrap, o.noise)
+            where: dict[str, Any] = {"data": self.data, "task": "waves", "system": o.system, "subset": o.noise}
+            where |= {"predictor": PREDICTOR if o.people else "rules", "fraction": self._fraction(o)}
+            found += rows_of(scores.intervals(), **where)
         return found
 
     @property
@@ -138,6 +153,12 @@ class Report:
             where = {"system": first.system, "fraction": self._fraction(o)}
             for line in results.compared("f1", f"mean F1, {apart}, {o.people} people", subset=apart, **where):
                 print(line)
+        if self.noisy:
+            under: dict[str, dict[str, float]] = {}
+            for o in self.noisy:
+                scores = results.scores(system=o.system, subset=o.noise, fraction=self._fraction(o))[o.system]
+                under.setdefault(o.system, {})[o.noise] = scores["f1"].value
+            print_table(under, title=f"mean F1 under noise, {apart}")
         for o in (*self.outcomes, *self.rules):
             found = results.scores(system=o.system, subset="atrial fibrillation", fraction=self._fraction(o))
             if o.people in (0, max(o.people for o in self.outcomes)) and found:
@@ -176,9 +197,17 @@ class Report:
                 for o in self.stages
             }
             figures["stages.png"] = by_stage(found, subset)
+        if self.noisy:
+            figures["noise.png"] = by_noise(
+                {(o.system, o.noise): _of(results, o, self._fraction(o)) for o in self.noisy}
+            )
         best = max((o for o in self.outcomes if o.system == self.outcomes[0].system), key=lambda o: o.people)
         figures["worst.png"] = worst_page(self.leads, best)
         return figures
+
+
+def _of(results: Results, o: Outcome, fraction: float) -> Interval:
+    return results.scores(system=o.system, subset=o.noise, fraction=fraction)[o.system]["f1"]
 
 
 def _title(o: Outcome) -> str:
@@ -186,8 +215,10 @@ def _title(o: Outcome) -> str:
 
 
 def _named(counts: Array) -> dict[str, Array]:
-    """All scores of counts (..., 2, 6, 5): by Martinez's tolerances, and the mean F1 within 150 ms."""
-    return {**scores_of(counts[..., 0, :, :]), "f1_150ms": scores_of(counts[..., 1, :, :])["f1"]}
+    """All scores of counts (..., 2, 6, 5): by Martinez's tolerances, and within 150 ms the mean F1, and of QRS."""
+    near, wide = scores_of(counts[..., 0, :, :]), scores_of(counts[..., 1, :, :])
+    found = {f"{name}_QRS_150ms": wide[f"{name}_QRS_onset"] for name in ("sensitivity", "ppv")}
+    return {**near, "f1_150ms": wide["f1"], **found}
 
 
 def _false_p(counts: Array) -> dict[str, Array]:
