@@ -29,7 +29,7 @@ test-slow: .venv/installed-dev
 # The stamps: what is installed is installed again only when the requirements change.
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing into .venv (torch is large: minutes the first time) ..."
-	$(PIP) --editable .
+	$(PIP) --editable '.[train]'
 	@touch $@
 
 .venv/installed-dev: .venv/installed

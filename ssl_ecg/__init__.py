@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-__all__ = ["__version__", "load_encoder"]
+__all__ = ["ECGEmbedder", "__version__", "load_encoder", "read_recording"]
 
 
 def __getattr__(name: str) -> object:
@@ -13,4 +13,12 @@ def __getattr__(name: str) -> object:
         from ssl_ecg.checkpoint import load_encoder
 
         return load_encoder
+    if name == "read_recording":
+        from ssl_ecg.data.recording import read_recording
+
+        return read_recording
+    if name == "ECGEmbedder":
+        from ssl_ecg.checkpoint.embedder import ECGEmbedder
+
+        return ECGEmbedder
     raise AttributeError(f"module 'ssl_ecg' has no attribute {name!r}")

@@ -228,3 +228,22 @@ def test_help_waits_for_no_heavy_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
     assert "--method.encoder" in done.stdout
     assert done.stderr.split() == []
+
+
+def test_an_encoder_is_loaded_without_what_trains_it() -> None:
+    """Beside torch, numpy and the standard library: nothing that takes time, or is an extra."""
+    code = (
+        "import sys, numpy, torch; before = {m.partition('.')[0] for m in sys.modules}; "
+        "from ssl_ecg import load_encoder; "
+        "print(*({m.partition('.')[0] for m in sys.modules} - before - {*sys.stdlib_module_names}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert set(done.stdout.split()) == {"ssl_ecg", "safetensors"}
+
+
+def test_commands_without_their_extra_say_what_to_install() -> None:
+    code = "import sys; sys.modules['jsonargparse'] = None; import ssl_ecg.cli"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.stderr.splitlines()[-1] == (
+        "ImportError: the commands need jsonargparse, and more: pip install 'ssl-ecg[train]'"
+    )

@@ -16,7 +16,12 @@ An argument named `config` is no setting: the command gets the resolved configur
 `defaults` the same with the classes chosen and every other setting at its default.
 """
 
-from ssl_ecg.cli.parsing import Parsed, parse, reporting_errors, run
-from ssl_ecg.cli.settings import UsageError
+try:
+    from ssl_ecg.cli.parsing import Parsed, parse, reporting_errors, run
+    from ssl_ecg.cli.settings import UsageError
+except ModuleNotFoundError as error:  # an encoder is used without all that
+    if (error.name or "").startswith("ssl_ecg"):
+        raise
+    raise ImportError(f"the commands need {error.name}, and more: pip install 'ssl-ecg[train]'") from None
 
 __all__ = ["Parsed", "UsageError", "parse", "reporting_errors", "run"]

@@ -43,7 +43,7 @@ def program(command: Maker) -> str:
     name = spec.name if spec else command.__module__
     if subcommand := getattr(command, "subcommand", ""):  # one of several that a package has
         return f"python -m {name.rpartition('.')[0]} {subcommand}"
-    return f"python -m {name.removesuffix('.command')}"
+    return f"python -m {name.removesuffix('.command').removesuffix('.files')}"
 
 
 def help_text(command: Maker, start: Mapping[str, Any], filled: Iterable[str] = ()) -> str:

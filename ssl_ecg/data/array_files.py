@@ -80,7 +80,7 @@ def read_edf(path: Path, leads: tuple[str, ...] | None) -> tuple[NDArray[np.floa
         if edf.reserved.startswith("EDF+D"):
             raise DataError(f"{path} has gaps (EDF+D), and its parts would be read as one. Split it at them.")
         signals = edf.signals
-        have = tuple(_lead_of(signal.label) for signal in signals)
+        have = tuple(lead_of(signal.label) for signal in signals)
         taken = [signals[i] for i in _find(path, have, leads or have)]
         units = [signal.physical_dimension.replace("µ", "u") for signal in taken]
         rates = {float(signal.sampling_frequency) for signal in taken}
@@ -105,8 +105,8 @@ def import_edfio(path: Path) -> ModuleType:
     return edfio
 
 
-def _lead_of(label: str) -> str:
-    """EDF calls a lead by its kind and its place: "ECG V1"."""
+def lead_of(label: str) -> str:
+    """The lead of a label that has its kind before it, as EDF wants it: `ECG V1` is V1."""
     kind, _, place = label.partition(" ")
     return place.strip() if kind.upper() in ("ECG", "EKG") and place.strip() else label.strip()
 

@@ -138,13 +138,14 @@ def read_header(path: Path) -> Header:
 
 
 def read_signal(
-    header: Header, units: Mapping[str, float] = TO_MV, strict: bool = True
+    header: Header, units: Mapping[str, float] = TO_MV, strict: bool = True, missing: bool = False
 ) -> tuple[NDArray[np.float32], tuple[str, ...]]:
     """Read the signals of a record in mV, shape (C, T), and notes of what is odd.
 
     `units` are those that are taken, and the mV that each is. With `strict` a checksum that does not match is an error,
-    else it is noted. One of 0 is noted anyway: so wrote the challenge of 2017 all of its headers. DataError if the
-    samples are not those the header was written for, or a channel has samples marked invalid or is not a voltage.
+    else it is noted. One of 0 is noted anyway: so wrote the challenge of 2017 all of its headers. With `missing`,
+    samples that are marked invalid are NaN. DataError if the samples are not those the header was written for, or a
+    channel is not a voltage or has samples marked invalid.
     """
     path, notes = header.path, []
     try:
@@ -164,7 +165,7 @@ def read_signal(
         if units[channel.unit] != 1:
             x *= units[channel.unit]
         bad = np.flatnonzero(~np.isfinite(x))
-        if bad.size:
+        if bad.size and not missing:
             raise DataError(
                 f"{where}: {len(bad):,} of {len(x):,} samples are marked invalid (NaN), the first at "
                 f"{bad[0] / header.fs:.2f} s. Repair the file or fetch it again."

@@ -25,6 +25,7 @@ from ssl_ecg.data.progress import bar
 from ssl_ecg.data.sources import Source
 from ssl_ecg.data.windows import Windows, WindowSet, labelled, report_left_out
 from ssl_ecg.embed.embeddings import SEPARATOR, Embeddings, check_format, write_embeddings
+from ssl_ecg.embed.files import EmbedFiles
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable, replacing, write_text
@@ -42,12 +43,14 @@ class Embed:
 
     Writes one file with a row a window: record, patient, sample, split, labels, whether the patient was in
     pretraining, and the embedding. `ssl_ecg.embed.read_embeddings` reads it, and so do pandas and polars. A stopped run
-    goes on with the same command. Ends with a table and, where there are classes, a map.
+    goes on with the same command. Ends with a table and, where there are classes, a map. With `--files FOLDER` in place
+    of a data set: a row for each file of a folder, whatever its format (`--files --help` says more).
 
     Examples:
         python -m ssl_ecg.embed runs/simclr-mitbih --data MITBIH --data.root data/mitdb --out mitbih.parquet
         python -m ssl_ecg.embed runs/simclr-ptbxl --data PTBXL --data.root data/ptb-xl --crop 2.5 --crops 7
         python -m ssl_ecg.embed runs/simclr-mitbih --data WFDBFolder --data.root my --windows Sliding --average true
+        python -m ssl_ecg.embed runs/simclr-mitbih --files my/folder
 
     Args:
         checkpoint: a run's folder, or another reference to a checkpoint.
@@ -270,5 +273,6 @@ def _plan(windows: WindowSet, about: dict[str, Any], crops: Crops | None) -> str
 
 
 def main(argv: list[str] | None = None) -> None:
-    """The command line."""
-    cli.run(Embed, argv)
+    """The command line: of a data set, or of a folder's files where there are `--files`."""
+    given = sys.argv[1:] if argv is None else argv
+    cli.run(EmbedFiles if any(token.split("=")[0] == "--files" for token in given) else Embed, given)
