@@ -21,13 +21,13 @@ FILES = (CONFIG, WEIGHTS, DECODER, GOLDEN, CARD)
 """All that is fetched: nothing that would have to be unpickled or run."""
 
 
-def check_saved(file: Path, config: dict[str, Any]) -> None:
-    """Refuse, by a CheckpointError, a file of weights that is not the one that was saved."""
+def check_saved(file: Path, config: dict[str, Any], where: str) -> None:
+    """Refuse, by a CheckpointError that names `where` it is, a file of weights that is not the one that was saved."""
     found, expected = hashlib.sha256(file.read_bytes()).hexdigest(), config["sha256"][file.name]
     if found != expected:
         raise CheckpointError(
-            f"{file} is not the file that was saved (SHA-256 {found[:12]}..., expected {expected[:12]}...): the "
-            "weights were changed or damaged; fetch or train the checkpoint again"
+            f"{where}/{file.name} is not the file that was saved (SHA-256 {found[:12]}..., expected {expected[:12]}...): "
+            "the weights were changed or damaged; fetch or train the checkpoint again"
         )
 
 
@@ -57,5 +57,5 @@ def check_fetched(folder: Path, ref: str) -> Path:
     if missing := [name for name in names if name not in FILES or not (folder / name).is_file()]:
         raise CheckpointError(f"{ref} is no whole checkpoint: it has no {', '.join(missing)}")
     for name in config["sha256"]:
-        check_saved(folder / name, config)
+        check_saved(folder / name, config, ref)
     return folder

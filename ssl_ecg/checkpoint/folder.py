@@ -22,7 +22,7 @@ from torch import Tensor
 from ssl_ecg import __version__, encoders
 from ssl_ecg.checkpoint.files import CARD, CONFIG, DECODER, FORMAT, GOLDEN, WEIGHTS, check_saved
 from ssl_ecg.checkpoint.pretrained import PretrainedEncoder
-from ssl_ecg.checkpoint.references import find_checkpoint
+from ssl_ecg.checkpoint.references import find_checkpoint, scheme_of
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import CheckpointError
@@ -117,35 +117,36 @@ def load_encoder(ref: str | Path, trust: bool | Collection[str] = False) -> Pret
             not the ones that were saved, or they do not give the embedding that was stored with them.
     """
     folder = find_checkpoint(ref)
+    where = str(folder if scheme_of(ref) is None else ref)  # for messages: a cache's folders say nothing
     try:
         config = json.loads((folder / CONFIG).read_text())
         kind = config.get("format")
         if kind not in range(1, FORMAT + 1):
             newer = isinstance(kind, int) and kind > FORMAT
             remedy = "of a newer ssl_ecg: update it (pip install -U ssl-ecg)" if newer else f"and not 1 to {FORMAT}"
-            raise CheckpointError(f"{folder} has checkpoint format {kind}, {remedy}")
-        encoder_class = _class_of(config["encoder"]["class"], trust, folder)
+            raise CheckpointError(f"{where} has checkpoint format {kind}, {remedy}")
+        encoder_class = _class_of(config["encoder"]["class"], trust, where)
         encoder = encoder_class(**config["encoder"]["arguments"])
         preprocessing = Preprocessing(**{**config["preprocessing"], "leads": tuple(config["preprocessing"]["leads"])})
         decoder = Decoder(**config["decoder"]) if "decoder" in config else None
     except CheckpointError:
         raise
     except (ValueError, KeyError, TypeError, ImportError, AttributeError) as error:
-        raise CheckpointError(f"{folder}/config.json cannot be used: {type(error).__name__}: {error}") from None
+        raise CheckpointError(f"{where}/config.json cannot be used: {type(error).__name__}: {error}") from None
     try:
-        check_saved(folder / WEIGHTS, config)
-        _fill(encoder, load_file(folder / WEIGHTS), folder)
+        check_saved(folder / WEIGHTS, config, where)
+        _fill(encoder, load_file(folder / WEIGHTS), where)
         if decoder is not None:
-            check_saved(folder / DECODER, config)
+            check_saved(folder / DECODER, config, where)
             decoder.load_state_dict(load_file(folder / DECODER))
         golden = load_file(folder / GOLDEN)
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001  (safetensors and torch each raise several kinds of their own)
-        raise CheckpointError(f"{folder} cannot be loaded: {error}") from None
+        raise CheckpointError(f"{where} cannot be loaded: {error}") from None
     sha256 = config["sha256"][WEIGHTS]
     pretrained = PretrainedEncoder(encoder, preprocessing, config.get("pretraining"), sha256, decoder)
-    _check_golden(pretrained, golden, config, folder)
+    _check_golden(pretrained, golden, config, where)
     return pretrained
 
 
@@ -166,29 +167,27 @@ def _packed(module: torch.nn.Module) -> bytes:
     return save({name: value.contiguous().cpu() for name, value in module.state_dict().items()})
 
 
-def _check_golden(
-    pretrained: PretrainedEncoder, golden: dict[str, Tensor], config: dict[str, Any], folder: Path
-) -> None:
+def _check_golden(pretrained: PretrainedEncoder, golden: dict[str, Tensor], config: dict[str, Any], where: str) -> None:
     try:
         stored = golden["embedding"]
         embedding = pretrained(golden["signal"], config["golden"]["fs"], config["golden"]["leads"])
     except (KeyError, ValueError, RuntimeError) as error:
-        raise CheckpointError(f"{folder}: the stored signal cannot be embedded again: {error}") from None
+        raise CheckpointError(f"{where}: the stored signal cannot be embedded again: {error}") from None
     assert isinstance(embedding, Tensor)
     if embedding.shape != stored.shape:
         raise CheckpointError(
-            f"{folder} gives embeddings of shape {tuple(embedding.shape)}, and the one stored with it has "
+            f"{where} gives embeddings of shape {tuple(embedding.shape)}, and the one stored with it has "
             f"{tuple(stored.shape)}: its config.json or the encoder's code is not what it was saved with"
         )
     off = _off(embedding, stored)
     if not off <= TOLERANCE:
         raise CheckpointError(
-            f"{folder} does not give the embedding stored with it (relative error {off:.2g}): its "
+            f"{where} does not give the embedding stored with it (relative error {off:.2g}): its "
             "config.json, the encoder's code or this machine's arithmetic is not what it was saved with"
         )
 
 
-def _fill(encoder: Encoder, weights: dict[str, Tensor], folder: Path) -> None:
+def _fill(encoder: Encoder, weights: dict[str, Tensor], where: str) -> None:
     try:
         encoder.load_state_dict(weights, strict=True)
     except RuntimeError:  # which lists every one of them
@@ -197,7 +196,7 @@ def _fill(encoder: Encoder, weights: dict[str, Tensor], folder: Path) -> None:
         if not differing:
             raise
         raise CheckpointError(
-            f"{folder}/config.json describes another encoder than the one whose weights are stored: {len(differing)} "
+            f"{where}/config.json describes another encoder than the one whose weights are stored: {len(differing)} "
             f"of {len(own | stored)} tensors differ in shape or are on one side alone, such as {differing[0]}"
         ) from None
 
@@ -209,7 +208,7 @@ def public_name(encoder: Encoder) -> str:
     return f"{encoders.__name__}.{kind.__name__}" if ours else f"{kind.__module__}.{kind.__qualname__}"
 
 
-def _class_of(dotted: str, trust: bool | Collection[str], folder: Path) -> type[Encoder]:
+def _class_of(dotted: str, trust: bool | Collection[str], where: str) -> type[Encoder]:
     """The class of a dotted name: one of ours, or one that the caller trusts; nothing else is imported."""
     module, _, name = dotted.rpartition(".")
     if name in encoders.__all__ and f"{module}.".startswith(f"{encoders.__name__}."):
@@ -218,7 +217,7 @@ def _class_of(dotted: str, trust: bool | Collection[str], folder: Path) -> type[
         found = getattr(importlib.import_module(module), name)
     else:
         raise CheckpointError(
-            f"{folder} names the encoder {dotted}, which is none of ssl_ecg's: loading it would run that module. If "
+            f"{where} names the encoder {dotted}, which is none of ssl_ecg's: loading it would run that module. If "
             f"you trust it, load it by load_encoder(ref, trust=[{dotted!r}]), or in commands by --trust true"
         )
     if not (isinstance(found, type) and issubclass(found, Encoder)):

@@ -118,7 +118,7 @@ def test_one_changed_weight_is_refused(server: Hub, local: Path) -> None:
     weights[-1] ^= 1
     (local / "model.safetensors").write_bytes(weights)
     server.add("somebody/ecg", local)
-    with pytest.raises(CheckpointError, match=r"model.safetensors is not the file that was saved"):
+    with pytest.raises(CheckpointError, match=r"hf://somebody/ecg/model.safetensors is not the file that was"):
         load_encoder(REF)
 
 
