@@ -25,9 +25,10 @@ def check_saved(file: Path, config: dict[str, Any], where: str) -> None:
     """Refuse, by a CheckpointError that names `where` it is, a file of weights that is not the one that was saved."""
     found, expected = hashlib.sha256(file.read_bytes()).hexdigest(), config["sha256"][file.name]
     if found != expected:
+        differ = f"SHA-256 {found[:12]}..., expected {expected[:12]}..."
         raise CheckpointError(
-            f"{where}/{file.name} is not the file that was saved (SHA-256 {found[:12]}..., expected {expected[:12]}...): "
-            "the weights were changed or damaged; fetch or train the checkpoint again"
+            f"{where}/{file.name} is not the file that was saved ({differ}): the weights were changed or damaged; "
+            "fetch or train the checkpoint again"
         )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
+from ssl_ecg.checkpoint.references import results_folder
 from ssl_ecg.data.sources import Source
 from ssl_ecg.delineate import neurokit
 from ssl_ecg.delineate.corpus import Lead, deal, read_leads
@@ -210,7 +211,11 @@ class Delineate(Question):
         sources = [self.data] if self.data is not None else open_files(Path(str(self.files)))
         for source in sources:
             source.ensure()
-        where = Path(self.out) if self.out else Path(self.files or self.checkpoint) / "waves"
+        where = (
+            Path(self.out)
+            if self.out
+            else (Path(self.files) if self.files else results_folder(self.checkpoint)) / "waves"
+        )
         applied = delineate(encoder, head, sources, where)
         applied.show(self.checkpoint, about)
         if not applied.records:
