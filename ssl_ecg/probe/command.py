@@ -19,7 +19,7 @@ from ssl_ecg.study import Study, System, open_study, open_whole
 from ssl_ecg.study.benchmark import Benchmark, Extract, Folds, Result
 from ssl_ecg.study.evaluation import Evaluation
 from ssl_ecg.study.study import check_untaught, seen_by
-from ssl_ecg.study.systems import PRETRAINED, Rhythm, has_rr
+from ssl_ecg.study.systems import PRETRAINED, UNTRAINED, FrozenTokens, Rhythm, has_rr, untrained
 
 # F is nearly one patient's in MIT-BIH, so the field also averages over the other three.
 _GROUPS: dict[tuple[str, ...], list[tuple[str, ...]]] = {("N", "S", "V", "F"): [("N", "S", "V")]}
@@ -54,12 +54,15 @@ class Probe(Evaluation):
         folds: of patients over the whole data set; 0 for the data set's own split.
         validate: leave the test patients out: for choosing between checkpoints and settings. Without folds, stop at the
             cross-validated scores of the train patients, the same ones for all systems.
+        attentive: beside the linear probes, train attention over the tokens of the pretrained encoder and of the same
+            untrained, with a linear layer; of a recording longer than a window, over all of its tokens.
     """
 
     question: ClassVar[str] = "probe"
 
     folds: int = 0
     validate: bool = False
+    attentive: bool = False
 
     def check(self) -> None:
         """Refuse, before any work, settings that cannot be used, by a UserError."""
@@ -103,10 +106,12 @@ class Probe(Evaluation):
         results: list[Result] = []
         embeddings: Features | None = None
         # The baselines first: the pretrained encoder is compared with them.
-        for title, extract in reversed(variants(self.systems(study))):
+        tokens = [(system.name, _block(system)) for system in self._attentive(study)]
+        for title, extract in reversed([*variants(self.systems(study)), *tokens]):
             pretrained = title.startswith(PRETRAINED)
             print(f"fitting {title} ...", file=sys.stderr, flush=True)
-            fitted = benchmark.fit(title, extract(train), study.judged if self.validate or pretrained else None)
+            judged = study.judged if self.validate or pretrained else None
+            fitted = benchmark.fit(title, extract(train), judged, cross_validate=self.validate)
             if not self.validate:
                 features = extract(test)
                 fitted = benchmark.score(fitted, features, _comparable(title, results) if pretrained else [])
@@ -123,9 +128,9 @@ class Probe(Evaluation):
         options = {"groups": groups, "resamples": self.resamples, "device": self.at}
         folds = Folds(study.labels(everything), study.data.classes, n_folds=self.folds, seed=self.seed, **options)
         results: list[Result] = []
-        for system in reversed(self.systems(study)):
+        for system in reversed([*self.systems(study), *self._attentive(study)]):
             print(f"fitting {system.name} ...", file=sys.stderr, flush=True)
-            others = results if system.name == PRETRAINED else []
+            others = results if system.name.startswith(PRETRAINED) else []
             results.insert(0, folds.run(system.name, self._extract(study, system), others))
         everybody, seen = set(everything.patient.tolist()), seen_by(study.encoder, everything)
         setting = (
@@ -136,6 +141,16 @@ class Probe(Evaluation):
         if self.validate:
             setting += "; the test patients were left out"
         return self._scored(setting, results, folds.benchmarks[0], folds=folds)
+
+    def _attentive(self, study: Study) -> list[System]:
+        """Tokens of the pretrained encoder and of the same untrained, if they are to be probed."""
+        if not self.attentive:
+            return []
+        encoder = study.encoder.encoder
+        return [
+            FrozenTokens(PRETRAINED, encoder, self.at),
+            FrozenTokens(UNTRAINED, untrained(encoder, self.seed), self.at),
+        ]
 
     def _scored(self, setting: str, results: list[Result], benchmark: Benchmark, **more: Any) -> Scored:  # noqa: ANN401
         task, data = str(getattr(self.data, "labels", "") or ""), type(self.data).__name__
@@ -185,6 +200,10 @@ def variants(found: Sequence[System]) -> list[tuple[str, Callable[[WindowSet], d
             made.append((f"{system.name}{rhythm.joined}", blocks(system, rhythm)))
         made.append((system.name, blocks(system)))
     return made
+
+
+def _block(system: System) -> Callable[[WindowSet], dict[str, Features]]:
+    return lambda side: {system.name: system.features(side)}
 
 
 def _comparable(title: str, results: Sequence[Result]) -> list[Result]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_ecg.estimators.attentive import AttentiveProbe
 from ssl_ecg.report.figures import METRICS, class_dots, confusion_figure, embedding_map, one_class, probe_bars
 from ssl_ecg.report.results import Results, Row, rows_of
 from ssl_ecg.report.tables import origin, print_table, too_few
@@ -17,7 +19,7 @@ from ssl_ecg.study.benchmark import Benchmark, Folds, Labels, Result
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PREDICTOR = "linear probe"
+PREDICTOR, ATTENTIVE = "linear probe", "attentive probe"
 
 # What the table shows of the many scores, where a data set has them.
 _COLUMNS = {
@@ -79,7 +81,7 @@ class Scored:
         """Every score of every system, its differences to the baselines, and scores on parts of the test set."""
         found = []
         for r in self.results:
-            where = {"data": self.data, "task": self.task, "predictor": PREDICTOR}
+            where = {"data": self.data, "task": self.task, "predictor": ATTENTIVE if _attentive(r) else PREDICTOR}
             found += r.rows(**where)
             if self.validated:
                 area = {"macro_auroc": r.probe.chosen.macro_auroc}
@@ -106,10 +108,13 @@ class Scored:
         }
 
     def _chosen(self, r: Result) -> dict[str, Any]:
+        found: dict[str, Any] = {}
         if self.folds is not None:
-            return {"C": [probe.chosen.c for probe in r.probes]}
-        found = {"C": r.probe.chosen.c, "weights": r.probe.chosen.weights, "chosen_on": self.chosen_on}
-        found["chosen_macro_auroc"] = r.probe.chosen.macro_auroc
+            return found if _attentive(r) else {"C": [probe.chosen.c for probe in r.probes]}
+        if not _attentive(r):
+            found = {"C": r.probe.chosen.c, "weights": r.probe.chosen.weights, "chosen_on": self.chosen_on}
+        if not math.isnan(r.probe.chosen.macro_auroc):
+            found["chosen_macro_auroc"] = r.probe.chosen.macro_auroc
         if self.benchmark.multilabel:
             found["thresholds"] = dict(zip(self.benchmark.classes, r.probe.decision.tolist(), strict=True))
         return found
@@ -118,9 +123,9 @@ class Scored:
         """Print the table of systems, their differences, and what is to be known of both."""
         kind = origin(self.simulated)
         if self.validated:
-            judged = {
-                r.system: {"macro AUROC": r.probe.chosen.macro_auroc, "C": r.probe.chosen.c} for r in self.results
-            }
+            judged = {r.system: {"macro AUROC": r.probe.chosen.macro_auroc} for r in self.results}
+            for r in self.results:
+                judged[r.system] |= {} if _attentive(r) else {"C": r.probe.chosen.c}
             print_table(judged, title=f"{checkpoint}: linear probe, {self.chosen_on}, {kind}")
             print(f"{self.setting[0].upper()}{self.setting[1:]}.\nThe test set was not touched.")
             return
@@ -166,3 +171,7 @@ class Scored:
         predicted = first.probabilities.argmax(axis=1)
         found["confusion.png"] = confusion_figure(y, predicted, classes, title=f"{first.system}, test patients")
         return found
+
+
+def _attentive(r: Result) -> bool:
+    return any(isinstance(probe, AttentiveProbe) for probe in r.probes)

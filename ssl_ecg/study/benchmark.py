@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ssl_ecg.estimators.attentive import AttentiveProbe, Tokens, fit_attentive
 from ssl_ecg.estimators.design import patient_folds
 from ssl_ecg.estimators.probe import LinearProbe, fit_probe
 from ssl_ecg.metrics.bootstrap import Difference, Interval, Resampled, ScoreBootstrap, difference, mean_of
@@ -54,14 +55,14 @@ class Result:
     """
 
     system: str
-    probes: tuple[LinearProbe, ...] = ()
+    probes: tuple[LinearProbe | AttentiveProbe, ...] = ()
     resampled: Resampled | None = None
     versus: dict[str, dict[str, Difference]] = field(default_factory=dict)
     subsets: dict[str, dict[str, Interval]] = field(default_factory=dict)
     probabilities: NDArray[np.float64] | None = None
 
     @property
-    def probe(self) -> LinearProbe:
+    def probe(self) -> LinearProbe | AttentiveProbe:
         """The only one, or the first fold's."""
         return self.probes[0]
 
@@ -111,7 +112,7 @@ class Benchmark:
     ) -> None:
         self.train, self.test, self.classes = train, test, tuple(classes)
         self.multilabel = test.y.ndim == 2
-        self.validation, self._device = validation, device
+        self.validation, self._device, self._seed = validation, device, seed
 
         def bootstrap(of: Labels) -> ScoreBootstrap:
             return ScoreBootstrap(of.y, of.patients, classes, subsets=groups, n_resamples=resamples, seed=seed)
@@ -122,17 +123,26 @@ class Benchmark:
         rest = {name: test.without(records) for name, records in self.subsets.items()}
         self._rest = {name: (keep, bootstrap(some)) for name, (some, keep) in rest.items()}
 
-    def fit(self, system: str, train: Mapping[str, Features], judged: NDArray[np.bool_] | None = None) -> Result:
+    def fit(
+        self,
+        system: str,
+        train: Mapping[str, Features],
+        judged: NDArray[np.bool_] | None = None,
+        *,
+        cross_validate: bool = False,
+    ) -> Result:
         """Fit one system's probe on its blocks of features (n, d); everything is chosen inside the train patients.
 
-        `judged` (n,) tells which train samples the choice of settings is judged by; all by default.
+        `judged` (n,) tells which train samples the choice of settings is judged by; all by default. A block of `Tokens`
+        gets an attentive probe, which chooses nothing; to `cross_validate` is to score it on held-out patients.
         """
-        split = self.validation if self.multilabel else None
-        of = self.train
-        probe = fit_probe(
-            train, of.y, of.patients, len(self.classes), validation=split, judged=judged, device=self._device
-        )
-        return Result(system, (probe,))
+        of, k = self.train, len(self.classes)
+        how: dict[str, Any] = {"validation": self.validation if self.multilabel else None, "judged": judged}
+        how["device"] = self._device
+        if any(isinstance(block, Tokens) for block in train.values()):
+            how |= {"exclusive": not self.multilabel, "cross_validate": cross_validate, "seed": self._seed}
+            return Result(system, (fit_attentive(train, of.targets(k), of.patients, **how),))
+        return Result(system, (fit_probe(train, of.y, of.patients, k, **how),))
 
     def score(self, fitted: Result, test: Mapping[str, Features], versus: Sequence[Result] = ()) -> Result:
         """Score a fitted system on the test patients' features (m, d), and beside systems scored before."""

@@ -29,7 +29,7 @@ def over_recordings(windows: WindowSet, compute: Callable[[WindowSet], NDArray[N
     Returns:
         Shape (n, D), a row for each of `windows`.
     """
-    if not len(windows) or not _longer(windows):
+    if not len(windows) or not longer(windows):
         return compute(windows)
     return np.concatenate([_averaged(windows[rows], compute) for rows in torch.arange(len(windows)).split(_AT_ONCE)])
 
@@ -41,7 +41,7 @@ def every_window(windows: WindowSet, overlap: float = 0.5) -> tuple[WindowSet, T
     the classes, and where recordings are as long as a window, those that were given.
     """
     index = windows.index
-    if not len(windows) or not _longer(windows):
+    if not len(windows) or not longer(windows):
         return windows, torch.ones(len(windows), dtype=torch.int64)
     samples = windows.preprocessing.samples
     spare = windows.store.length[index.record] - samples
@@ -69,7 +69,7 @@ def _at(index: WindowIndex, start: Tensor) -> WindowIndex:
     return WindowIndex(index.record, start, index.label, index.beat)
 
 
-def _longer(windows: WindowSet) -> bool:
+def longer(windows: WindowSet) -> bool:
     """Whether recordings have the classes, and some are longer than a window."""
     longest = int(windows.store.length[windows.index.record].max())
     return windows.store.task == "record" and longest > windows.preprocessing.samples

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.util import find_spec
@@ -14,16 +14,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssl_ecg.checkpoint.long import embed_at
+from ssl_ecg.checkpoint.long import embed_at, stages
 from ssl_ecg.data.progress import track
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.windows import BeatCentred, WindowSet, labelled
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.attentive import Tokens
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
 from ssl_ecg.study.hand import beat_features, record_features
 from ssl_ecg.study.minirocket import MiniRocket, fit_minirocket, require_minirocket
-from ssl_ecg.study.recordings import over_recordings, whole
+from ssl_ecg.study.recordings import longer, over_recordings, whole
 from ssl_ecg.study.rhythm import rhythm_of
 from ssl_ecg.study.study import Study
 from ssl_ecg.training.embedding import embed
@@ -126,6 +127,33 @@ class Frozen(System):
         """Embeddings, shape (n, D), float32."""
         encoder = self.encoder.to(self._device)
         return over_recordings(windows, lambda some: self.context.embed(encoder, some, self.name))
+
+
+class FrozenTokens(System):
+    """The tokens of a frozen encoder, for an attentive probe; all those of a recording longer than a window."""
+
+    def __init__(self, name: str, encoder: Encoder, device: torch.device | None = None) -> None:
+        self.name, self.encoder, self._device = f"{name}, attentive", encoder, device
+
+    @torch.inference_mode()
+    def features(self, windows: WindowSet) -> Tokens:  # type: ignore[override]  # not as many of every window
+        """Tokens of windows; UserError if the encoder has none."""
+        found = [
+            each.transpose(1, 2).half().cpu() for each in self._maps(windows, self.encoder.to(self._device).eval())
+        ]
+        count = torch.cat([torch.full((len(each),), each.shape[1]) for each in found])
+        return Tokens(torch.cat([each.flatten(0, 1) for each in found]), count)
+
+    def _maps(self, windows: WindowSet, encoder: Encoder) -> Iterator[Tensor]:
+        """Tokens (B, F, T'), of recordings longer than a window one by one."""
+        if not longer(windows):
+            for x in watched(windows.batches(BATCH), windows, self.name):
+                yield encoder.tokens(x.to(self._device))
+            return
+        records = windows.index.record.tolist()
+        for record in track(records, len(records), self.name):
+            x = windows.preprocessing.normalise_record(torch.from_numpy(windows.store.signal(record)))
+            yield stages(encoder, x)[-1][None]
 
 
 class RawPCA(System):

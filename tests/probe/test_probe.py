@@ -325,3 +325,20 @@ def test_a_patient_on_both_sides_is_refused(here: Path, simulated: Path, monkeyp
     store.patient[torch.from_numpy((store.records["split"] == "test").to_numpy())] = 0  # plant one
     with pytest.raises(DataError, match="in both train and test, which would leak: p00000"):
         labelled_sides(store, source, encoder)
+
+
+@pytest.mark.parametrize("duration", [5, 8])  # s; a window has 5
+def test_tokens_are_probed_by_attention_beside_the_linear_probe(here: Path, tmp_path: Path, duration: int) -> None:
+    checkpoint = fresh_checkpoint(tmp_path, SIMULATED)
+    size = ["--data.patients=40", "--data.records_per_patient=1", f"--data.duration={duration}"]
+    given = [str(checkpoint), "--data=Simulated", *size, f"--cache={here}/cache", "--resamples=20", "--attentive"]
+    probe.main([*given, "--beside=untrained", f"--out={tmp_path}/test"])
+    results = read_results(tmp_path / "test")
+    assert {r.system for r in results.select(predictor="linear probe")} == {"pretrained", "untrained"}
+    attentive = results.select(predictor="attentive probe", reference="", score="macro_auroc")
+    assert [r.system for r in attentive] == ["pretrained, attentive", "untrained, attentive"]
+    compared = results.select(system="pretrained, attentive", reference="untrained, attentive", score="macro_auroc")
+    assert len(compared) == 1
+    probe.main([*given, "--beside=untrained", "--validate", f"--out={tmp_path}/validation"])
+    judged = read_results(tmp_path / "validation" / "validation.json").select(predictor="attentive probe")
+    assert len(judged) == 2 and all(0 < r.value < 1 for r in judged)
