@@ -37,9 +37,11 @@ from ssl_ecg.study.recordings import every_window
 from ssl_ecg.study.study import check_untaught
 from ssl_ecg.study.systems import untrained
 from ssl_ecg.training.embedding import pick_device
+from ssl_ecg.training.log import Heartbeat
 from ssl_ecg.training.processes import first_process, heard_once, trained_by_one
 from ssl_ecg.training.run import Run, run_folder
 from ssl_ecg.training.settings import TrainerSettings
+from ssl_ecg.training.sidecar import Sidecar
 from ssl_ecg.training.wandb import wandb_logger
 
 DEFAULTS = {
@@ -135,14 +137,14 @@ class Finetune:
         if self.fraction < 1:
             check_few_labels(study)
         sides = label_sides(study, self.fraction, self.hold_out, self.seed)
-        if len(sides.learn) < self.trainer.devices:
+        if len(sides.learn) < self.trainer.processes:
             raise UserError(
                 f"trainer.devices is {self.trainer.devices}, but there are {len(sides.learn)} windows to learn from"
             )
         if self.validate:
             check_untaught(study.encoder, study.store.cohort, sides.validation, data)
         # Not before: what was refused leaves nothing behind that a corrected command would have to agree with.
-        with trained_by_one(folder):
+        with trained_by_one(folder) as sidecar:
             run = Run(folder, self.config or {}, _origin(study, sides), self.defaults)
             print(
                 f"{type(data).__name__}, {origin(data.simulated)}: learning from {len(sides.learn):,} windows of "
@@ -152,12 +154,12 @@ class Finetune:
             probed, probe = frozen_probe(study, sides, device)
             pretrained, start = study.encoder.encoder, probe if self.head == "probe" else None
             lr = self.optimiser.lr
-            best, classifier = self._trained(folder, "fine-tuned", pretrained, sides, lr, self.layer_decay, start)
+            best, classifier = self._trained(sidecar, "fine-tuned", pretrained, sides, lr, self.layer_decay, start)
             models = [best]
             if self.layer_decay < 1:
-                models.append(self._trained(folder, "fine-tuned, one rate", pretrained, sides, lr, 1, start)[0])
+                models.append(self._trained(sidecar, "fine-tuned, one rate", pretrained, sides, lr, 1, start)[0])
             scratch = untrained(pretrained, self.seed)
-            models += [self._trained(folder, "from scratch", scratch, sides, self.scratch_lr)[0], probed]
+            models += [self._trained(sidecar, "from scratch", scratch, sides, self.scratch_lr)[0], probed]
             if first_process():
                 areas = {m.system: {"macro AUROC": m.validation} for m in models}
                 _save(run, study, sides, classifier, areas, self.trainer.max_epochs)
@@ -166,7 +168,7 @@ class Finetune:
 
     def _trained(
         self,
-        folder: Path,
+        sidecar: Sidecar,
         system: str,
         encoder: Encoder,
         sides: Sides,
@@ -175,7 +177,7 @@ class Finetune:
         start: LinearProbe | None = None,
     ) -> tuple[Model, Classifier]:
         """Train a copy of an encoder with a linear head, that of a probe or a fresh one, or go on with it."""
-        place = folder / system.replace(", ", "-").replace(" ", "-")
+        place = sidecar.folder / system.replace(", ", "-").replace(" ", "-")
         ensure_writable(place)
         logger = wandb_logger(place, self.wandb, self.config or {})
         print(f"{system}:", file=sys.stderr, flush=True)
@@ -196,7 +198,8 @@ class Finetune:
         if start is not None:
             classifier.start_head(start)
         history, best = fine_tune(
-            classifier, learn, sides.validation, place, self.trainer, self.batch_size, self.seed, logger
+            *(classifier, learn, sides.validation, place, self.trainer, self.batch_size, self.seed, logger),
+            watching=[Heartbeat(sidecar)],
         )
         if logger is not None:
             logger.experiment.finish()  # or what was logged last may not be on disk when the next begins

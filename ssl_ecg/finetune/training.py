@@ -187,18 +187,19 @@ def fine_tune(
     batch_size: int = 64,
     seed: int = 0,
     logger: Logger | None = None,
+    watching: Sequence[Callback] = (),
 ) -> tuple[list[dict[str, float]], int]:
     """Train a classifier in `folder`, from where it was stopped, and leave it with the weights of its best epoch.
 
     It learns from the windows its targets belong to; those of `validation` choose the epoch. A batch has `batch_size`
-    windows per process, or all where there are fewer. Returns the metrics of each epoch, and the number of the best,
-    counted from 0. UserError as `train`.
+    windows per process, or all where there are fewer. Callbacks `watching` see every step. Returns the metrics of each
+    epoch, and the number of the best, counted from 0. UserError as `train`.
     """
     ensure_writable(folder)
     best = BestEpoch(folder, validation)
-    share = len(learn) // settings.devices
+    share = len(learn) // settings.processes
     data = TrainingWindows(learn, max(1, min(batch_size, share)), seed=seed)
-    history = train(classifier, data, folder, settings, logger, [best])
+    history = train(classifier, data, folder, settings, logger, [*watching, best])
     return history, best.restore(classifier)
 
 

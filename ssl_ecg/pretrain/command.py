@@ -95,6 +95,7 @@ class Pretrain:
         # Lightning takes seconds to import: not for --help, nor before what is refused.
         from ssl_ecg.training.collapse import CollapseMonitor
         from ssl_ecg.training.fit import train
+        from ssl_ecg.training.log import Heartbeat
         from ssl_ecg.training.online_probe import OnlineProbe
         from ssl_ecg.training.wandb import wandb_logger
 
@@ -126,18 +127,19 @@ class Pretrain:
             self.positives,
             getattr(self.data, "weights", None),
         )
-        module.batches(ranks=self.trainer.devices)  # refuses what does not fill one
+        module.batches(ranks=self.trainer.processes)  # refuses what does not fill one
         # What training begins with, whatever the path of the data.
         content = [(part.store.meta["fingerprint"], part.patients) for part in module.parts]
         data, patients = content[0] if len(content) == 1 else zip(*content, strict=True)
         origin = {"data": fingerprint(data), "patients learned from": fingerprint(patients)}
-        with trained_by_one(folder):  # not before: what cannot be trained takes no name
+        with trained_by_one(folder) as sidecar:  # not before: what cannot be trained takes no name
             run = Run(folder, config, origin, self.defaults)
             probe = OnlineProbe(module, multilabel=module.store.multilabel, every=self.probe_every)
             announce(run, module, method)
             untrained = copy.deepcopy(method.encoder)
             logger = wandb_logger(run.folder, self.wandb, config)
-            history = train(method, module, run.folder, self.trainer, logger, [CollapseMonitor(module), probe])
+            watching = [Heartbeat(sidecar), CollapseMonitor(module), probe]
+            history = train(method, module, run.folder, self.trainer, logger, watching)
             if first_process():
                 finish(run, module, method, untrained, probe, history, logger)
                 show(run)

@@ -46,7 +46,8 @@ def train(
     Raises:
         CheckpointError: if `last.ckpt` cannot be read or does not fit it.
         UserError: if the machine lacks the accelerator, or the loss is no longer finite.
-        SystemExit: with 143 after SIGTERM and 130 after Ctrl-C, saved; with 0 in all processes but the first.
+        SystemExit: saved, with 128 and the signal's number: 130 after Ctrl-C, 138 after SIGUSR1, 140 after SIGUSR2, 143
+            after SIGTERM; with 0 in all processes but the first.
         KeyboardInterrupt: after a second Ctrl-C, without saving.
     """
     torch.use_deterministic_algorithms(True, warn_only=True)
@@ -57,16 +58,17 @@ def train(
     callbacks: list[Callback] = [Throughput(), _Finite(resume.path), *watching, log, resume]
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=10))
-    steps = data.batches(ranks=settings.devices).steps  # an epoch's
+    steps = data.batches(ranks=settings.processes).steps  # an epoch's
     with _quiet(), stop:
         try:
             trainer = Trainer(
                 max_epochs=settings.max_epochs,
                 accelerator=settings.accelerator,
                 devices=settings.devices,
+                num_nodes=settings.num_nodes,
                 precision=settings.precision,
                 gradient_clip_val=settings.gradient_clip or None,
-                sync_batchnorm=settings.devices > 1 and settings.on_gpu,
+                sync_batchnorm=settings.processes > 1 and settings.on_gpu,
                 callbacks=callbacks,
                 logger=logger if logger is not None else False,
                 log_every_n_steps=min(10, steps),
@@ -79,7 +81,7 @@ def train(
             )
         except Exception as error:  # noqa: BLE001  (Lightning raises several kinds for hardware that is not there)
             raise UserError(f"trainer: {error}") from None
-        if settings.devices > 1 and not settings.on_gpu:
+        if settings.processes > 1 and not settings.on_gpu:
             synchronise(trained)
         trained.prepare(data.train.preprocessing.fs, data.seed, steps * settings.max_epochs)
         resume.restore(trainer, trained, steps)
@@ -139,6 +141,7 @@ def _quiet() -> Iterator[None]:
             ".*treespec.*",
             ".*lr_scheduler.step.*",
             ".*GPU available but not used.*",
+            ".*`srun` command is available.*",
         ):
             warnings.filterwarnings("ignore", message=message)
         try:

@@ -12,6 +12,7 @@ from pytorch_lightning import Callback, LightningModule, Trainer
 
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.files import replacing
+from ssl_ecg.training.sidecar import Sidecar
 
 # What the line of an epoch shows, in this order, where it is known.
 _SHOWN = {
@@ -88,3 +89,20 @@ class Throughput(Callback):
         if total > 0 and self._samples:
             pl_module.log("samples_per_s", self._samples / total, sync_dist=True)
             pl_module.log("data_wait", self._waiting / total, sync_dist=True)
+
+
+class Heartbeat(Callback):
+    """Notes each step in the run's `sidecar.json`, and ends training where another job has taken its folder."""
+
+    def __init__(self, sidecar: Sidecar) -> None:
+        self.sidecar = sidecar
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the step it begins with."""
+        self.sidecar.step(trainer.global_step)
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: object, batch: Batch, batch_idx: int
+    ) -> None:
+        """Note a step."""
+        self.sidecar.step(trainer.global_step)

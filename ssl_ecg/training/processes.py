@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ssl_ecg.errors import UserError
+from ssl_ecg.training.sidecar import Sidecar, read_sidecar, taken
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer
@@ -43,31 +44,31 @@ def heard_once() -> Iterator[None]:
 
 
 @contextmanager
-def trained_by_one(folder: Path) -> Iterator[None]:
-    """Make a run's folder and lock it against other commands; the processes of one command share it.
+def trained_by_one(folder: Path) -> Iterator[Sidecar]:
+    """Make a run's folder and hold it against other commands; the processes of one command share it.
 
-    On file systems without locks, such as some NFS, it keeps nobody out. UserError if another process trains in it, or
-    it cannot be made or read.
+    UserError if another process trains in it, here or on another machine, or it cannot be made, read or written.
     """
+    sidecar = Sidecar(folder)
     if not first_process():
-        yield
+        yield sidecar
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
         handle = os.open(folder, os.O_RDONLY)
     except OSError as error:
         raise UserError(f"cannot use {folder} ({error.strerror}): choose another folder") from None
+    locked = False
     try:
-        with suppress(ImportError):  # Windows
+        with suppress(ImportError, OSError):  # Windows; file systems without locks
             import fcntl
 
-            with suppress(OSError):
-                try:
-                    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise UserError(
-                        f"{folder} is being trained by another process: wait for it, or give another --name"
-                    ) from None
-        yield
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                locked = True
+            except BlockingIOError:
+                raise taken(folder, read_sidecar(folder) or {}) from None
+        with sidecar.held(locked=locked):
+            yield sidecar
     finally:
         os.close(handle)

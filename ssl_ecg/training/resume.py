@@ -1,9 +1,10 @@
-"""A stopped run goes on: the training state is saved now and then, at SIGTERM and Ctrl-C, and whole or not at all.
+"""A stopped run goes on: the training state is saved now and then, and at a signal, and whole or not at all.
 
 Lightning's own resume is not used: within an epoch it loses count of the batches. A run is instead always new to
 Lightning, with weights, optimiser, schedule and the counters of steps and epochs put in place first. Nothing else is
 needed, because every step's randomness follows from its number. Lightning's own ways to stop are not used either: its
-SIGTERM is a broadcast in the midst of others, which hangs several processes, and its Ctrl-C ends a step halfway.
+SIGTERM is a broadcast in the midst of others, which hangs several processes, its SIGUSR1 saves in the midst of a step
+(Lightning#21406), and its Ctrl-C ends one halfway.
 """
 
 from __future__ import annotations
@@ -28,6 +29,9 @@ from ssl_ecg.training.log import EpochLog
 from ssl_ecg.training.module import TrainingModule
 from ssl_ecg.training.processes import first_process
 
+# What sbatch --signal, submitit and others send ahead of a job's end; Windows knows none.
+_WARNINGS = [getattr(signal, name) for name in ("SIGUSR1", "SIGUSR2") if hasattr(signal, name)]
+
 
 class Stopped(Exception):  # noqa: N818  (nothing is wrong)
     """Training was stopped after it was saved, by the signal `by`."""
@@ -38,6 +42,8 @@ class Stopped(Exception):  # noqa: N818  (nothing is wrong)
 
 class Stop:
     """Notes in `by` the first signal to stop, from `listen` to the block's end; a second Ctrl-C stops at once.
+
+    SIGUSR1 and SIGUSR2 are noted from the block's start, or Lightning would listen to them under SLURM.
 
     Where Ctrl-C has another handler, or in another thread than the main one, it is left alone.
     """
@@ -55,6 +61,8 @@ class Stop:
             self._before[signal.SIGINT] = signal.signal(signal.SIGINT, self._ask)
 
     def __enter__(self) -> Stop:
+        if threading.current_thread() is threading.main_thread():
+            self._before |= {number: signal.signal(number, self._ask) for number in _WARNINGS}
         return self
 
     def __exit__(
@@ -74,8 +82,8 @@ class Stop:
 class Resume(Callback):
     """Keeps `last.ckpt` in the run's folder, with the log's rows, and starts from it where there is one.
 
-    It is written after every epoch, every `minutes` within one, and after the current step when SIGTERM or Ctrl-C has
-    come (`stop`), which ends training. What a SIGKILL costs is the time since the last save.
+    It is written after every epoch, every `minutes` within one, and after the current step when a signal has come to
+    any of the processes (`stop`), which ends training. What a SIGKILL costs is the time since the last save.
     """
 
     def __init__(self, folder: Path, log: EpochLog, minutes: float, stop: Stop) -> None:
@@ -135,12 +143,13 @@ class Resume(Callback):
         self._save(trainer, pl_module)
 
     def _save_if_asked(self, trainer: Trainer, module: LightningModule, *, due: bool = False) -> None:
-        """Save if it is due or a signal has come, and then stop; the first process decides for all."""
-        due, by = trainer.strategy.broadcast((due, self.stop.by))
-        if due or by is not None:
+        """Save if it is due or a signal has come, and then stop: all processes, whichever of them says so."""
+        asked = torch.tensor([due, self.stop.by or 0], device=trainer.strategy.root_device)
+        save, by = trainer.strategy.reduce(asked, reduce_op="max").tolist()
+        if save or by:
             self._save(trainer, module)
-        if by is not None:
-            raise Stopped(by)
+        if by:
+            raise Stopped(signal.Signals(by))
 
     def _save(self, trainer: Trainer, module: LightningModule) -> None:
         assert isinstance(module, TrainingModule)

@@ -12,6 +12,8 @@ import yaml
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable, write_text
+from ssl_ecg.training.processes import first_process
+from ssl_ecg.training.sidecar import NAME as SIDECAR
 
 # What may differ between the first start and a resume without changing the result.
 _FREE = (
@@ -66,7 +68,9 @@ class Run:
             if origin is not None and kept.exists():
                 mine = {name: value for name, value in json.loads(kept.read_text()).items() if name in origin}
                 self._compare(mine, origin, "from something else, though its settings are the same; give another")
-        elif not before.exists() and folder.exists() and not all(map(_evaluation, folder.iterdir())):
+        if not first_process():  # which may be writing just now
+            return
+        if not again and not before.exists() and folder.exists() and not all(map(_evaluation, folder.iterdir())):
             raise UserError(f"{folder} is not empty and no run of ssl_ecg: give another --name")
         ensure_writable(folder)
         if not again:
@@ -113,7 +117,9 @@ class Run:
 
 
 def _evaluation(path: Path) -> bool:
-    """Whether this holds an evaluation's results, or nothing: it blocks no run."""
+    """Whether this holds an evaluation's results, or nothing, or says who trains here: it blocks no run."""
+    if path.name == SIDECAR:
+        return True
     return path.is_dir() and ((path / "results.json").exists() or not any(path.iterdir()))
 
 

@@ -382,7 +382,8 @@ def test_a_run_is_one_commands_from_its_first_line_to_its_last(
             finetune.main(given(checkpoint, here))
         inside.append(capsys.readouterr().err)
 
-    kept = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file()}
+    # What the sidecar says is when it was trained last.
+    kept = {path.name: path.read_bytes() for path in run.iterdir() if path.is_file() and path.name != "sidecar.json"}
     with monkeypatch.context() as patch:
         patch.setattr("ssl_ecg.finetune.command.write_finetuning", another)  # the last it does
         finetune.main(given(checkpoint, here))
@@ -419,7 +420,7 @@ def test_two_processes_leave_one_run(checkpoint: Path, here: Path) -> None:
     assert process.stderr.count("epoch 2/2") == 3  # trainings
     assert {path.name for path in folder.iterdir()} == {
         *("config.yaml", "origin.json", "results.json", "results.csv", "curves.png", "classes.png"),
-        *("checkpoint", "head.safetensors", "fine-tuned", "fine-tuned-one-rate", "from-scratch"),
+        *("checkpoint", "head.safetensors", "fine-tuned", "fine-tuned-one-rate", "from-scratch", "sidecar.json"),
     }
     for row in ("fine-tuned", "fine-tuned-one-rate", "from-scratch"):
         assert {path.name for path in (folder / row).iterdir()} == {"last.ckpt", "best.ckpt", "metrics.csv"}

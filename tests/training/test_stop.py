@@ -17,6 +17,7 @@ from tiny_runs import Stop, arguments, assert_same, listening, weights
 from ssl_ecg import pretrain
 from ssl_ecg.training.log import Throughput
 from ssl_ecg.training.processes import trained_by_one
+from ssl_ecg.training.sidecar import read_sidecar
 
 
 @pytest.fixture
@@ -29,15 +30,15 @@ def terminal() -> Iterator[None]:
 
 
 class Press(Callback):
-    """Presses Ctrl-C at a step, or twice."""
+    """Presses Ctrl-C at a step, or twice, or sends another signal."""
 
-    def __init__(self, step: int, times: int = 1) -> None:
-        self.step, self.times = step, times
+    def __init__(self, step: int, times: int = 1, kind: signal.Signals = signal.SIGINT) -> None:
+        self.step, self.times, self.kind = step, times, kind
 
     def on_train_batch_start(self, trainer, pl_module, batch, batch_idx) -> None:
         if trainer.global_step == self.step:
             for _ in range(self.times):
-                os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), self.kind)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +70,24 @@ def test_ctrl_c_ends_and_saves_the_step_at_hand(
     assert len(rows) == 1 + 3
 
 
+@pytest.mark.parametrize("kind", [signal.SIGUSR1, signal.SIGUSR2])
+def test_what_slurm_sends_ahead_of_the_end_stops_and_saves_too(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: signal.Signals
+) -> None:
+    before = signal.getsignal(kind)
+    with monkeypatch.context() as patch:
+        patch.setattr(Throughput, "on_train_batch_start", Press(5, kind=kind).on_train_batch_start)
+        with pytest.raises(SystemExit) as stop:
+            pretrain.main(arguments(tmp_path, "warned", "--trainer.save_minutes=100"))
+    assert stop.value.code == 128 + kind
+    assert signal.getsignal(kind) == before
+    said = read_sidecar(folder := tmp_path / "runs" / "warned")
+    assert said and (said["state"], said["step"]) == ("stopped", 6)
+    assert torch.load(folder / "last.ckpt", weights_only=True)["step"] == 6
+    pretrain.main(arguments(tmp_path, "warned", "--trainer.save_minutes=100"))
+    assert_same(weights(tmp_path, "warned"), weights(whole, "whole"))
+
+
 @pytest.mark.usefixtures("terminal")
 def test_a_second_ctrl_c_stops_at_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
@@ -83,11 +102,14 @@ def test_a_second_ctrl_c_stops_at_once(
 
 def test_two_commands_do_not_train_in_one_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "runs" / "twice"
-    with trained_by_one(folder), pytest.raises(SystemExit) as stop:
-        pretrain.main(arguments(tmp_path, "twice"))
+    with trained_by_one(folder):
+        (mine,) = folder.iterdir()
+        before = mine.read_bytes()
+        with pytest.raises(SystemExit) as stop:
+            pretrain.main(arguments(tmp_path, "twice"))
+        assert [path.read_bytes() for path in folder.iterdir()] == [before]  # left alone
     assert stop.value.code == 1
     assert f"{folder} is being trained by another process" in capsys.readouterr().err
-    assert not list(folder.iterdir())  # the other one's settings are left alone
     pretrain.main(arguments(tmp_path, "twice", "--trainer.max_epochs=1"))
     assert weights(tmp_path, "twice")
 
