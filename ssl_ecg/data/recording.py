@@ -1,4 +1,4 @@
-"""One recording from whatever file it is in: WFDB, EDF, CSV, NumPy, HDF5 or DICOM."""
+"""One recording from whatever file it is in: WFDB, EDF, CSV, NumPy, HDF5, DICOM or ISHNE."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 
 from ssl_ecg.data import array_files
 from ssl_ecg.data.dicom import read_dicom
+from ssl_ecg.data.ishne import read_ishne
 from ssl_ecg.data.wfdb_io import TO_MV, read_header, read_signal
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.leads import numbered
 
-SUFFIXES = (".hea", *array_files.SUFFIXES, ".dcm")
+SUFFIXES = (".hea", *array_files.SUFFIXES, ".dcm", ".ecg", ".ishne")
 """Of the files that are read; a WFDB record is its header."""
 
 _TIME = {"time", "t", "seconds", "time_s", "time (s)", "time [s]"}
@@ -39,7 +40,7 @@ def read_recording(
 ) -> ReadRecording:
     """Read one recording, so that `encoder(signal, fs, leads, unit=unit)` embeds it.
 
-    - WFDB (`.hea`, or the record's path without it), EDF, DICOM: the file says all, and is given in mV.
+    - WFDB (`.hea`, or the record's path without it), EDF, DICOM, ISHNE Holter: the file says all, and is given in mV.
     - CSV: a column a lead, by the names above the columns; a first column `time`, in s, gives the rate.
     - NumPy (`.npy`, `.npz`) and HDF5: an array (leads, time), or (time,) of one lead. An `.npz` may have `signal`, `fs`
       and `leads`.
@@ -75,6 +76,8 @@ def _read(path: Path, fs: float | None, leads: tuple[str, ...] | None, unit: str
         return ReadRecording(*array_files.read_edf(path, leads), "mV")
     if path.suffix == ".dcm":
         return ReadRecording(*read_dicom(path), "mV")
+    if path.suffix in (".ecg", ".ishne"):
+        return ReadRecording(*read_ishne(path), "mV")
     if path.suffix == ".csv":
         signal, names = array_files.read_csv(path, leads)
         if names[0].lower() in _TIME:

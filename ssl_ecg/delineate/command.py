@@ -211,11 +211,8 @@ class Delineate(Question):
         sources = [self.data] if self.data is not None else open_files(Path(str(self.files)))
         for source in sources:
             source.ensure()
-        where = (
-            Path(self.out)
-            if self.out
-            else (Path(self.files) if self.files else results_folder(self.checkpoint)) / "waves"
-        )
+        beside = Path(self.files) if self.files else results_folder(self.checkpoint)
+        where = Path(self.out) if self.out else beside / "waves"
         applied = delineate(encoder, head, sources, where)
         applied.show(self.checkpoint, about)
         if not applied.records:

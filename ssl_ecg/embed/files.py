@@ -29,12 +29,12 @@ _MUCH = 0.005  # of the samples of a lead at the rail are worth a note
 
 @dataclass
 class EmbedFiles:
-    """Embed every recording of a folder, whatever its format, rate and leads: WFDB, EDF, CSV, NumPy, HDF5, DICOM.
+    """Embed every recording of a folder, whatever its format, rate and leads.
 
-    Writes Parquet with a row a file: file, whether it was embedded, what is odd about it, rate, leads, seconds, and the
-    embedding, the mean over its windows. What cannot be embedded is in the table too, with the reason: missing leads, a
-    rate too low, too short, damaged. Stretches without samples (NaN) are left out, and named; so are flat and saturated
-    leads.
+    Reads WFDB, EDF, CSV, NumPy, HDF5, DICOM and ISHNE. Writes Parquet with a row a file: file, whether it was embedded,
+    what is odd about it, rate, leads, seconds, and the embedding, the mean over its windows. What cannot be embedded is
+    in the table too, with the reason: missing leads, a rate too low, too short, damaged. Stretches without samples
+    (NaN) are left out, and named; so are flat and saturated leads.
 
     Examples:
         python -m ssl_ecg.embed runs/simclr-ptbxl --files my/folder

@@ -20,7 +20,6 @@ from hub import Hub, serving
 
 from ssl_ecg import load_encoder
 from ssl_ecg.checkpoint import find_checkpoint, hub
-from ssl_ecg.checkpoint.references import results_folder, short_name
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.preprocessing import Preprocessing
 
@@ -259,12 +258,3 @@ def test_push_and_pull(server: Hub, local: Path, monkeypatch: pytest.MonkeyPatch
     np.testing.assert_array_equal(load_encoder("hf://somebody/mine")(X, 500, ["I", "II"]), z)
     hub.push(local, "hf://somebody/mine@v2")
     load_encoder("hf://somebody/mine@v2")
-
-
-def test_names_of_references(tmp_path: Path) -> None:
-    assert short_name("hf://org/name@v2") == "org-name-v2"
-    assert short_name("wandb://e/p/a:v3") == "e-p-a-v3"
-    assert short_name("https://host/x/ecg.tar.gz?download=1#sha256=ab") == "ecg"
-    assert short_name(tmp_path / "simclr" / "checkpoint") == short_name(tmp_path / "simclr") == "simclr"
-    assert results_folder("hf://org/name") == Path("runs/org-name")
-    assert results_folder(tmp_path) == tmp_path

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from ssl_ecg import read_recording
+from ssl_ecg.data.ishne import HEADER
 from ssl_ecg.errors import DataError, UserError
 
 X = np.round(np.random.default_rng(0).normal(size=(2, 1000)), 2).astype(np.float32)
@@ -71,6 +72,32 @@ def edf(path: Path) -> Path:
     return path / "r.edf"
 
 
+def ishne(path: Path) -> Path:
+    """As the standard lays it out; there is no library that writes it."""
+    counts = np.round(X * 400).astype("<i2")  # of 2500 nV
+    codes, resolution = [5, 6, *[-9] * 10], [2500, 2500, *[-9] * 10]
+    variable = b"a note of the recorder"
+    text = [b"", b"", b"patient 7"], [*[0] * 14], [*codes, *[-9] * 12, *resolution]
+    head = [
+        b"ISHNE1.0",
+        0,
+        len(variable),
+        1000,
+        522,
+        522 + len(variable),
+        1,
+        *text[0],
+        *text[1],
+        2,
+        *text[2],
+        0,
+        b"",
+        500,
+    ]
+    (path / "r.ecg").write_bytes(HEADER.pack(*head, b"", b"", b"") + variable + counts.T.tobytes())
+    return path / "r.ecg"
+
+
 def csv(path: Path) -> Path:
     table = np.column_stack([np.arange(1000) / 500, X.T])
     np.savetxt(path / "r.csv", table, delimiter=",", header="time,I,II", comments="", fmt="%.6f")
@@ -82,7 +109,7 @@ def npz(path: Path) -> Path:
     return path / "r.npz"
 
 
-@pytest.mark.parametrize("write", [wfdb, dicom, edf, csv, npz])
+@pytest.mark.parametrize("write", [wfdb, dicom, edf, csv, npz, ishne])
 def test_it_is_read(write: object, tmp_path: Path) -> None:
     signal, fs, leads, unit = read_recording(write(tmp_path))  # type: ignore[operator]
     np.testing.assert_allclose(signal, X, atol=2e-3)
@@ -113,11 +140,18 @@ def test_what_a_file_does_not_say_is_given(tmp_path: Path) -> None:
         read_recording(tmp_path / "turned.npy", 250, ["I", "II"])
 
 
-@pytest.mark.parametrize("suffix", [".edf", ".dcm", ".npz", ".npy", ".hea", ".h5", ".csv"])
+@pytest.mark.parametrize("suffix", [".edf", ".dcm", ".npz", ".npy", ".hea", ".h5", ".csv", ".ecg"])
 def test_a_file_that_is_none_is_refused(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"bad{suffix}").write_bytes(b"\xff\x00\x01junk")
     with pytest.raises(DataError, match="bad"):
         read_recording(tmp_path / f"bad{suffix}", 500, ["I"])
+
+
+def test_a_truncated_holter_is_refused(tmp_path: Path) -> None:
+    whole = ishne(tmp_path).read_bytes()
+    (tmp_path / "half.ecg").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DataError, match=r"half.ecg is truncated: it holds \d+ samples a lead, its header says 1,000"):
+        read_recording(tmp_path / "half.ecg")
 
 
 def test_what_is_no_recording_is_refused(tmp_path: Path) -> None:
