@@ -191,6 +191,7 @@ def test_a_cache_that_cannot_be_written(
         load_encoder(ref)
 
 
+@pytest.mark.slow
 def test_two_processes_fetch_it_once(server: Hub, local: Path) -> None:
     ref = serve(server, zipped(local))
     code = f"from ssl_ecg.checkpoint import find_checkpoint; print(find_checkpoint({ref!r}))"

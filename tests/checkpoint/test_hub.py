@@ -228,6 +228,7 @@ def test_a_full_cache(server: Hub, local: Path) -> None:
     load_encoder(REF)
 
 
+@pytest.mark.slow
 def test_two_processes_pull_at_once(server: Hub, local: Path, tmp_path: Path) -> None:
     server.add("somebody/ecg", local)
     code = f"from ssl_ecg.checkpoint import find_checkpoint; print(find_checkpoint({REF!r}))"
