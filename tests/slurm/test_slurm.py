@@ -1,0 +1,110 @@
+"""The batch scripts on a real SLURM: queued again in the midst of training, a run ends as if it had never been.
+
+The cluster is one node on 127.0.0.1: Debian's `slurm-wlm` and `munge`, started as root by `cluster.sh`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_runs import arguments, assert_same, weights
+
+from ssl_ecg.training.sidecar import read_sidecar
+
+ROOT = Path(__file__).parents[2]
+SCRIPTS = ROOT / "experiments" / "slurm"
+LONG = ["--trainer.max_epochs=150", "--probe_every=150", "--trainer.save_minutes=100"]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A cluster that sbatch, srun and the others find."""
+    if missing := [name for name in ("slurmctld", "slurmd", "munged", "sbatch") if shutil.which(name) is None]:
+        pytest.skip(f"{', '.join(missing)} missing: apt-get install slurm-wlm munge")
+    if os.geteuid() != 0:
+        pytest.skip("slurmd and munged are started as root")
+    folder = tmp_path_factory.mktemp("slurm")
+    script = Path(__file__).with_name("cluster.sh")
+    try:
+        subprocess.run([script, "start", folder], check=True, timeout=120)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
+            patch.setenv("PYTHON", sys.executable)
+            patch.setenv("PYTHONPATH", str(ROOT))
+            patch.setenv("OMP_NUM_THREADS", "1")
+            yield
+    finally:
+        subprocess.run([script, "stop", folder], check=True, timeout=120)
+
+
+def submit(folder: Path, script: str, *given: str, options: tuple[str, ...] = ()) -> str:
+    command = ["sbatch", "--parsable", f"--chdir={folder}", *options, SCRIPTS / script, *given]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def control(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+def state(job: str) -> str:
+    return control("squeue", "--noheader", "--states=all", "--jobs", job, "--format=%T").split()[0]
+
+
+def until(true: Callable[[], bool], job: str, log: Path, seconds: float = 600) -> None:
+    deadline = time.monotonic() + seconds
+    while not true():
+        said = log.read_text() if log.exists() else ""
+        assert time.monotonic() < deadline and state(job) not in ("FAILED", "CANCELLED", "TIMEOUT"), said
+        time.sleep(0.2)
+
+
+def test_two_tasks_queued_again_leave_the_same_run(cluster: None, tmp_path: Path) -> None:
+    two = ("--ntasks-per-node=2",)
+    whole = submit(tmp_path, "pretrain.sbatch", *arguments(tmp_path, "whole", *LONG), options=two)
+    log = tmp_path / f"pretrain-{whole}.log"
+    until(lambda: state(whole) == "COMPLETED", whole, log)
+
+    job = submit(tmp_path, "pretrain.sbatch", *arguments(tmp_path, "again", *LONG), options=two)
+    log, last = tmp_path / f"pretrain-{job}.log", tmp_path / "runs" / "again" / "last.ckpt"
+
+    def disturb(after: int, *command: str) -> None:
+        """Do something once it has trained for the time that it was started for."""
+        begun = f"started {after} times before"
+        until(lambda: log.exists() and begun in log.read_text(), job, log)
+        before = last.stat().st_mtime if last.exists() else 0
+        until(lambda: last.exists() and last.stat().st_mtime > before, job, log)
+        control(*command)
+        until(lambda: state(job) == "PENDING", job, log)
+        assert (read_sidecar(last.parent) or {})["state"] == "stopped"
+        control("scontrol", "update", f"jobid={job}", "StartTime=now")  # it would wait for minutes
+
+    disturb(0, "scontrol", "requeue", job)
+    disturb(1, "scancel", "--signal=USR1", job)  # as SLURM sends it ahead of the time limit
+    until(lambda: state(job) == "COMPLETED", job, log)
+
+    said = log.read_text()
+    print(said)
+    assert said.count("stopped by SIGTERM and saved") == said.count("stopped by SIGUSR1 and saved") == 1
+    assert said.count("going on where it was stopped") == 2
+    assert said.count("epoch 150/150") == said.count("checkpoint  ") == 1
+    sidecar = read_sidecar(last.parent) or {}
+    assert (sidecar["state"], sidecar["job"], sidecar["restarts"]) == ("finished", job, 2)
+    steps = [torch.load(tmp_path / "runs" / name / "last.ckpt")["step"] for name in ("whole", "again")]
+    assert steps == [450, 450]
+    assert_same(weights(tmp_path, "again"), weights(tmp_path, "whole"))
+
+    runs = [str(tmp_path / "runs" / name) for name in ("whole", "again")]
+    task = ["--data=Simulated", "--data.patients=40", f"--cache={tmp_path}/cache", "--beside=untrained"]
+    array = submit(tmp_path, "probe.sbatch", *runs, "--", *task, options=("--array=0-1",))
+    until(lambda: not control("squeue", "--noheader", "--jobs", array), array, tmp_path / "probe")
+    assert all(list(Path(run).glob("probe-*/results.json")) for run in runs), list(tmp_path.glob("probe-*.log"))
