@@ -68,6 +68,8 @@ class Stop:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if isinstance(error, SystemExit) and not first_process():
+            return  # launchers end who is still there when the first has ended: it shall not count as killed
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
