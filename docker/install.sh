@@ -14,9 +14,10 @@ case $1 in
     pip install --constraint constraints.txt ${INDEX:+--index-url "$INDEX" --extra-index-url https://pypi.org/simple} \
       torch torchvision
     /opt/venv/bin/python -c 'import tomllib
-print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["dependencies"], sep="\n")' > /tmp/needs.txt
+project = tomllib.load(open("pyproject.toml", "rb"))["project"]
+print(*project["dependencies"], *project["optional-dependencies"]["train"], sep="\n")' > /tmp/needs.txt
     pip install --constraint constraints.txt --requirement /tmp/needs.txt
     rm /tmp/needs.txt
     ;;
-  package) pip install --constraint constraints.txt ".${EXTRAS:+[$EXTRAS]}" ;;
+  package) pip install --constraint constraints.txt ".[train${EXTRAS:+,$EXTRAS}]" ;;
 esac
