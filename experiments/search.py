@@ -20,6 +20,7 @@ import signal
 import subprocess
 import sys
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -125,6 +126,7 @@ def report(study: optuna.Study, out: Path) -> None:
     import matplotlib as mpl
 
     mpl.use("Agg")
+    warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # its figures in matplotlib
     from optuna.visualization import matplotlib as figures
 
     rows = [
@@ -141,10 +143,13 @@ def report(study: optuna.Study, out: Path) -> None:
         for draw in (figures.plot_parallel_coordinate, figures.plot_param_importances):
             figure = draw(study).figure
             figure.savefig(out / f"{draw.__name__.removeprefix('plot_')}.png", bbox_inches="tight", dpi=150)
-    for row in sorted((r for r in rows if r["value"] is not None), key=lambda r: -r["value"])[:10]:
-        print(
-            "  ".join(f"{name} {value:.4g}" if isinstance(value, float) else str(value) for name, value in row.items())
+    best_first = sorted(done, key=lambda t: t.value, reverse=study.direction == optuna.study.StudyDirection.MAXIMIZE)
+    for trial in best_first[:10]:
+        values = ", ".join(
+            f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
+            for name, value in trial.params.items()
         )
+        print(f"{trial.value:.4f}  {trial.user_attrs['run']}  {values}")
     print(f"{len(done)} of {len(rows)} trials complete; {out / 'trials.csv'}")
 
 
