@@ -9,6 +9,7 @@ from pathlib import Path
 from ssl_ecg.checkpoint import find_checkpoint
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import replacing
+from ssl_ecg.training.sidecar import NAME as SIDECAR
 
 _KEPT = {".safetensors", ".json", ".yaml", ".csv", ".png", ".md"}  # no training state, which is pickled, and no logs
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time that a zip knows: the same run gives the same archive
@@ -22,7 +23,8 @@ def export_run(run: Path, path: Path) -> str:
     find_checkpoint(run)
     if path.suffix != ".zip":
         raise UserError(f"an archive is called NAME.zip, not {path.name}")
-    files = sorted(file for file in run.rglob("*") if file.is_file() and file.suffix in _KEPT)
+    # Not which machine and job it was trained by.
+    files = sorted(f for f in run.rglob("*") if f.is_file() and f.suffix in _KEPT and f.name != SIDECAR)
     inside = [(file, file.relative_to(run)) for file in files]
     with replacing(path) as temporary:
         with zipfile.ZipFile(temporary, "w") as archive:

@@ -69,7 +69,8 @@ class Stop:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if isinstance(error, SystemExit) and not first_process():
-            return  # launchers end who is still there when the first has ended: it shall not count as killed
+            # srun and torchrun end who is still there when the first has ended: it shall not count as killed.
+            self._before[signal.SIGTERM] = signal.SIG_IGN
         for number, handler in self._before.items():
             signal.signal(number, handler)
 

@@ -39,6 +39,7 @@ def run(tmp_path: Path) -> Path:
     (checkpoint / "README.md").write_text('---\ntags: [ecg]\n---\n# SimCLR\nload_encoder("PATH")\n')
     (folder / "config.yaml").write_text("seed: 0\n")
     (folder / "last.ckpt").write_bytes(b"pickled")
+    (folder / "sidecar.json").write_text('{"host": "node7"}')
     (folder / "wandb").mkdir()
     (folder / "wandb" / "log.json").write_text("{}")
     return folder
