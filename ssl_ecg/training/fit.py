@@ -7,7 +7,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import torch
@@ -17,6 +17,7 @@ from pytorch_lightning.loggers import Logger
 from pytorch_lightning.utilities.exceptions import SIGTERMException
 
 from ssl_ecg.data.module import TrainingWindows
+from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.methods.base import Trained
 from ssl_ecg.training.log import EpochLog, Throughput
@@ -87,7 +88,8 @@ def train(
         resume.restore(trainer, trained, steps)
         if len(log.rows) < settings.max_epochs:
             try:
-                trainer.fit(TrainingModule(trained, data))
+                with compiled(trained.encoder) if settings.compile else nullcontext():
+                    trainer.fit(TrainingModule(trained, data))
             except Stopped as stopped:
                 raise _stopped(stopped.by, folder) from None
             except SIGTERMException:  # before the first step, when only Lightning listened
@@ -124,6 +126,17 @@ class _Finite(Callback):
                 "or use trainer.precision 32-true; "
                 + (f"the last good state is kept in {self.saved}" if self.saved.exists() else "nothing was saved yet")
             )
+
+
+@contextmanager
+def compiled(encoder: Encoder) -> Iterator[None]:
+    """Run an encoder's layers compiled within the block; its weights and what is saved of it stay as they are."""
+    name = "features" if encoder.has_tokens else "forward"
+    setattr(encoder, name, torch.compile(getattr(encoder, name)))
+    try:
+        yield
+    finally:
+        delattr(encoder, name)
 
 
 @contextmanager
