@@ -75,6 +75,7 @@ def viterbi(scores: Array, durations: Durations, rate: float) -> list[list[tuple
     came = np.zeros((n + 1, batch, k), dtype=np.int8)
     lasted = np.zeros((n + 1, batch, k), dtype=np.int32)
     enter[:, :, n - 1] = 0.0
+    row, column = np.ogrid[:batch, :k]
     for t in range(1, n + 1):
         longest_now = min(longest, t)
         window = enter[:, :, n - t : n - t + longest_now]
@@ -82,14 +83,15 @@ def viterbi(scores: Array, durations: Durations, rate: float) -> list[list[tuple
         if t <= longest:
             priced[:, :, t - 1] = window[:, :, t - 1] + least[:, t - 1]
         d = priced.argmax(axis=2)
-        best = np.take_along_axis(priced, d[:, :, None], axis=2)[:, :, 0] + total[:, t]
+        best = priced[row, column, d] + total[:, t]
         lasted[t] = d + 1
         if t == n:
             break
         into = best[:, :, None] + follows
-        came[t] = into.argmax(axis=1)
-        enter[:, :, n - 1 - t] = into.max(axis=1) - total[:, t]
-    return [_traced(int(best[row].argmax()), came[:, row], lasted[:, row]) for row in range(batch)]
+        before = into.argmax(axis=1)
+        came[t] = before
+        enter[:, :, n - 1 - t] = into[row, before, column] - total[:, t]
+    return [_traced(int(best[i].argmax()), came[:, i], lasted[:, i]) for i in range(batch)]
 
 
 def _traced(phase: int, came: NDArray[np.int8], lasted: NDArray[np.int32]) -> list[tuple[int, int, int]]:

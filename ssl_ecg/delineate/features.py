@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,7 +23,10 @@ AFTER = (0.0, 0.16)
 
 @dataclass(frozen=True)
 class Map:
-    """A map of features (F, T'), and where it is read: of sample t, at `(t + shift) / stride` for every shift."""
+    """A map of features (F, T'), and where it is read: of sample t, at `(t + shift) / stride` for every shift.
+
+    Of several leads at once, (C, F, T').
+    """
 
     values: Tensor
     stride: int
@@ -32,30 +35,30 @@ class Map:
     @property
     def width(self) -> int:
         """Features a sample gets of it."""
-        return len(self.values) * len(self.shifts)
+        return self.values.shape[-2] * len(self.shifts)
 
     def at(self, samples: Tensor) -> Tensor:
         """Interpolate linearly at samples (n,): shape (n, width), one shift after the other."""
         return torch.cat([_between(self.values, (samples + shift) / self.stride) for shift in self.shifts]).T
 
     def scores(self, weight: Tensor, n: int) -> Tensor:
-        """What a linear layer (width, K) makes of it at samples 0 to n - 1: shape (n, K).
+        """What a linear layer (width, K) makes of it at samples 0 to n - 1: shape (n, K), of several leads (C, n, K).
 
         Applied to the tokens and then interpolated, which is the same and many times as fast.
         """
-        found = torch.zeros(weight.shape[1], n)
-        for shift, part in zip(self.shifts, weight.split(len(self.values)), strict=True):
-            found += _between(part.T @ self.values, (torch.arange(n) + shift) / self.stride)
-        return found.T
+        samples = torch.arange(n)
+        parts = zip(self.shifts, weight.split(self.values.shape[-2]), strict=True)
+        found = [_between(part.T @ self.values, (samples + shift) / self.stride) for shift, part in parts]
+        return sum(found[1:], start=found[0]).transpose(-1, -2)
 
 
 def _between(values: Tensor, where: Tensor) -> Tensor:
-    """Interpolate (F, T') linearly at places counted in tokens, (n,), the ends held: shape (F, n)."""
+    """Interpolate (..., T') linearly at places counted in tokens, (n,), the ends held: shape (..., n)."""
     where = where.clamp(0, values.shape[-1] - 1)
     left = where.floor().long()
     right = (left + 1).clamp_max(values.shape[-1] - 1)
-    first = values[:, left]
-    return first + (where - left) * (values[:, right] - first)
+    first = values.index_select(-1, left)
+    return first + (where - left) * (values.index_select(-1, right) - first)
 
 
 class System(ABC):
@@ -86,10 +89,14 @@ class Frozen(System):
         return self._placed(stages(self.encoder, x[None], details=True))
 
     @torch.inference_mode()
+    def together(self, x: Tensor) -> list[Map]:
+        """The maps of several leads (C, T) that are encoded at once."""
+        return self._placed([each.float() for each in self.encoder.details(x[:, None])])
+
     def of_leads(self, x: Tensor) -> list[list[Map]]:
         """The maps of each of several leads (C, T) that are encoded at once."""
-        values = [each.float() for each in self.encoder.details(x[:, None])]
-        return [self._placed(each) for each in zip(*values, strict=True)]
+        maps = self.together(x)
+        return [[replace(each, values=each.values[lead]) for each in maps] for lead in range(len(x))]
 
     def _placed(self, values: Sequence[Tensor]) -> list[Map]:
         found = []

@@ -37,10 +37,10 @@ class Head:
     durations: Durations
 
     def scores(self, maps: Sequence[Map], n: int) -> NDArray[np.float64]:
-        """The log-probability of each phase at samples 0 to n - 1, shape (n, 6)."""
+        """The log-probability of each phase at samples 0 to n - 1, shape (n, 6), of several leads (C, n, 6)."""
         parts = self.weight.split([each.width for each in maps])
         total = sum((each.scores(part, n) for each, part in zip(maps, parts, strict=True)), start=self.bias)
-        return torch.log_softmax(total, dim=1).double().numpy()
+        return torch.log_softmax(total, dim=-1).double().numpy()
 
     def find(self, scores: Sequence[NDArray[np.float64]], rate: float) -> list[Found]:
         """Find the waves of leads by the scores (n, 6) of each at `rate` Hz."""

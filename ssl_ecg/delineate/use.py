@@ -98,8 +98,9 @@ def find_waves(encoder: PretrainedEncoder, head: Head, signal: NDArray[np.float3
     for start in range(0, x.shape[1], size):
         first, stop = max(0, start - before), min(start + size, x.shape[1])
         piece = x[:, first : min(stop + after, x.shape[1])]
-        for each, maps in zip(parts, frozen.of_leads(piece), strict=True):
-            each.append(head.scores(maps, stop - first)[start - first :])
+        scores = head.scores(frozen.together(piece), stop - first)[:, start - first :]
+        for each, row in zip(parts, scores, strict=True):
+            each.append(row)
     found = head.find([np.concatenate(each) for each in parts], rate)
     return [_with_peaks(each, lead, rate) for each, lead in zip(found, x.numpy(), strict=True)]
 
@@ -128,19 +129,21 @@ def delineate(
     applied, start = Applied(folder), time.perf_counter()
     for recording in _readable(sources, applied):
         usable: dict[str, Found] = {}
-        for lead, signal in zip(recording.leads, recording.signal, strict=True):
-            why, seconds = unusable(signal, recording.fs), len(signal) / recording.fs
-            if not why:
-                try:
-                    (found,) = find_waves(encoder, head, signal[None], recording.fs)
-                    why = implausible(found, seconds)
-                except DataError as error:
-                    why = str(error)
-            if why:
-                applied.refused[f"{recording.record}, lead {lead}"] = why
-                continue
-            usable[lead] = found
-            applied.seconds += seconds
+        why = [unusable(signal, recording.fs) for signal in recording.signal]
+        rows, seconds = [row for row, said in enumerate(why) if not said], recording.signal.shape[1] / recording.fs
+        try:
+            some = find_waves(encoder, head, recording.signal[rows], recording.fs) if rows else []
+        except DataError as error:
+            applied.refused[recording.record] = str(error)
+            continue
+        for row, found in zip(rows, some, strict=True):
+            usable[recording.leads[row]] = found
+            why[row] = implausible(found, seconds)
+        for lead, said in zip(recording.leads, why, strict=True):
+            if said:
+                applied.refused[f"{recording.record}, lead {lead}"] = said
+                usable.pop(lead, None)
+        applied.seconds += seconds * len(usable)
         if not usable:
             continue
         applied.records.append(recording.record)

@@ -55,7 +55,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def scored(ludb: Path, checkpoint: Path) -> tuple[Results, Path]:
+def scored(ludb: Path, checkpoint: Path, shared_data: Path) -> tuple[Results, Path]:
     """Results of two folds, and the folder of the head that was kept."""
     head = checkpoint / "head"
     command = Delineate(
@@ -67,6 +67,7 @@ def scored(ludb: Path, checkpoint: Path) -> tuple[Results, Path]:
         folds=2,
         beside=("untrained", "raw samples"),
         stages=True,
+        noise=str(shared_data / "nstdb"),
         resamples=50,
         out=str(checkpoint / "scores"),
     )
@@ -93,10 +94,13 @@ def test_every_system_is_scored_in_every_way(scored: tuple[Results, Path], check
         system="pretrained", subset="atrial fibrillation", fraction=1.0, score="false_p_a_beat", reference=""
     ) or [None]
     assert false_p is None or false_p.value >= 0  # one person has no interval
+    heard = results.select(system="untrained", score="f1", subset="muscle, 0 dB")
+    assert len(heard) == 1 and 0 <= heard[0].value <= 1 and heard[0].fraction == 1
+    assert len({row.subset for row in results.rows if row.subset.endswith("dB")}) == 8
     assert read.about["people"] == 8 and read.about["setting"].startswith("inductive")
     assert set(read.about["median_error_ms"]) >= {"pretrained, 4 people", "untrained, 2 people"}
     assert {path.name for path in (checkpoint / "scores").iterdir()} == {
-        "results.json", "results.csv", "people.png", "stages.png", "worst.png",
+        "results.json", "results.csv", "people.png", "stages.png", "noise.png", "worst.png",
     }  # fmt: skip
 
 
