@@ -156,8 +156,9 @@ def delineate(
             save(strip(recording, usable), picture, dpi=110)
     applied.took = time.perf_counter() - start
     if applied.records:
-        for name, rows in {"waves": applied.waves, "beats": applied.beats, "intervals": applied.medians}.items():
-            _write(rows, folder / f"{name}.parquet")
+        tables = {"waves": applied.waves, "beats": applied.beats, "intervals": applied.medians}
+        for name, table in tables.items():
+            _write(table, folder / f"{name}.parquet")
     return applied
 
 
