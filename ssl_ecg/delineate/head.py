@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -20,11 +21,14 @@ from ssl_ecg import __version__
 from ssl_ecg.delineate.decoding import Durations, viterbi
 from ssl_ecg.delineate.features import Map
 from ssl_ecg.delineate.matching import Found
-from ssl_ecg.delineate.phases import PHASES, WAVES, Segments
+from ssl_ecg.delineate.phases import PHASES, QRS, WAVES, P, Segments
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.files import ensure_writable, replacing, write_text
 
 FORMAT = 1
+Wave = tuple[int, float, float, float]
+"""Phase, onset and offset in samples, and confidence."""
+_SHARE, _SURE = 0.7, 0.8  # of the beats; confidence
 _ROW, _MARGIN = 60.0, 5.0  # s: stretches that long recordings are decoded in, and what they overlap by on either side
 
 
@@ -44,7 +48,7 @@ class Head:
 
     def find(self, scores: Sequence[NDArray[np.float64]], rate: float) -> list[Found]:
         """Find the waves of leads by the scores (n, 6) of each at `rate` Hz."""
-        found: list[list[tuple[int, float, float, float]]] = [[] for _ in scores]
+        found: list[list[Wave]] = [[] for _ in scores]
         rows: dict[int, list[tuple[int, int, int, int, int]]] = {}
         step, margin = round(_ROW * rate), round(_MARGIN * rate)
         for lead, each in enumerate(scores):
@@ -62,10 +66,30 @@ class Head:
                         for phase, on, off, sure in _waves(path, row)
                         if start <= (on + off) / 2 + first < stop
                     ]
-        return [_found(sorted(each, key=lambda wave: wave[1]), rate) for each in found]
+        return [_found(sorted(without_strays(each, step), key=lambda wave: wave[1]), rate) for each in found]
 
 
-def _waves(path: Segments, scores: NDArray[np.float64]) -> list[tuple[int, float, float, float]]:
+def without_strays(waves: Sequence[Wave], step: int) -> list[Wave]:
+    """Leave out the doubtful P waves of stretches of `step` samples in which few beats have one.
+
+    P waves stand before nearly all beats or, in atrial fibrillation, before none: where fewer than seven beats of ten
+    have one, those with a confidence under .8 are taken for fibrillation or noise.
+    """
+    count: Counter[tuple[int, int]] = Counter((wave[0], _stretch(wave, step)) for wave in waves)
+
+    def stands(wave: Wave) -> bool:
+        phase, _, _, sure = wave
+        at = _stretch(wave, step)
+        return phase != P or sure >= _SURE or count[P, at] >= _SHARE * count[QRS, at]
+
+    return [wave for wave in waves if stands(wave)]
+
+
+def _stretch(wave: Wave, step: int) -> int:
+    return int((wave[1] + wave[2]) / 2 // step)
+
+
+def _waves(path: Segments, scores: NDArray[np.float64]) -> list[Wave]:
     """The whole waves of a path: phase, onset and offset in samples, and the mean probability of the phase between."""
     cuts = [_crossing(scores[:, a] - scores[:, b], int(end)) for (a, _, end), (b, _, _) in pairwise(path)]
     return [
@@ -83,7 +107,7 @@ def _crossing(odds: NDArray[np.float64], end: int) -> float:
     return end - 0.5
 
 
-def _found(waves: Sequence[tuple[int, float, float, float]], rate: float) -> Found:
+def _found(waves: Sequence[Wave], rate: float) -> Found:
     phases, on, off, sure = zip(*waves, strict=True) if waves else ((), (), (), ())
     onset, offset = np.array(on, dtype=np.float64) / rate, np.array(off, dtype=np.float64) / rate
     labels = np.array([PHASES[phase] for phase in phases], dtype=np.str_)

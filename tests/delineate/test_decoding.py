@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from ssl_ecg.data.source import Waves
 from ssl_ecg.delineate.decoding import Durations, viterbi
-from ssl_ecg.delineate.head import Head
+from ssl_ecg.delineate.head import Head, without_strays
 from ssl_ecg.delineate.phases import FOLLOWS, PHASES, PQ, QRS, ST, TP, UNMARKED, P, T, classes_of, segments_of
 
 RATE = 100.0
@@ -135,6 +135,16 @@ def test_waves_at_the_ends_are_left_out_and_boundaries_lie_between_samples() -> 
     wanted = [start - 0.5 for phase, start, end in path if phase in (P, QRS, T) and end < n]
     np.testing.assert_allclose(found.onset * RATE, wanted, atol=1e-6)
     assert (found.confidence > 0.7).all()
+
+
+def test_doubtful_p_waves_are_left_out_where_few_beats_have_one() -> None:
+    beats = [(QRS, 100.0 * k, 100.0 * k + 10, 0.9) for k in range(10)]
+    doubtful = [(P, 100.0 * k + 80, 100.0 * k + 90, 0.6) for k in range(10)]
+    sure = [(P, 100.0 * k + 80, 100.0 * k + 90, 0.9) for k in range(3)]
+    assert without_strays([*beats, *doubtful[:7]], 6000) == [*beats, *doubtful[:7]]
+    assert without_strays([*beats, *doubtful[:6]], 6000) == beats
+    assert without_strays([*beats, *sure, *doubtful[5:7]], 6000) == [*beats, *sure]
+    assert without_strays([*beats, *doubtful[:5]], 500) == [*beats, *doubtful[:5]], "each stretch by itself"
 
 
 def test_a_long_lead_is_decoded_in_stretches_as_it_is_in_one() -> None:
