@@ -24,7 +24,7 @@ def lead(height: float = 2.0, seconds: int = 10, fs: float = 500.0) -> Lead:
     signal = np.zeros(n, dtype=np.float32)
     peaks = np.arange(round(fs / 2), n, round(fs))
     signal[peaks] = height
-    labels = np.full(len(peaks), "QRS", dtype=np.str_)
+    labels = np.array(["QRS"] * len(peaks))
     marked = Waves("ii", labels, peaks - 20, peaks, peaks + 20, np.array([[peaks[0] - 20, peaks[-1] + 21]]))
     return Lead("1", "1", "II", (), signal, fs, torch.zeros(round(seconds * 100)), marked)
 
