@@ -33,7 +33,7 @@ def implausible(found: Found, seconds: float) -> str:
     if not count:
         return "no QRS complex was found"
     if sure < _SURE:
-        return f"noise: the QRS complexes that were found have a mean confidence of {sure:.2f}"
+        return f"noise, pacing or no ECG: the QRS complexes that were found have a mean confidence of {sure:.2f}"
     if 60 * count / seconds > _FASTEST:
         return f"noise: {60 * count / seconds:.0f} QRS complexes a minute"
     return ""
