@@ -23,9 +23,7 @@ LONG = ["--trainer.max_epochs=40", "--probe_every=40"]
 
 def torchrun(*given: str, of: tuple[str, ...] = ("--standalone", "--nproc-per-node=2")) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "torch.distributed.run", *of, "-m", "ssl_ecg.pretrain", *given]
-    return subprocess.Popen(
-        command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
-    )
+    return subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -57,7 +55,10 @@ def test_two_processes_of_torchrun_killed_and_started_again_go_on(
             time.sleep(0.01)
         assert process.poll() is None, process.communicate()
         if kind == signal.SIGKILL:
-            os.killpg(process.pid, kind)
+            workers = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True).stdout.split()
+            assert len(workers) == 2
+            for pid in (process.pid, *map(int, workers)):  # as when the machine dies
+                os.kill(pid, kind)
         else:
             process.send_signal(kind)  # torchrun tells its processes
         _, err = process.communicate(timeout=300)
