@@ -67,7 +67,7 @@ def until(true: Callable[[], bool], job: str, log: Path, seconds: float = 600) -
             "FAILED",
             "CANCELLED",
             "TIMEOUT",
-        )  # for a moment, also where it is about to be queued again
+        )  # a moment before it is queued again, too
         ended = (ended or time.monotonic()) if over else 0.0
         if time.monotonic() - begun > seconds or (ended and time.monotonic() - ended > 10):
             pytest.fail(log.read_text() if log.exists() else f"job {job} wrote nothing")
