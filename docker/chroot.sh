@@ -20,7 +20,8 @@ done
 mkdir -p "$root/src"
 git archive HEAD | tar --extract --directory "$root/src"
 inside sh -c 'id ecg > /dev/null 2>&1 || useradd --create-home --uid 1000 ecg'
-inside INDEX="${INDEX-}" sh -c 'cd /src && { [ -x /opt/venv/bin/python ] || docker/install.sh needs; }'
+inside /opt/venv/bin/python -c 'import lightly' 2> /dev/null ||
+  inside INDEX="${INDEX-}" sh -c 'cd /src && docker/install.sh needs'
 inside EXTRAS=wandb,files,stream sh -c 'cd /src && docker/install.sh package'
 inside sh -c '/opt/venv/bin/python -m pip install --quiet --constraint /src/constraints.txt \
   pytest pytest-timeout pytest-xdist hypothesis'
