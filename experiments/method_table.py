@@ -4,8 +4,8 @@
 
 Every recipe of `experiments/recipes/cinc2017` and `experiments/recipes/ptbxl` is pretrained on the train side (about
 ten minutes of one core each), and all encoders of a data set are probed with 2, 10 and 100 % of the labels by
-`ssl_ecg.sweep --validate`, which does not touch the test side, beside the untrained encoder, hand features and the raw
-signal. The table is printed, and written as CSV and as a figure into OUT. What is finished is not done again: a stopped
+`ssl_ecg.sweep --validate`, which does not touch the test side, beside the untrained encoder, hand features, the raw
+signal and, with aeon installed, MiniRocket. The table is printed, and written as CSV and as a figure into OUT. What is finished is not done again: a stopped
 run goes on. `--jobs 2` trains two at a time, one thread each.
 """
 
@@ -16,6 +16,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 from ssl_ecg.metrics.bootstrap import Interval
@@ -26,6 +27,7 @@ from ssl_ecg.report.tables import Value, print_table
 RECIPES = Path(__file__).parent / "recipes"
 SOURCES = {"cinc2017": ["--data", "CinC2017"], "ptbxl": ["--data", "PTBXL"]}
 FRACTIONS = (0.02, 0.1, 1.0)
+BESIDE = ["untrained", "raw PCA", "hand features", *(["MiniRocket"] if find_spec("aeon") else [])]
 Rows = dict[str, dict[str, Value]]
 LOGGED = ("effective_rank", "spread", "samples_per_s")
 
@@ -48,7 +50,7 @@ def probed(data: str, runs: list[Path], root: str, out: Path, seeds: int) -> Res
     run(
         *("ssl_ecg.sweep", ",".join(map(str, runs)), *SOURCES[data], "--data.0.root", root, "--validate"),
         *("--fractions", ",".join(map(str, FRACTIONS)), "--seeds", str(seeds), "--out", str(folder)),
-        *("--beside", "untrained,raw PCA,hand features"),
+        *("--beside", ",".join(BESIDE)),
         check=True,  # or the table would be an older one
     )
     return read_results(folder / "validation.json")
