@@ -3,7 +3,7 @@
     python experiments/method_table.py --cinc2017 ../shared/data/cinc2017 --ptbxl ../shared/data/ptb-xl-raw
 
 Every recipe of `experiments/recipes/cinc2017` and `experiments/recipes/ptbxl` is pretrained on the train side (about
-ten minutes of one core each), and all encoders of a data set are probed with 2, 10 and 100 % of the labels by
+10 to 20 minutes of one core each), and all encoders of a data set are probed with 2, 10 and 100 % of the labels by
 `ssl_ecg.sweep --validate`, which does not touch the test side, beside the untrained encoder, hand features, the raw
 signal and, with aeon installed, MiniRocket. The table is printed, and written as CSV and as a figure into OUT. What is
 finished is not done again: a stopped run goes on. `--jobs 2` trains two at a time, one thread each.
