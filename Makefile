@@ -2,6 +2,7 @@
 #   make demo        installs, and pretrains on the embedded default
 #   make test        installs, and runs lint, types and every test that is not slow
 #   make test-slow   installs, and runs the slow tests: wheels, killed and resumed processes, whole databases
+#   make docs        installs, and builds the documentation into site/
 # CI runs both tests. PYTHON chooses the interpreter the environment is made with: make test PYTHON=python3.12
 # WORKERS is the number of test processes. A failed run is repeated by the HYPOTHESIS_SEED and SSL_ECG_THREADS it names.
 
@@ -11,7 +12,7 @@ WORKERS ?= 2
 PYTEST = .venv/bin/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 10
 PIP = .venv/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow
+.PHONY: demo test test-slow docs
 .DELETE_ON_ERROR:
 
 demo: .venv/installed
@@ -26,6 +27,10 @@ test: .venv/installed-dev
 test-slow: .venv/installed-dev
 	$(PYTEST) -m slow
 
+docs: .venv/installed-docs
+	NO_MKDOCS_2_WARNING=1 .venv/bin/mkdocs build --strict --quiet
+	@echo "Open site/index.html"
+
 # The stamps: what is installed is installed again only when the requirements change.
 .venv/installed: pyproject.toml constraints.txt | .venv/bin/python
 	@echo "Installing into .venv (torch is large: minutes the first time) ..."
@@ -35,6 +40,10 @@ test-slow: .venv/installed-dev
 .venv/installed-dev: .venv/installed
 	@echo "Installing what the tests need ..."
 	$(PIP) --editable '.[dev]'
+	@touch $@
+
+.venv/installed-docs: .venv/installed
+	$(PIP) --editable '.[docs]'
 	@touch $@
 
 .venv/bin/python:

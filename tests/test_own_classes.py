@@ -15,6 +15,8 @@ from ssl_ecg import load_encoder, pretrain
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import CheckpointError, UserError
 
+DOCS = Path(__file__).parents[1] / "docs"
+
 MINE = '''
 """What a user writes."""
 import numpy as np, torch
@@ -102,12 +104,12 @@ def test_they_are_used_by_their_dotted_path(
     sys.modules.pop("mine_for_test")
 
 
-def test_the_augmentation_of_the_readme(
+def test_the_augmentation_of_the_docs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    code = readme.split("```python\n# my_augmentations.py\n")[1].split("```")[0]
-    options = readme.split("pretrain --method.views.augmentations my_augmentations")[1].split("\n")[0].split()
+    page = (DOCS / "augmentations.md").read_text()
+    code = page.split("```python\n# my_augmentations.py\n")[1].split("```")[0]
+    options = page.split("pretrain --method.views.augmentations my_augmentations")[1].split("\n")[0].split()
     (tmp_path / "my_augmentations.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     arguments = ["--data.patients=40", "--trainer.max_epochs=1", "--batch_size=32", f"--cache={tmp_path}/cache"]
@@ -124,13 +126,13 @@ def test_the_augmentation_of_the_readme(
     assert torch.equal(y.sign(), x.sign())
 
 
-def test_the_method_of_the_readme_learns(
+def test_the_method_of_the_docs_learns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    readme = (Path(__file__).parents[1] / "README.md").read_text()
-    code = readme.split("```python\n# my_methods.py\n")[1].split("```")[0]
+    page = (DOCS / "tutorials" / "extend.md").read_text()
+    code = page.split("```python\n# my_methods.py\n")[1].split("```")[0]
     assert len(code.splitlines()) < 40
-    options = readme.split("python -m ssl_ecg.pretrain --method my_methods.Masked")[1].split("\n")[0].split()
+    options = page.split("python -m ssl_ecg.pretrain --method my_methods.Masked")[1].split("\n")[0].split()
     (tmp_path / "my_methods.py").write_text(code)
     monkeypatch.syspath_prepend(tmp_path)
     tiny = [*TINY, "--method.encoder.width=8", "--method.optimiser.lr=0.01", f"--cache={tmp_path}/cache"]

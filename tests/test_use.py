@@ -31,6 +31,7 @@ def test_it_runs(title: str, code: str, tmp_path: Path) -> None:
         "x": x,
         "y": np.tile([0, 1], 4),
         "patients": np.repeat(np.arange(4), 2),
+        "r_peaks": np.array([500, 1000]),
     }
     exec(code, names)
     encoder = load_encoder(checkpoint)
@@ -41,11 +42,14 @@ def test_it_runs(title: str, code: str, tmp_path: Path) -> None:
         assert not any(p.requires_grad for p in names["pretrained"].parameters())
     elif "scores" in names:
         assert np.isfinite(names["scores"]).all()
+    elif "tokens" in names:
+        assert names["tokens"].shape[1] == len(names["times"])
+        assert len(names["beats"]) == 2 and names["stages"].shape[1] == len(names["moments"]) == 400  # of 4 s
     else:
         wanted = x if names["z"].ndim == 2 else x[0]
         np.testing.assert_allclose(names["z"], encoder(wanted, 500, ["I", "II"]), atol=1e-5)
 
 
 def test_every_use_is_there() -> None:
-    assert len(BLOCKS) == 4
+    assert len(BLOCKS) == 5
     assert all(len(code.splitlines()) <= 17 for _, code in BLOCKS)
