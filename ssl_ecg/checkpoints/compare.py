@@ -68,7 +68,10 @@ class Compare(Shared):
         labels = unique([short_name(ref) for ref in self.checkpoints])
         tasks = unique([_title(source) for source in self.data])
         # All are opened before anything is embedded: a leak, a foreign file or a wrong name is refused at once.
-        opened = [[open_study(place, source, self.cache, self.trust) for place in places] for source in self.data]
+        opened = [
+            [self.noted(open_study(place, source, self.cache, self.trust, self.lead)) for place in places]
+            for source in self.data
+        ]
         found: dict[str, list[Result]] = {}
         rows, notes = [], []
         for task, source, studies in zip(tasks, self.data, opened, strict=True):

@@ -72,7 +72,9 @@ class Cluster(Evaluation):
 
     def open_study(self) -> Study:
         """Encoder and data; without the split where all windows are clustered."""
-        return (open_whole if self.side == "all" else open_study)(self.place, self.data, self.cache, self.trust)
+        return (open_whole if self.side == "all" else open_study)(
+            self.place, self.data, self.cache, self.trust, self.lead
+        )
 
     def run(self) -> Results:
         """Cluster, score, print and write: scores of every system (`system`) and way of clustering (`predictor`).

@@ -73,7 +73,7 @@ class Probe(Evaluation):
     def open_study(self) -> Study:
         """Encoder and data; all patients on one side for folds over everybody."""
         whole = self.folds and not self.validate
-        return (open_whole if whole else open_study)(self.place, self.data, self.cache, self.trust)
+        return (open_whole if whole else open_study)(self.place, self.data, self.cache, self.trust, self.lead)
 
     def run(self) -> Results:
         """Fit, score, print and write: scores of each system, on parts of the test set too, and differences.

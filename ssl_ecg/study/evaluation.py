@@ -113,6 +113,8 @@ class Shared(Question):
         centre: "record" subtracts the recording's own median embedding; non-causal: it reads the recording's future.
         span: how much of the recording the tokens of a beat in context stand for, s.
         future: RR features with the interval after the beat too, known one beat later; causal ones by default.
+        lead: what an encoder of one lead reads where the data set lacks its own: II, say, of twelve leads, by one that
+            was pretrained on a wearable's ECG. Such results are named so.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
     """
 
@@ -122,6 +124,7 @@ class Shared(Question):
     centre: Literal["none", "record"] = "none"
     span: float = 1.0
     future: bool = False
+    lead: str | None = None
     cache: str | None = None
 
     def check(self) -> None:
@@ -140,6 +143,10 @@ class Shared(Question):
     def context(self) -> Context:
         """How encoders embed windows."""
         return Context(self.windows, self.centre, self.span)
+
+    def noted(self, study: Study) -> Study:
+        """The same study, which says too how windows are embedded."""
+        return replace(study, note="; ".join(note for note in (study.note, self.context.note) if note))
 
 
 @dataclass
@@ -180,11 +187,11 @@ class Evaluation(Shared):
         self.context.check(self.data.task)
         self.place  # noqa: B018  (refused here, where it cannot be found)
         folder = result_folder(self.checkpoint, self.out, self.identity, name)
-        return folder, replace(self.open_study(), note=self.context.note)
+        return folder, self.noted(self.open_study())
 
     def open_study(self) -> Study:
         """Encoder and data, parted into train and test; a question that parts them differently overrides this."""
-        return open_study(self.place, self.data, self.cache, self.trust)
+        return open_study(self.place, self.data, self.cache, self.trust, self.lead)
 
     def _weights(self) -> str:
         """Twelve digits of the SHA-256 of the checkpoint's weights; empty without such a file."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from ssl_ecg.data.source import Source
 from ssl_ecg.data.splits import check_disjoint
 from ssl_ecg.data.store import Store
 from ssl_ecg.data.windows import WindowSet, labelled, report_left_out
-from ssl_ecg.errors import DataError
+from ssl_ecg.errors import DataError, UserError
+from ssl_ecg.leads import canonical, pick
 from ssl_ecg.study.benchmark import Labels
 
 
@@ -75,28 +76,33 @@ class Study:
         return Labels(side.targets if self.data.multilabel else side.label, side.patient, side.record)
 
 
-def open_study(checkpoint: str | Path, data: Source, cache: str | None = None, trust: bool = False) -> Study:
+def open_study(
+    checkpoint: str | Path, data: Source, cache: str | None = None, trust: bool = False, lead: str | None = None
+) -> Study:
     """Load an encoder, prepare a data set with its preprocessing, and split train from test.
 
-    `cache` and `trust` are those of `Shared`. CheckpointError for a checkpoint that cannot be used; DataError if the
-    data cannot be read, a side is empty, a patient is on both, or the encoder was fine-tuned on a test patient's label.
+    `cache`, `trust` and `lead` are those of `Shared`. CheckpointError for a checkpoint that cannot be used; DataError
+    if the data cannot be read, a side is empty, a patient is on both, or the encoder was fine-tuned on a test patient's
+    label.
     """
-    encoder, store = _opened(checkpoint, data, cache, trust)
-    return Study(encoder, data, store, *labelled_sides(store, data, encoder))
+    encoder, store, note = _opened(checkpoint, data, cache, trust, lead)
+    return Study(encoder, data, store, *labelled_sides(store, data, encoder), note)
 
 
-def open_whole(checkpoint: str | Path, data: Source, cache: str | None = None, trust: bool = False) -> Study:
+def open_whole(
+    checkpoint: str | Path, data: Source, cache: str | None = None, trust: bool = False, lead: str | None = None
+) -> Study:
     """As `open_study`, without the data set's split: all labelled windows are `train`, and `test`.
 
     For what splits the patients itself, or not at all. DataError too if nothing is labelled, or the encoder was
     fine-tuned on anybody's labels.
     """
-    encoder, store = _opened(checkpoint, data, cache, trust)
+    encoder, store, note = _opened(checkpoint, data, cache, trust, lead)
     everything = labelled_windows(store, encoder)
     if not len(everything):
         raise DataError(f"{type(data).__name__} has no labelled windows")
     check_untaught(encoder, store.cohort, everything, data)
-    return Study(encoder, data, store, everything, everything)
+    return Study(encoder, data, store, everything, everything, note)
 
 
 def check_few_labels(study: Study) -> None:
@@ -111,12 +117,44 @@ def check_few_labels(study: Study) -> None:
         )
 
 
-def _opened(checkpoint: str | Path, data: Source, cache: str | None, trust: bool) -> tuple[PretrainedEncoder, Store]:
+def _opened(
+    checkpoint: str | Path, data: Source, cache: str | None, trust: bool, lead: str | None
+) -> tuple[PretrainedEncoder, Store, str]:
     encoder = load_encoder(checkpoint, trust)
+    note = _read_lead(encoder, data, lead) if lead is not None else ""
     preprocessing = all_leads(data, encoder.preprocessing)
-    store = build(data, preprocessing, cache, workers=0, progress=f"preparing {type(data).__name__}")
+    try:
+        store = build(data, preprocessing, cache, workers=0, progress=f"preparing {type(data).__name__}")
+    except DataError as error:
+        if lead is None and len(preprocessing.leads) == 1 and not _has(data.leads, preprocessing.leads):
+            raise DataError(f"{error}\nAn encoder of one lead may read another one: --lead II, say.") from None
+        raise
     report_left_out(store, encoder.preprocessing.samples)
-    return encoder, store
+    return encoder, store, note
+
+
+def _read_lead(encoder: PretrainedEncoder, data: Source, lead: str) -> str:
+    """Let an encoder of one lead read another one where the data set lacks its own; say so, or "" where it has it.
+
+    UserError for an encoder of several leads.
+    """
+    own, wanted = encoder.preprocessing.leads, canonical(lead)
+    if len(own) > 1:
+        raise UserError(f"lead is for encoders of one lead, and this one reads {', '.join(own)}: leave it out")
+    data.ensure()  # before it, some do not know their leads
+    if encoder.preprocessing.any_leads or _has(data.leads, own):
+        return ""
+    encoder.preprocessing = replace(encoder.preprocessing, leads=(wanted,))
+    return f"an encoder of lead {own[0]} reads lead {wanted}"
+
+
+def _has(leads: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether recordings of these leads give the wanted ones, or what they follow from."""
+    try:
+        pick(np.zeros((len(leads), 1), dtype=np.float32), leads, wanted)
+    except ValueError:
+        return False
+    return True
 
 
 _JUDGES = 5  # patients, at least, to choose hyper-parameters on: as many as there are folds

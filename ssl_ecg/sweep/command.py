@@ -140,7 +140,7 @@ class Sweep(Shared):
         return self.publish(folder, rows(found), figures(found, scored), more, name=name, curves=curves(found))
 
     def _opened(self, checkpoint: Path, source: Source, folder: Path) -> tuple[SharedFeatures, list[System]]:
-        study = replace(open_study(checkpoint, source, self.cache, self.trust), note=self.context.note)
+        study = self.noted(open_study(checkpoint, source, self.cache, self.trust, self.lead))
         if self.validate:
             sides = label_sides(study, seed=self.seed)
             check_untaught(study.encoder, study.store.cohort, sides.validation, source)

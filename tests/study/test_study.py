@@ -15,7 +15,7 @@ from ssl_ecg.checkpoint import load_encoder
 from ssl_ecg.cluster import Cluster
 from ssl_ecg.data.source import Recording, Split
 from ssl_ecg.data.sources import MITBIH, Simulated
-from ssl_ecg.errors import DataError
+from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.results import Results
 from ssl_ecg.study import check_few_labels, open_study, open_whole
@@ -149,3 +149,25 @@ def test_what_parts_the_patients_itself_needs_no_split(source: type[Unsplit], tm
     given = {"side": "all", "methods": (), "k": (2,), "resamples": 20, "projection": "pca", "cache": cache}
     found = by_clusters(str(checkpoint), data, beside=["raw PCA"], **given)
     assert list(dict.fromkeys(row.system for row in found.rows)) == ["pretrained", "raw PCA"]
+
+
+WEARABLE = Preprocessing(leads=("ECG",), window=4.0, normalise="record")
+
+
+def test_an_encoder_of_one_lead_reads_another_where_the_data_lack_its_own(tmp_path: Path) -> None:
+    checkpoint = fresh_checkpoint(tmp_path, WEARABLE)
+    data = Simulated(patients=24, records_per_patient=1, duration=5)
+    with pytest.raises(DataError, match=r"lead ECG is wanted[^\n]*\nAn encoder of one lead may read another one"):
+        open_study(checkpoint, data, str(tmp_path / "cache"))
+    study = open_study(checkpoint, data, str(tmp_path / "cache"), lead="MLII")
+    assert study.store.leads == study.encoder.preprocessing.leads == ("II",)
+    assert study.setting.endswith("an encoder of lead ECG reads lead II")
+    own = fresh_checkpoint(tmp_path / "own", replace(WEARABLE, leads=("V1",)))
+    study = open_whole(own, data, str(tmp_path / "cache"), lead="II")
+    assert study.store.leads == ("V1",) and "reads" not in study.setting
+
+
+def test_an_encoder_of_several_leads_has_none_to_choose(tmp_path: Path) -> None:
+    checkpoint = fresh_checkpoint(tmp_path, Preprocessing(leads=("I", "II"), window=4.0))
+    with pytest.raises(UserError, match="lead is for encoders of one lead, and this one reads I, II: leave it out"):
+        open_study(checkpoint, Simulated(patients=24), str(tmp_path / "cache"), lead="II")
