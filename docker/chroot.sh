@@ -26,6 +26,6 @@ inside EXTRAS=wandb,files,stream sh -c 'cd /src && docker/install.sh package'
 inside sh -c '/opt/venv/bin/python -m pip install --quiet --constraint /src/constraints.txt \
   pytest pytest-timeout pytest-xdist hypothesis'
 inside HOME=/home/ecg setpriv --reuid=ecg --regid=ecg --clear-groups sh -c '
-  set -e; cd; python -m ssl_ecg.pretrain --trainer.max_epochs 1 --data.patients 60
+  set -e; cd; python -m ssl_ecg.pretrain --trainer.max_epochs 1 --data.patients 60 --batch_size 64
   cp -r /src/tests /src/pyproject.toml .; python -m pytest -q -n 2 -p no:cacheprovider -m "not slow" '"${tests[*]}"
-du -sh "$root"
+du -shx "$root"

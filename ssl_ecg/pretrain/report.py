@@ -31,8 +31,10 @@ def finish(
     history: list[dict[str, float]],
     logger: WandbLogger | None,
 ) -> None:
-    """Score the encoder, and write results, figure and checkpoint."""
+    """Score the encoder, and write results, figures, checkpoint and page."""
+    from ssl_ecg.pretrain.pictures import embeddings_figure, views_figure
     from ssl_ecg.report.figures import save
+    from ssl_ecg.report.run_page import EMBEDDINGS, PAGE, VIEWS, run_page
     from ssl_ecg.report.training_curves import training_curves
 
     preprocessing, stores = module.preprocessing, [part.store for part in module.parts]
@@ -66,7 +68,7 @@ def finish(
         "held_out": module.held_out,
         "probed": module.parts.index(module.probed),
     }
-    run.write_results({**found, "scores": scores, **history[-1]})
+    run.write_results({**found, "encoder": describe(encoder), "scores": scores, **history[-1]})
     save_encoder(
         run.checkpoint,
         encoder,
@@ -76,6 +78,11 @@ def finish(
         model_card(pretraining, preprocessing.to_dict(), describe(encoder), scores),
         method.shipped,
     )
+    # Last: what no picture can be made of is trained all the same.
+    save(views_figure(method, module), run.folder / VIEWS)
+    if len(probe.val):
+        save(embeddings_figure(method.encoder, probe.val), run.folder / EMBEDDINGS)
+    run_page(run.folder).write(run.folder / PAGE)
 
 
 def show(run: Run) -> None:
@@ -95,7 +102,8 @@ def show(run: Run) -> None:
     options = chosen("data", Source, data) | ({"trust": True} if own else {})
     again = command_line("probe", str(run.folder), **options)
     print(f"run         {run.folder}\ncheckpoint  {run.checkpoint}")
-    print(f"figure      {run.folder / 'training.png'}\nnext        {again}")
+    report = run.folder / "report.html"
+    print(f"report      {report if report.exists() else run.folder / 'training.png'}\nnext        {again}")
 
 
 def announce(run: Run, module: ECGDataModule, method: Method) -> None:

@@ -1,4 +1,4 @@
-"""What people look at: tables in the terminal, JSON and CSV files, figures.
+"""What people look at: tables in the terminal, JSON and CSV files, figures, pages.
 
-Tables need no matplotlib and figures no rich: import the one you use.
+Tables need no matplotlib and figures no rich: import the one you use. `python -m ssl_ecg.report` writes a run's page.
 """

@@ -12,6 +12,7 @@ import yaml
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable, write_text
+from ssl_ecg.report.settings import flat
 from ssl_ecg.training.processes import first_process
 from ssl_ecg.training.sidecar import NAME as SIDECAR
 
@@ -63,8 +64,8 @@ class Run:
         before, kept = folder / "config.yaml", folder / "origin.json"
         again = before.exists() and has_trained(folder)
         if again:
-            old = _flat(defaults or {}) | _flat(yaml.safe_load(before.read_text()) or {})
-            self._compare(old, _flat(config), "with other settings; give the same ones to go on with it, or another")
+            old = flat(defaults or {}) | flat(yaml.safe_load(before.read_text()) or {})
+            self._compare(old, flat(config), "with other settings; give the same ones to go on with it, or another")
             if origin is not None and kept.exists():
                 mine = {name: value for name, value in json.loads(kept.read_text()).items() if name in origin}
                 self._compare(mine, origin, "from something else, though its settings are the same; give another")
@@ -121,16 +122,3 @@ def _evaluation(path: Path) -> bool:
     if path.name == SIDECAR:
         return True
     return path.is_dir() and ((path / "results.json").exists() or not any(path.iterdir()))
-
-
-def _flat(value: object, prefix: str = "") -> dict[str, Any]:
-    """Nested mappings and lists as dotted names: two configurations are compared setting by setting."""
-    if isinstance(value, dict):
-        items = value.items()
-    elif isinstance(value, list) and any(isinstance(v, dict) for v in value):
-        items = dict(enumerate(value)).items()
-    elif prefix.endswith("class_path") and str(value).startswith(("ssl_ecg.", "augmentations.")):
-        return {prefix: str(value).rpartition(".")[2]}  # ours may move from module to module
-    else:
-        return {prefix: value}
-    return {k: v for name, part in items for k, v in _flat(part, f"{prefix}.{name}" if prefix else str(name)).items()}

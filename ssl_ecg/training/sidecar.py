@@ -24,6 +24,7 @@ from ssl_ecg.files import write_text
 NAME = "sidecar.json"
 BEAT = 10.0  # s from one sign of life to the next
 STALE = 60.0  # s after which a job without one is taken to be gone
+_KEPT = ("state", "host", "job", "array_task", "restarts", "started", "step", "heartbeat", "error")  # of earlier starts
 
 
 def read_sidecar(folder: Path) -> dict[str, Any] | None:
@@ -37,7 +38,8 @@ def read_sidecar(folder: Path) -> dict[str, Any] | None:
 class Sidecar:
     """Keeps `sidecar.json` of a run's folder: state, host, process, SLURM job, step, last sign of life.
 
-    The state is "running", and at the end of `held` "finished", "stopped" or "failed".
+    The state is "running", and at the end of `held` "finished", "stopped" or "failed". `earlier` has the last state of
+    every start before this one: "running" where it was killed.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,6 +71,9 @@ class Sidecar:
                 before = read_sidecar(self.folder)
                 if before and before.get("state") == "running" and self._lives(before, now, locked):
                     raise taken(self.folder, before)
+                if before:
+                    start = {name: before[name] for name in _KEPT if name in before}
+                    self._says["earlier"] = [*before.get("earlier", []), start]
                 self._write()
         except OSError as error:
             raise UserError(f"cannot write to {self.folder} ({error.strerror}): choose another folder") from None

@@ -43,6 +43,7 @@ from ssl_ecg.methods import (
 )
 from ssl_ecg.methods.masks import draw_blocks
 from ssl_ecg.metrics.diagnostics import collapsed, diagnose
+from ssl_ecg.pretrain.pictures import seen_by
 from ssl_ecg.training.sync_batchnorm import synchronise
 
 
@@ -289,6 +290,14 @@ def of_two(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, dict[str,
     folder = tmp_path_factory.mktemp("two")
     mp.start_processes(worker, args=(str(folder), GLOBAL), nprocs=2, start_method="fork")
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
+
+
+@every
+def test_what_a_method_sees_is_as_many_windows(name: str) -> None:
+    method, x = CASES[name](), torch.randn(2, 1, 200)
+    method.prepare(100.0)
+    made = seen_by(method, x, torch.Generator().manual_seed(0))
+    assert all(signals.ndim == 3 and len(signals) == len(x) for signals in made.values())
 
 
 @pytest.mark.parametrize("name", GLOBAL)

@@ -39,7 +39,18 @@ def run(here: Path) -> Path:
 
 def test_the_run_folder_has_everything(run: Path) -> None:
     names = {path.name for path in run.iterdir()}
-    assert {"config.yaml", "metrics.csv", "results.json", "training.png", "last.ckpt", "checkpoint"} <= names
+    assert {
+        "config.yaml",
+        "metrics.csv",
+        "results.json",
+        "training.png",
+        "last.ckpt",
+        "checkpoint",
+        "report.html",
+    } <= names
+    page = (run / "report.html").read_text()
+    for section in ("scores", "training", "collapse", "views", "embeddings", "starts", "settings"):
+        assert f'<section id="{section}">' in page
     rows = list(csv.DictReader((run / "metrics.csv").open()))
     assert [row["epoch"] for row in rows] == ["0", "1"]
     for column in (

@@ -75,7 +75,7 @@ def test_two_processes_on_the_cpu_leave_one_run(tmp_path: Path) -> None:
     assert load_encoder(run).card["epochs"] == 2
     assert {path.name for path in run.iterdir()} == {
         *("config.yaml", "origin.json", "metrics.csv", "results.json", "training.png", "last.ckpt", "checkpoint"),
-        "sidecar.json",
+        *("sidecar.json", "report.html", "views.png", "embeddings.png"),
     }
 
 
