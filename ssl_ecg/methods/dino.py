@@ -19,7 +19,8 @@ class DINO(JointEmbedding):
 
     The teacher sees the global crops only. Its outputs are centred, by a running mean that is saved with the weights,
     and sharpened, by a low temperature. The exported encoder is the student. Deviations: the prototypes are not frozen
-    in the first epoch, and are far fewer than the paper's 65,536, for small encoders and data.
+    in the first epoch, and are far fewer than the paper's 65,536, for small encoders and data; the head has BatchNorm
+    (an option of the authors' code), since projections that start out alike leave the teacher undecided for good.
 
     Args:
         encoder: what is pretrained, and afterwards exported.
@@ -99,7 +100,11 @@ class _Head(nn.Module):
 
     def __init__(self, dim: int, hidden_dim: int, bottleneck_dim: int, prototypes: int) -> None:
         super().__init__()
-        layers = [nn.Linear(dim, hidden_dim), nn.GELU(), nn.Linear(hidden_dim, hidden_dim), nn.GELU()]
+        layers = [
+            each
+            for inputs in (dim, hidden_dim)
+            for each in (nn.Linear(inputs, hidden_dim, bias=False), nn.BatchNorm1d(hidden_dim), nn.GELU())
+        ]
         self.layers = nn.Sequential(*layers, nn.Linear(hidden_dim, bottleneck_dim))
         self.prototypes = nn.Parameter(torch.randn(prototypes, bottleneck_dim))
 

@@ -27,6 +27,7 @@ from ssl_ecg.sweep.cells import Cell, SharedFeatures, cell_key, cell_of, file_na
 from ssl_ecg.sweep.label_efficiency import LabelEfficiency, predictor
 from ssl_ecg.sweep.predictors import Predictor, TrainSide
 from ssl_ecg.sweep.report import about, curves, figures, rows, show
+from ssl_ecg.sweep.seeds import means_over_seeds
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Sweep(Shared):
         python -m ssl_ecg.sweep runs/simclr-ptbxl --data PTBXL --data.0.root data/ptb-xl
         python -m ssl_ecg.sweep runs/simclr-ptbxl --data PTBXL --predictors linear,knn,spreading,self_training
         python -m ssl_ecg.sweep runs/simclr-ptbxl,runs/byol-ptbxl --config experiments/sweeps/ptbxl.yaml --seeds 10
+        python -m ssl_ecg.sweep runs/simclr-0,runs/simclr-1,runs/simclr-2 --average --data PTBXL
 
     Args:
         checkpoints: folders of runs or of checkpoints, with commas between them.
@@ -61,6 +63,8 @@ class Sweep(Shared):
         predictors: what reads the features, of linear, knn, spreading and self_training.
         validate: score validation patients, those of the data set's validation split or a fifth of the train patients,
             and draw the labels from the others: for choosing between checkpoints. The test set is not touched.
+        average: beside the checkpoints, show the mean of those that are named alike but for a number at the end: seeds
+            of pretraining by one recipe.
         beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket.
         out: folder of the sweep.
     """
@@ -75,6 +79,7 @@ class Sweep(Shared):
     cs: tuple[float, ...] = CS
     predictors: tuple[str, ...] = ("linear",)
     validate: bool = False
+    average: bool = False
     beside: tuple[str, ...] | None = ("untrained", "raw PCA")
     out: str | None = "runs/sweep"
 
@@ -132,6 +137,7 @@ class Sweep(Shared):
         if reused:
             print(f"finished before, and not made again: {', '.join(reused)}", file=sys.stderr)
         found = list(cells.values())
+        found += means_over_seeds(found) if self.average else []
         simulated = any(source.simulated for source in self.data)
         scored = "validation" if self.validate else "test"
         show(found, simulated=simulated, scored=scored)

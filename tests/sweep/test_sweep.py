@@ -147,6 +147,32 @@ def test_two_checkpoints_of_one_architecture_share_their_baselines(
     assert "other - untrained" in capsys.readouterr().out
 
 
+def test_the_mean_over_seeds_of_a_recipe_stands_beside_them(
+    checkpoint: Path, here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(checkpoint, here / "seeds" / "recipe-0")
+    second = here / "seeds" / "recipe-1"
+    pretrain.main(
+        ["--data.patients=60", *TINY, "--seed=1", f"--out={second.parent}", f"--cache={here}/cache", "--name=recipe-1"]
+    )
+    run(Path(f"{second.parent}/recipe-0,{second}"), here, "--average", f"--out={here}/averaged")
+    assert "recipe, mean of 2 - untrained" in capsys.readouterr().out
+    results = read_results(here / "averaged")
+    mean, *each = (
+        [results.select(system=name, score="macro_auroc", reference=reference) for reference in ("", "untrained")]
+        for name in ("recipe, mean of 2", "recipe-0", "recipe-1")
+    )
+    for place in (0, 1):  # the scores, and the differences from the untrained encoder
+        for fraction in (0.2, 1.0):
+            found, *both = (
+                next(row for row in rows[place] if row.fraction == fraction and row.draw is None)
+                for rows in (mean, *each)
+            )
+            assert found.value == pytest.approx(np.mean([row.value for row in both]))
+            assert found.low <= found.value <= found.high
+    assert sorted(row.draw for row in mean[0] if row.fraction == 0.2 and row.draw is not None) == [0, 1, 2, 3]
+
+
 def test_a_cell_is_read_as_it_was_written(done: Path, tmp_path: Path) -> None:
     cell = Cell.load(next((done / "cells").glob("*pretrained*")))
     # Or ties between systems would not be those of a sweep that was not stopped.
