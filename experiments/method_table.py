@@ -7,6 +7,11 @@ Every recipe of `experiments/recipes/cinc2017` and `experiments/recipes/ptbxl` i
 `ssl_ecg.sweep --validate`, which does not touch the test side, beside the untrained encoder, hand features, the raw
 signal and, with aeon installed, MiniRocket. The table is printed, and written as CSV and as a figure into OUT. What is
 finished is not done again: a stopped run goes on. `--jobs 2` trains two at a time, one thread each.
+
+    python experiments/method_table.py --cinc2017 ../shared/data/cinc2017 --ptbxl ../shared/data/ptb-xl-raw --final 2
+
+trains the best two of that table, by 10 % of the labels, with two more seeds of pretraining each, and only then scores
+them on the test side, once: the mean over seeds, paired with the untrained encoder by bootstrap.
 """
 
 import argparse
@@ -27,6 +32,7 @@ from ssl_ecg.report.tables import Value, print_table
 RECIPES = Path(__file__).parent / "recipes"
 SOURCES = {"cinc2017": ["--data", "CinC2017"], "ptbxl": ["--data", "PTBXL"]}
 FRACTIONS = (0.02, 0.1, 1.0)
+TRAINING_SEEDS = (0, 1, 2)
 BESIDE = ["untrained", "raw PCA", "hand features", *(["MiniRocket"] if find_spec("aeon") else [])]
 Rows = dict[str, dict[str, Value]]
 LOGGED = ("effective_rank", "spread", "samples_per_s")
@@ -38,22 +44,33 @@ def run(*command: str, check: bool = False) -> None:
     subprocess.run([sys.executable, "-m", *command], env=environment, check=check)
 
 
-def pretrain(data: str, method: str, *, root: str, out: Path) -> None:
+def pretrain(data: str, method: str, seed: int = 0, *, root: str, out: Path) -> None:
     """Train by a recipe, or go on; a finished run is left."""
-    given = ("--data.root", root, "--out", str(out), "--name", f"{data}-{method}")
+    name = f"{data}-{method}-{seed}" if seed else f"{data}-{method}"
+    given = ("--data.root", root, "--out", str(out), "--name", name, "--seed", str(seed))
     run("ssl_ecg.pretrain", "--config", str(RECIPES / data / f"{method}.yaml"), *given)
 
 
-def probed(data: str, runs: list[Path], root: str, out: Path, seeds: int) -> Results:
-    """Scores on the validation side of all runs, and of what needs none."""
-    folder = out / f"sweep-{data}"
+def probed(data: str, runs: list[Path], root: str, folder: Path, seeds: int, *more: str) -> None:
+    """Score all runs, and what needs none, with shares of the labels."""
     run(
-        *("ssl_ecg.sweep", ",".join(map(str, runs)), *SOURCES[data], "--data.0.root", root, "--validate"),
+        *("ssl_ecg.sweep", ",".join(map(str, runs)), *SOURCES[data], "--data.0.root", root, *more),
         *("--fractions", ",".join(map(str, FRACTIONS)), "--seeds", str(seeds), "--out", str(folder)),
         *("--beside", ",".join(BESIDE)),
         check=True,  # or the table would be an older one
     )
-    return read_results(folder / "validation.json")
+
+
+def score_finally(data: str, methods: list[str], root: str, out: Path, seeds: int, jobs: int) -> None:
+    """Train methods with two more seeds, and score all three on the test side."""
+    todo = [(method, seed) for method in methods for seed in TRAINING_SEEDS if seed]
+    with ThreadPoolExecutor(jobs) as pool:
+        list(pool.map(lambda each: pretrain(data, *each, root=root, out=out), todo))
+    for method in methods:
+        if not (first := out / f"{data}-{method}-0").exists():
+            first.symlink_to(f"{data}-{method}")
+    runs = [out / f"{data}-{method}-{seed}" for method in methods for seed in TRAINING_SEEDS]
+    probed(data, runs, root, out / f"final-{data}", seeds, "--average")
 
 
 def last_epoch(folder: Path) -> dict[str, float]:
@@ -133,6 +150,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=4, help="draws of the labels")
     parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
     parser.add_argument("--finished", action="store_true", help="train nothing, tabulate the runs that are finished")
+    parser.add_argument("--final", type=int, default=0, help="how many of the best to score on the test side")
     given = parser.parse_args()
     for data in (data for data in SOURCES if getattr(given, data)):
         root = getattr(given, data)
@@ -144,11 +162,15 @@ def main() -> None:
         runs = {method: path for method, path in folders.items() if (path / "checkpoint" / "config.json").exists()}
         if not runs:
             raise SystemExit(f"no run of {data} is finished in {given.out}")
-        rows = tabulate(data, probed(data, list(runs.values()), root, given.out, given.seeds), runs)
+        folder = given.out / f"sweep-{data}"
+        probed(data, list(runs.values()), root, folder, given.seeds, "--validate")
+        rows = tabulate(data, read_results(folder / "validation.json"), runs)
         print_table(rows, title=f"{SOURCES[data][1]}, validation side: frozen linear probe by share of the labels")
         write(rows, given.out / f"{data}.csv")
         draw(data, rows, given.out / f"{data}.png")
         print(f"written {given.out / data}.csv, .png; not finished: {', '.join(set(methods) - set(runs)) or 'none'}")
+        if best := [system for system in rows if system in runs][: given.final]:
+            score_finally(data, best, root, given.out, given.seeds, given.jobs)
 
 
 if __name__ == "__main__":
