@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __version__ = "0.1.0"
 
-__all__ = ["ECGEmbedder", "__version__", "load_encoder", "read_recording"]
+__all__ = ["ECGEmbedder", "StreamingEncoder", "__version__", "load_encoder", "read_recording"]
 
 
 def __getattr__(name: str) -> object:
@@ -21,4 +21,8 @@ def __getattr__(name: str) -> object:
         from ssl_ecg.checkpoint.embedder import ECGEmbedder
 
         return ECGEmbedder
+    if name == "StreamingEncoder":
+        from ssl_ecg.streaming import StreamingEncoder
+
+        return StreamingEncoder
     raise AttributeError(f"module 'ssl_ecg' has no attribute {name!r}")

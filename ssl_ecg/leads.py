@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, TypeVar
+
 import numpy as np
 from numpy.typing import NDArray
+
+_Real = TypeVar("_Real", bound="np.floating[Any]")
 
 STANDARD_12 = ("I", "II", "III", "aVR", "aVL", "aVF", "V1", "V2", "V3", "V4", "V5", "V6")
 
@@ -36,7 +40,7 @@ def numbered(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(told)
 
 
-def pick(signal: NDArray[np.float32], have: tuple[str, ...], want: tuple[str, ...]) -> NDArray[np.float32]:
+def pick(signal: NDArray[_Real], have: tuple[str, ...], want: tuple[str, ...]) -> NDArray[_Real]:
     """Pick leads, in the wanted order: (..., C, T) -> (..., len(want), T), all in one unit.
 
     A limb lead that is not there is derived from two others. ValueError where one is neither there nor derivable, or a

@@ -25,7 +25,7 @@ LAYERS = [
     {"preprocessing"},
     {"encoders", "data", "optimisers"},
     {"methods", "checkpoint"},
-    {"training"},
+    {"training", "streaming"},
     {"study"},
 ]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from itertools import combinations
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ssl_ecg import preprocessing
 from ssl_ecg.data.sources import CinC2021
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.leads import STANDARD_12, canonical, pick
@@ -200,3 +203,28 @@ def test_normalising_by_record_keeps_relative_sizes_and_shrugs_at_artefacts() ->
     np.testing.assert_allclose(p.condition(x, 100, ["II"])[0, :900], y[0, :900], rtol=0.05)
     window = torch.from_numpy(y[None, :, :300] * 3)
     assert p.normalise_windows(window) is window
+
+
+@pytest.mark.parametrize("normalise", ["none", "record"])
+@pytest.mark.parametrize("fs", [100, 101.3, 250, 500])
+def test_a_long_recording_is_conditioned_in_blocks_to_the_same(
+    normalise: Literal["none", "record"], fs: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    p = Preprocessing(leads=("III", "V1"), normalise=normalise)
+    x = np.random.default_rng(0).normal(size=(3, 60_001)).cumsum(-1) / 10 + 3
+    wanted = p.condition(x, fs, ("V1", "I", "II"))
+    monkeypatch.setattr(preprocessing, "_LONGEST", 1000)
+    monkeypatch.setattr(preprocessing, "_AT_ONCE", 2**13)
+    np.testing.assert_allclose(p.condition(x, fs, ("V1", "I", "II")), wanted, atol=1e-6)
+    x[1, 50_000] = np.inf
+    with pytest.raises(DataError, match=f"in 1 of 120002 samples, first in lead III at {50_000 / fs:.3f} s"):
+        p.condition(x, fs, ("V1", "I", "II"))
+
+
+def test_conditioning_takes_little_memory_beside_signal_and_result() -> None:
+    p, x = Preprocessing(leads=STANDARD_12), np.zeros((12, 300_000), dtype=np.float32)
+    tracemalloc.start()
+    p.condition(x, 500, STANDARD_12)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 30e6

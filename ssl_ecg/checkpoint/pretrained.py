@@ -20,7 +20,7 @@ from ssl_ecg.preprocessing import Preprocessing
 
 Signal = NDArray[np.floating] | Tensor
 Unit = Literal["mV", "uV", "V"]
-_MILLIVOLTS = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
+MILLIVOLTS = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
 
 
 def patient_hash(source: str, patient: str) -> str:
@@ -244,14 +244,14 @@ class PretrainedEncoder(nn.Module):
 
     def _conditioned(self, signal: Signal, fs: float, leads: Sequence[str], unit: Unit) -> Tensor:
         """Picked, filtered and resampled, in mV or, normalised by record, in standard deviations."""
-        if unit not in _MILLIVOLTS:
-            raise DataError(f"the unit of a signal is one of {', '.join(_MILLIVOLTS)}, not {unit!r}")
+        if unit not in MILLIVOLTS:
+            raise DataError(f"the unit of a signal is one of {', '.join(MILLIVOLTS)}, not {unit!r}")
         if isinstance(signal, Tensor):  # NumPy knows no bfloat16, and all real numbers fit into doubles
             signal = signal.detach().cpu()
             signal = (signal.resolve_conj() if signal.is_complex() else signal.double()).numpy()
         array = np.asarray(signal)
         if unit != "mV":
-            array = array * _MILLIVOLTS[unit]
+            array = array * MILLIVOLTS[unit]
         return torch.from_numpy(self.preprocessing.condition(array, fs, tuple(leads)))
 
     def _record(self, signal: Signal, fs: float, leads: Sequence[str], unit: Unit) -> Tensor:

@@ -38,6 +38,7 @@ class Encoder(nn.Module):
         in_channels: number of leads C.
         inputs: number of leads that `features` gets: C, or 1 where leads are embedded apart.
         any_leads: whether it takes any number of leads, each embedded by itself.
+        carries: whether all of its layers that look back are `Carrying`, so that a signal may come piece by piece.
         widths: features F_i of each stage; the last one's are a token's.
         dim: length of an embedding, D.
         arguments: what the constructor was called with, defaults filled in and `**kwargs` unpacked.
@@ -49,6 +50,7 @@ class Encoder(nn.Module):
     in_channels: int
     inputs: int
     any_leads: bool = False
+    carries: bool = False
     widths: tuple[int, ...] = ()
     dim: int
     arguments: dict[str, Any]

@@ -8,10 +8,19 @@ from typing import Any, cast
 from torch import Tensor, nn
 
 from ssl_ecg.encoders.base import Encoder
-from ssl_ecg.encoders.layers import Conv, LayerNorm, as_image, as_signal, at_least_one, end_of_branch, shares
+from ssl_ecg.encoders.layers import (
+    Carrying,
+    Conv,
+    LayerNorm,
+    as_image,
+    as_signal,
+    at_least_one,
+    end_of_branch,
+    shares,
+)
 
 
-class ConvGRU(Encoder):
+class ConvGRU(Carrying, Encoder):
     """Strided causal convolutions, and a GRU over their tokens: the encoder and the context network of CPC.
 
     van den Oord et al. 2018 (https://arxiv.org/abs/1807.03748) at the size of an ECG. No token sees anything later than
@@ -33,6 +42,8 @@ class ConvGRU(Encoder):
         dropout: share of values dropped at the end of each residual body and after each GRU, in training.
         **embedding: pooling, statistics, stretch and leads, as for `Encoder`.
     """
+
+    carries = True
 
     def __init__(
         self,
@@ -61,7 +72,9 @@ class ConvGRU(Encoder):
     def details(self, x: Tensor) -> list[Tensor]:
         """What each strided convolution gives, and the context."""
         maps = self.convs.maps(x)
-        context, _ = self.context(maps[-1].transpose(1, 2))
+        context, state = self.context(maps[-1].transpose(1, 2), self.past)
+        if self.carrying:
+            self.past = state
         return [*maps, self.drop(context).transpose(1, 2)]
 
     def layers(self) -> list[nn.Module]:

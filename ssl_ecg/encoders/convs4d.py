@@ -8,11 +8,20 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import conv2d, glu, pad
+from torch.nn.functional import conv2d, glu
 
 from ssl_ecg.encoders.base import Encoder
 from ssl_ecg.encoders.convgru import CausalTokens
-from ssl_ecg.encoders.layers import Conv, LayerNorm, as_image, as_signal, at_least_one, end_of_branch, shares
+from ssl_ecg.encoders.layers import (
+    Carrying,
+    Conv,
+    LayerNorm,
+    as_image,
+    as_signal,
+    at_least_one,
+    end_of_branch,
+    shares,
+)
 
 
 class ConvS4D(Encoder):
@@ -38,6 +47,8 @@ class ConvS4D(Encoder):
         dropout: share of values dropped at the end of each residual body, in training.
         **embedding: pooling, statistics, stretch and leads, as for `Encoder`.
     """
+
+    carries = True
 
     def __init__(
         self,
@@ -75,7 +86,7 @@ class ConvS4D(Encoder):
         return [*self.convs, self.widen, *self.context, self.norm, *self._learned_pooling()]
 
 
-class _Layer(nn.Module):
+class _Layer(Carrying):
     """A state space for each channel, then a gated layer for each time: (B, C, 1, T) -> the same shape."""
 
     def __init__(self, channels: int, states: int, memory: int, dropout: float) -> None:
@@ -121,7 +132,8 @@ class _Layer(nn.Module):
         length = min(self.memory, u.shape[-1]) if self.training else self.memory
         response = self.response(length)
         if not self.training:
-            return conv2d(pad(u, (length - 1, 0)), response.flip(1)[:, None, None].to(u.dtype), groups=len(response))
+            u = self.after_past(u, length - 1)
+            return conv2d(u, response.flip(1)[:, None, None].to(u.dtype), groups=len(response))
         n = u.shape[-1] + length
         spectra = torch.fft.rfft(as_signal(u).float(), n=n) * torch.fft.rfft(response.float(), n=n)
         return as_image(torch.fft.irfft(spectra, n=n)[..., : u.shape[-1]].to(u.dtype))

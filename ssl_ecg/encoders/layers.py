@@ -23,7 +23,28 @@ def as_signal(x: Tensor) -> Tensor:
     return x.squeeze(2)
 
 
-class Conv(nn.Conv1d):
+class Carrying(nn.Module):
+    """What a causal layer needs of earlier pieces where a signal comes piece by piece.
+
+    Attributes:
+        carrying: whether what it is given goes on from what it was given last.
+        past: what it keeps: a few samples of its input, or a recurrent state; None before the first piece.
+    """
+
+    carrying: bool = False
+    past: Tensor | None = None
+
+    def after_past(self, x: Tensor, count: int) -> Tensor:
+        """Put the `count` samples before a piece (..., T) in front of it: zeros at the start of a signal."""
+        if not self.carrying:
+            return pad(x, (count, 0))
+        before = x.new_zeros(*x.shape[:-1], count) if self.past is None else self.past
+        x = torch.cat([before, x], dim=-1)
+        self.past = x[..., x.shape[-1] - count :].clone()
+        return x
+
+
+class Conv(Carrying, nn.Conv1d):
     """Convolve along time: (B, C, 1, T) -> (B, C', 1, ceil(T / stride)), the ends padded with zeros.
 
     Args:
@@ -57,7 +78,7 @@ class Conv(nn.Conv1d):
 
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
         """Convolve (B, C, 1, T) with other weights than its own."""
-        x = pad(x, (self.before, 0)) if self.before else x
+        x = self.after_past(x, self.before) if self.before else x
         around = 0 if self.before else self.kernel_size[0] // 2
         return conv2d(x, weight[:, :, None], bias, (1, self.stride[0]), (0, around), groups=self.groups)
 

@@ -1,0 +1,127 @@
+"""Static 8-bit quantisation of an exported encoder, calibrated on real windows."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+_BATCH = 16  # windows at a time: calibration keeps every activation of a batch
+_PERCENTILE = 99.99
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One way to quantise; the first of `RECIPES` that passes the gate is taken.
+
+    Attributes:
+        calibration: a tensor's range is that of what calibration saw, or leaves out its rarest values.
+        ends: whether the first and the last convolution are quantised too.
+        additions: whether sums of branches are, or are left in fp32 between quantised convolutions.
+    """
+
+    calibration: Literal["minmax", "percentile"] = "minmax"
+    ends: bool = True
+    additions: bool = True
+
+    def __str__(self) -> str:
+        parts = {"min-max": self.calibration == "minmax", f"percentile {_PERCENTILE:g}": self.calibration != "minmax"}
+        parts |= {"additions in fp32": not self.additions, "stem and last convolution in fp32": not self.ends}
+        return ", ".join(name for name, there in parts.items() if there)
+
+
+RECIPES = (
+    Recipe(),
+    Recipe("percentile"),
+    Recipe(ends=False),
+    Recipe(ends=False, additions=False),
+)
+
+
+def quantise(fp32: Path, int8: Path, windows: Sequence[NDArray[np.float32]], recipe: Recipe) -> float:
+    """Write an 8-bit copy of an ONNX file: convolutions and matrix products, per channel, weights signed.
+
+    `windows` (C, T) calibrate it. Activations are unsigned, in QDQ form; weights keep seven bits (`reduce_range`),
+    since on x86 without VNNI eight overflow. GRUs, normalisation, pooling and the head stay in fp32. Returns the share
+    of the weights that are 8-bit.
+    """
+    import onnx
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+        def __init__(self) -> None:
+            self.batches = _batches(windows)
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            return next(self.batches, None)
+
+    with tempfile.TemporaryDirectory() as folder, _quiet():
+        prepared = Path(folder) / "prepared.onnx"
+        quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
+        model = onnx.load(prepared)
+        convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+        left = [node.name for node in model.graph.node if "logits" in node.output]
+        if not recipe.ends and len(convolutions) > 2:
+            left += [convolutions[0], convolutions[-1]]
+        methods = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
+        kinds = ["Conv", "MatMul", "Gemm", "Relu", "Clip", *(["Add"] if recipe.additions else [])]
+        quantize_static(
+            prepared,
+            int8,
+            Reader(),
+            quant_format=QuantFormat.QDQ,
+            op_types_to_quantize=kinds,
+            nodes_to_exclude=left,
+            per_channel=True,
+            reduce_range=True,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            calibrate_method=methods[recipe.calibration],
+            extra_options={"CalibPercentile": _PERCENTILE, "CalibTensorRangeSymmetric": False},
+        )
+    return _share(onnx.load(int8))
+
+
+def _batches(windows: Sequence[NDArray[np.float32]]) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Batches of one size, which percentiles need; what is left over is left out."""
+    size = min(_BATCH, len(windows))
+    for start in range(0, len(windows) - size + 1, size):
+        yield {"signal": np.stack(windows[start : start + size])}
+
+
+def _share(model: Any) -> float:  # noqa: ANN401
+    """The share of the weights, biases apart, that are 8-bit integers."""
+    import onnx
+
+    sizes = {True: 0, False: 0}
+    for tensor in model.graph.initializer:
+        if len(tensor.dims) > 1:
+            sizes[tensor.data_type == onnx.TensorProto.INT8] += int(np.prod(tensor.dims))
+    return sizes[True] / max(1, sum(sizes.values()))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back the advice and the progress that onnxruntime's quantiser gives."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with contextlib.redirect_stdout(io.StringIO()):
+            yield
+    finally:
+        logging.disable(before)

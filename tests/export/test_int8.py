@@ -1,0 +1,118 @@
+"""A quantised encoder is kept only if it still says what it said before."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from export_encoders import saved, tiny
+
+from ssl_ecg import export
+from ssl_ecg.encoders import Encoder, ResNet1d
+from ssl_ecg.estimators.probe import fit_probe
+from ssl_ecg.export.gate import compare
+from ssl_ecg.export.runtime import ExportedEncoder
+from ssl_ecg.preprocessing import Preprocessing
+
+P = Preprocessing(leads=("I", "V1"), window=3.0)
+DATA = [
+    "--data=Simulated",
+    "--data.patients=60",
+    "--data.records_per_patient=2",
+    "--data.duration=5",
+    "--calibration=24",
+]
+
+
+def unquantisable() -> Encoder:
+    """The same function as before in fp32, but one channel is 10,000 times as large as the others."""
+    torch.manual_seed(0)
+    encoder = ResNet1d(2, width=4, stages=2).eval()
+    with torch.no_grad():
+        for norm in (encoder.stem[1], encoder.blocks[0].body[4]):  # what the first stage adds up
+            norm.weight[0] *= 1e4
+            norm.bias[0] *= 1e4
+        for conv in (encoder.blocks[0].body[0], encoder.blocks[1].body[0], encoder.blocks[1].shortcut[1]):
+            conv.weight[:, 0] /= 1e4
+    return encoder
+
+
+def run(folder: Path, encoder: Encoder, *more: str) -> Path:
+    checkpoint = saved(folder, encoder, P)
+    out = folder / "out"
+    export.main([str(checkpoint), *DATA, f"--cache={folder / 'cache'}", f"--out={out}", "--format=onnx-int8", *more])
+    return out
+
+
+def test_a_quantised_encoder_is_small_close_and_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = run(tmp_path, tiny("MobileNet1d"), "--accept=true", "--head=true", "--benchmark=true")
+    about = json.loads((out / "card.json").read_text())
+    gate = about["gate"]
+    assert gate["cosine"] > 0.98 and 0 <= gate["nearest"] <= 1
+    assert gate["share"] > 0.8
+    assert {"fp32", "int8"} == set(about["benchmark"])
+    model = onnx.load(out / "model.onnx")
+    kinds = [node.op_type for node in model.graph.node]
+    assert "QuantizeLinear" in kinds and "DequantizeLinear" in kinds  # QDQ
+    per_channel = [t for t in model.graph.initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 4]
+    assert per_channel and all(np.abs(onnx.numpy_helper.to_array(t)).max() <= 64 for t in per_channel)  # seven bits
+    encoder = ExportedEncoder(out)
+    assert encoder.golden_error() <= encoder.about["tolerance"]
+    x = np.random.default_rng(0).normal(size=(2, 1000))
+    assert encoder.logits(x, 250, ["I", "V1"]).shape == (len(encoder.classes),)
+    assert "of Simulated; compared" in (out / "README.md").read_text()
+    assert "median, ms" in capsys.readouterr().out
+
+
+def test_one_that_lost_too_much_is_rejected(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        run(tmp_path, unquantisable())
+    assert stopped.value.code == 1
+    said = capsys.readouterr()
+    assert "model.onnx.rejected" in said.err and "failed" in said.out
+    out = tmp_path / "out"
+    assert not (out / "model.onnx").exists() and (out / "model.onnx.rejected").exists()
+    about = json.loads((out / "card.json").read_text())
+    assert about["gate"]["failures"] and len(about["gate"]["also_tried"]) == 3
+    assert about["off_torch"] < 1e-5  # nothing is wrong with it in fp32
+    assert "**Rejected by the gate**" in (out / "README.md").read_text()
+
+
+def test_the_gate() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=(300, 8)).astype(np.float32)
+    y = (z[:, 0] > 0).astype(int)
+    patients = np.arange(300).astype(str)
+    probe = fit_probe({"z": z}, y, patients, 2)
+    targets = y[:, None] == np.arange(2)
+
+    def agreement(other: np.ndarray) -> list[str]:
+        return compare(z, other.astype(np.float32), targets, patients, probe, "z").failures
+
+    same = compare(z, z, targets, patients, probe, "z")
+    assert not same.failures
+    assert (same.cosine, same.nearest, same.argmax) == (pytest.approx(1), 1, 1)
+    assert not agreement(z + 1e-4 * rng.normal(size=z.shape))
+    assert any("decides alike" in text for text in agreement(z + 0.3 * rng.normal(size=z.shape)))
+    found = agreement(rng.normal(size=z.shape))
+    assert len(found) == 3 and "median cosine" in found[0] and "AUROC falls" in found[2]
+
+
+@pytest.mark.parametrize(
+    ("settings", "says"),
+    [
+        (["--format=onnx-int8"], "onnx-int8 needs --data"),
+        (["--head=true"], "--head needs --data"),
+        ([*DATA, "--calibration=0"], "at least 1 window"),
+    ],
+)
+def test_settings_that_cannot_be_used_are_refused(
+    settings: list[str], says: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        export.main([str(tmp_path), *settings])
+    assert says in capsys.readouterr().err
