@@ -56,6 +56,11 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
     return LINK.sub(of_the_site, markdown)
 
 
+def on_page_content(html: str, **_: Any) -> str:  # noqa: ANN401
+    """Show the commands of docstrings, which are lines of a paragraph, as code."""
+    return re.sub(r"<p>(python -m [^<]*)</p>", r"<pre><code>\1</code></pre>", html)
+
+
 def links(page: Path) -> Iterator[Path]:
     """Find the files of the repository that one of its pages links to."""
     for _, target in LINK.findall(page.read_text()):

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ssl_ecg.checkpoint import load_encoder
+    from ssl_ecg.checkpoint.embedder import ECGEmbedder
+    from ssl_ecg.data.recording import read_recording
+
 __version__ = "0.1.0"
 
 __all__ = ["ECGEmbedder", "StreamingEncoder", "__version__", "load_encoder", "read_recording"]
