@@ -30,6 +30,7 @@ class Trained(nn.Module, ABC):
         seed: of all that is drawn.
         steps: of the whole run, however often it is stopped.
         purpose: of what `loss` draws.
+        sample_wise: whether the loss is a mean over the samples of a batch, so that a batch may come in pieces.
         shown: what the last `loss` adds to the metrics of the run, such as the terms it sums; without gradients.
     """
 
@@ -37,6 +38,7 @@ class Trained(nn.Module, ABC):
     seed: int = 0
     steps: int = 1
     purpose: ClassVar[Purpose] = Purpose.VIEWS
+    sample_wise: ClassVar[bool] = False
 
     def __init__(self, encoder: Encoder, optimiser: Optimiser | None = None) -> None:
         super().__init__()
@@ -66,14 +68,14 @@ class Trained(nn.Module, ABC):
         Before a step rather than after the last one: a state saved between the two then is the same whoever saves it.
         """
 
-    def step(self, batch: Batch, number: int, rank: int = 0) -> Tensor:
-        """Compute the loss of a batch at a step of the run, in one of its processes."""
-        torch.manual_seed(stream(self.seed, Purpose.DROPOUT, number, rank))
-        return self.loss(batch, self.draws(number, rank, batch.x.device))
+    def step(self, batch: Batch, number: int, rank: int = 0, piece: int = 0) -> Tensor:
+        """Compute the loss of a batch, or of a piece of it, at a step of the run, in one of its processes."""
+        torch.manual_seed(stream(self.seed, Purpose.DROPOUT, number, rank, *_beyond_the_first(piece)))
+        return self.loss(batch, self.draws(number, rank, batch.x.device, piece))
 
-    def draws(self, step: int, rank: int = 0, device: torch.device | str = "cpu") -> torch.Generator:
+    def draws(self, step: int, rank: int = 0, device: torch.device | str = "cpu", piece: int = 0) -> torch.Generator:
         """The generator that `loss` gets at a step."""
-        return generator(self.seed, self.purpose, step, rank, device=device)
+        return generator(self.seed, self.purpose, step, rank, *_beyond_the_first(piece), device=device)
 
     def shares(self) -> dict[nn.Parameter, float]:
         """Shares of the learning rate, for parameters that do not have all of it."""
@@ -132,6 +134,11 @@ class Method(Trained):
     def looks(self, x: Tensor, generator: torch.Generator) -> list[Tensor]:
         """What the collapse monitor embeds of windows (B, C, T): themselves, or two views to be alike."""
         return [x]
+
+
+def _beyond_the_first(piece: int) -> tuple[int, ...]:
+    """What tells the draws of pieces apart; the first has those of a batch that comes whole."""
+    return (piece,) if piece else ()
 
 
 @contextmanager

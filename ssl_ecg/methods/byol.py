@@ -29,6 +29,7 @@ class BYOL(JointEmbedding):
     """
 
     n_views = 2
+    sample_wise = True
 
     def __init__(
         self,

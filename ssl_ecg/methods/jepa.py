@@ -38,6 +38,8 @@ class JEPA(OnTokens):
         augmentations: what is done to windows before, the same for encoder and copy.
     """
 
+    sample_wise = True
+
     def __init__(
         self,
         encoder: Encoder,

@@ -58,6 +58,11 @@ class Joint(Method):
         return [method for method in self.objectives if isinstance(method, Method)]
 
     @property
+    def sample_wise(self) -> bool:  # type: ignore[override]
+        """Whether all objectives are means over the samples of a batch, each of the whole of it."""
+        return all(method.sample_wise for method in self.methods) and min(self.portions) == 1
+
+    @property
     def names(self) -> list[str]:
         """Of the objectives, each its own."""
         kinds = [type(method).__name__ for method in self.methods]

@@ -91,6 +91,8 @@ class Reconstructive(Method):
     needs_tokens = True
     decoder: nn.Module
 
+    sample_wise = True
+
     def __init__(
         self, encoder: Encoder, optimiser: Optimiser | None = None, hidden_dim: int = 64, bottleneck: int = 0
     ) -> None:

@@ -27,6 +27,7 @@ class SimSiam(JointEmbedding):
     """
 
     n_views = 2
+    sample_wise = True
 
     def __init__(
         self,

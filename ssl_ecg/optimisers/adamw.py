@@ -22,5 +22,8 @@ class AdamW(Optimiser):
         super().__init__(lr, weight_decay, warmup)
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """AdamW over parameter groups."""
+        """AdamW over parameter groups; on a GPU torch updates many parameters at once.
+
+        Not in its fused kernel, with which Lightning clips no gradients in mixed precision.
+        """
         return torch.optim.AdamW(groups, lr=self.lr)

@@ -22,6 +22,7 @@ from ssl_ecg.leads import ANY
 from ssl_ecg.methods import Method
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.pretrain.report import announce, finish, show
+from ssl_ecg.training.pieces import check_pieces
 from ssl_ecg.training.processes import first_process, heard_once, trained_by_one
 from ssl_ecg.training.run import Run, has_trained, run_folder
 from ssl_ecg.training.settings import TrainerSettings
@@ -154,6 +155,7 @@ class Pretrain:
         if not 0 <= self.hold_out < 1:
             raise UserError(f"hold_out must be at least 0 and below 1, not {self.hold_out}")
         self.trainer.check()
+        check_pieces(self.method, self.trainer, self.batch_size)
         self.method.check(len(self.preprocessing.leads), self.preprocessing.samples, self.preprocessing.fs)
 
 

@@ -22,6 +22,7 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.methods.base import Trained
 from ssl_ecg.training.log import EpochLog, Throughput
 from ssl_ecg.training.module import TrainingModule
+from ssl_ecg.training.pieces import cached, check_pieces
 from ssl_ecg.training.processes import first_process
 from ssl_ecg.training.resume import Resume, Stop, Stopped
 from ssl_ecg.training.settings import TrainerSettings
@@ -46,11 +47,12 @@ def train(
 
     Raises:
         CheckpointError: if `last.ckpt` cannot be read or does not fit it.
-        UserError: if the machine lacks the accelerator, or the loss is no longer finite.
+        UserError: if the machine lacks the accelerator, the batch must stay whole, or the loss is no longer finite.
         SystemExit: saved, with 128 and the signal's number: 130 after Ctrl-C, 138 after SIGUSR1, 140 after SIGUSR2, 143
             after SIGTERM; with 0 in all processes but the first.
         KeyboardInterrupt: after a second Ctrl-C, without saving.
     """
+    check_pieces(trained, settings)
     torch.use_deterministic_algorithms(True, warn_only=True)
     log = EpochLog(folder)
     stop = Stop()
@@ -88,8 +90,11 @@ def train(
         resume.restore(trainer, trained, steps)
         if len(log.rows) < settings.max_epochs:
             try:
-                with compiled(trained.encoder) if settings.compile else nullcontext():
-                    trainer.fit(TrainingModule(trained, data))
+                with (
+                    compiled(trained.encoder) if settings.compile else nullcontext(),
+                    cached(trained.encoder, settings.cached) if settings.cached else nullcontext(),
+                ):
+                    trainer.fit(TrainingModule(trained, data, settings.accumulate))
             except Stopped as stopped:
                 raise _stopped(stopped.by, folder) from None
             except SIGTERMException:  # before the first step, when only Lightning listened

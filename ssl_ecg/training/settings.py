@@ -23,6 +23,10 @@ class TrainerSettings:
         precision: of the forward pass; the loss is always computed in 32 bits.
         save_minutes: time between saves within an epoch; what a power cut costs.
         gradient_clip: largest norm of the gradient; 0 does not clip.
+        accumulate: pieces in which a batch is worked through for one step, where memory is short. BatchNorm sees a
+            piece at a time; refused where the loss compares the samples of a batch.
+        cached: windows that the encoder embeds at a time, of a batch that the loss compares whole; 0 for all at once.
+            The gradient is the whole batch's, for a second forward pass; refused for encoders with BatchNorm.
         compile: whether the encoder is compiled by torch.compile: a minute at the start, then faster on GPUs.
     """
 
@@ -33,14 +37,18 @@ class TrainerSettings:
     precision: Literal["32-true", "16-mixed", "bf16-mixed"] = "32-true"
     save_minutes: float = 2.0
     gradient_clip: float = 0.0
+    accumulate: int = 1
+    cached: int = 0
     compile: bool = False
 
     def __post_init__(self) -> None:
         if self.max_epochs < 1:
             raise UserError(f"trainer.max_epochs must be at least 1, not {self.max_epochs}")
-        for name in ("devices", "num_nodes"):
+        for name in ("devices", "num_nodes", "accumulate"):
             if (number := getattr(self, name)) < 1:
                 raise UserError(f"trainer.{name} must be at least 1, not {number}")
+        if self.cached < 0:
+            raise UserError(f"trainer.cached must not be negative, not {self.cached}")
         if self.save_minutes <= 0:
             raise UserError(f"trainer.save_minutes must be positive, not {self.save_minutes}")
         if self.gradient_clip < 0:
