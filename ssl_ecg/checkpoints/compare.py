@@ -28,10 +28,10 @@ _SCORE, _HEADING = "macro_auroc", "macro AUROC"
 class Compare(Shared):
     """Compare checkpoints on data sets by linear probe: the table a user needs to choose one.
 
-    Each checkpoint stands beside its own untrained network, and beside baselines without any learning, which are made
-    once for each preprocessing. Settings are chosen inside the train patients; the test patients are scored once.
-    Intervals and paired differences are by bootstrap over the test patients; two checkpoints whose windows differ are
-    compared in pairs only where they leave the same samples.
+    Each checkpoint stands beside its own untrained network, which is scored once where all have the same, and beside
+    baselines without any learning, which are made once for each preprocessing. Settings are chosen inside the train
+    patients; the test patients are scored once. Intervals and paired differences are by bootstrap over the test
+    patients; two checkpoints whose windows differ are compared in pairs only where they leave the same samples.
 
     Examples:
         python -m ssl_ecg.checkpoints compare runs/simclr-ptbxl runs/byol-ptbxl --data PTBXL --data.0.root data/ptb-xl
@@ -78,7 +78,7 @@ class Compare(Shared):
             found[task], rare = self._scored(task, labels, studies)
             where = {"data": type(source).__name__, "task": str(task_of(source).get("labels") or "")}
             rows += [row for result in found[task] for row in result.rows(**where, predictor="linear probe")]
-            notes += [f"{task}, {label}: {study.setting}." for label, study in zip(labels, studies, strict=True)]
+            notes += _settings(task, labels, studies)
             notes += [f"{task}: {rare}"] if rare else []
         simulated = any(source.simulated for source in self.data)
         _show(found, simulated)
@@ -91,6 +91,7 @@ class Compare(Shared):
         learned: list[Result] = []
         others: dict[str, Result] = {}
         rare: dict[str, None] = {}
+        one = len({_network(study) for study in studies}) == 1  # untrained, for all
         for label, study in zip(labels, studies, strict=True):
             bench = Benchmark(
                 study.labels(study.train),
@@ -106,8 +107,13 @@ class Compare(Shared):
             known = next((i for i, other in enumerate(studies) if other.encoder.preprocessing.to_dict() == context), 0)
             made: dict[str, Result] = {}
             for system in self.systems(study):
-                if system.name in (PRETRAINED, UNTRAINED):
-                    name = label if system.name == PRETRAINED else f"{label}, {UNTRAINED}"
+                if system.name == PRETRAINED:
+                    name = label
+                elif system.name == UNTRAINED:
+                    if one and UNTRAINED in others:
+                        made[UNTRAINED] = others[UNTRAINED]
+                        continue
+                    name = UNTRAINED if one else f"{label}, {UNTRAINED}"
                 elif labels[known] != label:  # made with the checkpoint that has the same preprocessing
                     continue
                 else:
@@ -116,8 +122,9 @@ class Compare(Shared):
                 made[system.name] = self._probed(bench, study, system, name)
             own = [made[UNTRAINED]] if UNTRAINED in made else []
             rivals = [r for r in [*own, *learned[:1]] if _paired(r, made[PRETRAINED])]
-            learned += [made.pop(PRETRAINED).beside(rivals), *own]
-            made.pop(UNTRAINED, None)
+            learned += [made.pop(PRETRAINED).beside(rivals), *([] if one else own)]
+            if not one:
+                made.pop(UNTRAINED, None)
             others |= {result.system: result for result in made.values()}
         return [*learned, *others.values()], too_few(list(rare))
 
@@ -131,6 +138,20 @@ class Compare(Shared):
         beats = study.data.task == "beat"
         usual = tuple(name for name in BASELINES if name != "MiniRocket" and (beats or name != "RR alone"))
         return super().systems(study) if self.beside is not None else replace(self, beside=usual).systems(study)
+
+
+def _network(study: Study) -> str:
+    """What an untrained network's scores follow from, but for its seed."""
+    encoder, preprocessing = study.encoder.encoder, study.encoder.preprocessing.to_dict()
+    return repr((type(encoder), sorted(encoder.arguments.items()), preprocessing))
+
+
+def _settings(task: str, labels: Sequence[str], studies: Sequence[Study]) -> list[str]:
+    """Say what each encoder knew before, once for those of which the same is to be said."""
+    said: dict[str, list[str]] = {}
+    for label, study in zip(labels, studies, strict=True):
+        said.setdefault(study.setting, []).append(label)
+    return [f"{task}, {', '.join(who)}: {what}." for what, who in said.items()]
 
 
 def _paired(one: Result, other: Result) -> bool:

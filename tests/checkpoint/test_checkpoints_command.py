@@ -140,3 +140,16 @@ def test_compare_is_a_table_of_checkpoints_and_data_sets(
     assert pairs == {("simclr", "simclr, untrained"), ("other", "other, untrained"), ("other", "simclr")}
     assert "simclr - simclr, untrained: macro AUROC" in shown
     assert "simulated ECG" in shown
+
+
+def test_compare_scores_a_network_that_all_have_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    preprocessing = Preprocessing(leads=("ECG",), window=5.0)
+    refs = [str(fresh_checkpoint(tmp_path / name, preprocessing)) for name in ("one", "two")]
+    data = ["--data=Simulated", "--data.0.patients=40", "--data.0.records_per_patient=1", "--lead=II"]
+    more = [f"--cache={tmp_path / 'cache'}", f"--out={tmp_path / 'out'}", "--resamples=50", "--beside=untrained"]
+    shown = said(capsys, "compare", *refs, *data, *more)
+    found = read_results(tmp_path / "out")
+    assert list(found.scores()) == ["one", "two", "untrained"]
+    pairs = {(row.system, row.reference) for row in found.rows if row.reference}
+    assert pairs == {("one", "untrained"), ("two", "untrained"), ("two", "one")}
+    assert shown.count("an encoder of lead ECG reads lead II") == 1
