@@ -31,6 +31,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
+from ssl_ecg.errors import UserError
+from ssl_ecg.report.results import read_results
+from ssl_ecg.report.wandb import main_scores
 from ssl_ecg.training.sidecar import NAME, STALE, read_sidecar
 
 
@@ -72,11 +75,15 @@ def command_line(sweep: dict[str, Any], values: dict[str, Any]) -> list[str]:
 
 
 def metric_of(folder: Path, name: str) -> dict[int, float]:
-    """A metric of each epoch that a run has finished."""
+    """A metric of each epoch that a run has finished; of a question about a checkpoint what W&B's summary would say."""
     try:
         with (folder / "metrics.csv").open(newline="") as file:
             return {int(row["epoch"]): float(row[name]) for row in csv.DictReader(file) if row.get(name)}
     except OSError:
+        pass
+    try:
+        return {0: main_scores(read_results(folder / "results.json"))[name]}
+    except (OSError, UserError, KeyError):
         return {}
 
 
