@@ -17,6 +17,7 @@ them on the test side, once: the mean over seeds, paired with the untrained enco
 import argparse
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -67,8 +68,8 @@ def score_finally(data: str, methods: list[str], root: str, out: Path, seeds: in
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(lambda each: pretrain(data, *each, root=root, out=out), todo))
     for method in methods:
-        if not (first := out / f"{data}-{method}-0").exists():
-            first.symlink_to(f"{data}-{method}")
+        kept = out / f"{data}-{method}-0" / "checkpoint"  # numbered as the other seeds: averaged by name
+        shutil.copytree(out / f"{data}-{method}" / "checkpoint", kept, dirs_exist_ok=True)
     runs = [out / f"{data}-{method}-{seed}" for method in methods for seed in TRAINING_SEEDS]
     probed(data, runs, root, out / f"final-{data}", seeds, "--average")
 
