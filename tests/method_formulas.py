@@ -207,6 +207,16 @@ def masked_autoencoder(method: Method, batch: Batch, generator: torch.Generator)
     return torch.stack([row[there].mean() for row, there in zip(error, mask, strict=True)]).mean()
 
 
+def distillation(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
+    x = batch.x.double()
+    centred = x - x.mean(2, keepdim=True)  # the teacher's windows have unit variance
+    z = method.teacher.encoder(centred / centred.square().mean(2, keepdim=True).sqrt())
+    z = z - z.mean(0)
+    wanted = z / (z.square().mean(0) + method.standardise.eps).sqrt()
+    seen = method.augmentations(batch.x, method.fs, generator).double()
+    return (method.head(method.encoder(seen)) - wanted).square().mean()
+
+
 def joint(method: Method, batch: Batch, generator: torch.Generator) -> Tensor:
     losses = []
     for objective, weight, portion in zip(method.objectives, method.weights, method.portions, strict=True):
@@ -221,6 +231,7 @@ FORMULAS: dict[str, Formula] = {
     "BarlowTwins": barlow_twins,
     "CPC": cpc,
     "DINO": dino,
+    "Distillation": distillation,
     "JEPA": jepa,
     "Joint": joint,
     "LeJEPA": lejepa,

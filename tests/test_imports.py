@@ -24,7 +24,8 @@ LAYERS = [
     {"report"},
     {"preprocessing"},
     {"encoders", "data", "optimisers"},
-    {"methods", "checkpoint"},
+    {"checkpoint"},
+    {"methods"},
     {"training", "streaming"},
     {"study"},
 ]

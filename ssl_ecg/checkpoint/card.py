@@ -116,7 +116,7 @@ def model_card(
         dim=encoder["dim"],
         scores="\n".join(table) if names else "none: too few labelled patients were held out.",
         limits="\n".join(f"- {limit}" for limit in _limits(pretraining, preprocessing, scores)),
-        licences="; ".join(f"{name} ({_LICENCES.get(name, 'ask its owner')})" for name in _sources(pretraining)),
+        licences="; ".join(f"{name} ({_LICENCES.get(name, 'ask its owner')})" for name in _licensed(pretraining)),
         recipe=_recipe(pretraining),
     )
 
@@ -136,6 +136,11 @@ def _sources(pretraining: Mapping[str, Any]) -> list[str]:
     return [name.strip() for name in str(pretraining["data"]).split(",")]
 
 
+def _licensed(pretraining: Mapping[str, Any]) -> dict[str, None]:
+    """The data sets that weights come from, a teacher's too."""
+    return dict.fromkeys(name for each in (pretraining, *pretraining.get("teachers", [])) for name in _sources(each))
+
+
 def _limits(
     pretraining: Mapping[str, Any], preprocessing: Mapping[str, Any], scores: Mapping[str, Mapping[str, float]]
 ) -> list[str]:
@@ -148,6 +153,9 @@ def _limits(
         f"Pretrained with one seed on {pretraining['data']} alone: on other devices, leads and populations, score it "
         "beside the untrained network first (`python -m ssl_ecg.probe`)."
     )
+    if teachers := pretraining.get("teachers", []):
+        data = ", ".join(teacher["data"] for teacher in teachers)
+        found.append(f"Distilled from an encoder pretrained on {data}: whom that has seen counts as seen.")
     upto = preprocessing["lowpass"] or preprocessing["fs"] / 2
     band = f"{preprocessing['highpass']:g} to {upto:g} Hz"
     found.append(f"It sees {band}, and recordings of {preprocessing['window']:g} s or more.")

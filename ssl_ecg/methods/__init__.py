@@ -6,6 +6,7 @@ from ssl_ecg.methods.base import Method
 from ssl_ecg.methods.byol import BYOL
 from ssl_ecg.methods.cpc import CPC
 from ssl_ecg.methods.dino import DINO
+from ssl_ecg.methods.distillation import Distillation
 from ssl_ecg.methods.jepa import JEPA
 from ssl_ecg.methods.joint import Joint
 from ssl_ecg.methods.joint_embedding import JointEmbedding
@@ -24,6 +25,7 @@ __all__ = [
     "JEPA",
     "Autoencoder",
     "BarlowTwins",
+    "Distillation",
     "Joint",
     "JointEmbedding",
     "LeJEPA",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.optimisers import AdamW, Optimiser
+
+if TYPE_CHECKING:
+    from ssl_ecg.checkpoint import PretrainedEncoder
 
 
 class Trained(nn.Module, ABC):
@@ -130,6 +133,11 @@ class Method(Trained):
     def shipped(self) -> Decoder | None:
         """The decoder that goes along with the encoder's checkpoint, if it trains one."""
         return None
+
+    @property
+    def teachers(self) -> list[PretrainedEncoder]:
+        """Pretrained encoders it learns from: whom they were trained on, it knows too."""
+        return []
 
     def looks(self, x: Tensor, generator: torch.Generator) -> list[Tensor]:
         """What the collapse monitor embeds of windows (B, C, T): themselves, or two views to be alike."""

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
+from ssl_ecg.checkpoint import PretrainedEncoder
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder
@@ -103,6 +104,11 @@ class Joint(Method):
     def shipped(self) -> Decoder | None:
         """The decoder of the first objective that has one."""
         return next((method.shipped for method in self.methods if method.shipped is not None), None)
+
+    @property
+    def teachers(self) -> list[PretrainedEncoder]:
+        """Those of all objectives."""
+        return [teacher for method in self.methods for teacher in method.teachers]
 
     def before_step(self, step: int) -> None:
         """Let the momentum copies of all objectives follow."""

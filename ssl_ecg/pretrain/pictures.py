@@ -12,7 +12,7 @@ from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.randomness import Purpose, generator
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.encoders import Encoder
-from ssl_ecg.methods import JointEmbedding, Method, Reconstructive
+from ssl_ecg.methods import Distillation, JointEmbedding, Method, Reconstructive
 from ssl_ecg.methods.joint import Joint
 from ssl_ecg.methods.on_tokens import OnTokens
 from ssl_ecg.report.figures import embedding_map, one_class
@@ -32,7 +32,7 @@ def seen_by(method: Method, x: Tensor, generator: torch.Generator) -> dict[str, 
         return {f"view {i}": view for i, view in enumerate(method.views(x, method.fs, generator)[:3], start=1)}
     if isinstance(method, Reconstructive):
         return {"corrupted": method.corrupt(x, generator)[0]}
-    if isinstance(method, OnTokens):
+    if isinstance(method, OnTokens | Distillation):
         made = method.augmented(x, generator)
         return {} if torch.equal(made, x) else {"augmented": made[:: len(made) // len(x)]}
     return {}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ssl_ecg.checkpoint import golden_signal, patient_hash, save_encoder
 from ssl_ecg.checkpoint.card import describe, model_card, shareable
+from ssl_ecg.checkpoint.lineage import with_teachers
 from ssl_ecg.cli.help import chosen, command_line
 from ssl_ecg.data.module import ECGDataModule
 from ssl_ecg.data.sources import Source
@@ -60,6 +61,7 @@ def finish(
             dict.fromkeys(patient_hash(part.store.cohort, who) for part in module.parts for who in part.patients)
         ),
     }
+    pretraining = with_teachers(pretraining, method.teachers)
     encoder = method.encoder.cpu()
     known = module.store.meta.get("patients_known", True)
     found = {

@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from checkpoints import fresh_checkpoint
 
-from ssl_ecg.checkpoint import save_encoder
+from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder, save_encoder
 from ssl_ecg.checkpoint.card import describe, model_card, shareable
+from ssl_ecg.checkpoint.lineage import with_teachers
 from ssl_ecg.encoders import ResNet1d
 from ssl_ecg.preprocessing import Preprocessing
 
@@ -74,3 +76,17 @@ def test_its_recipe_has_no_place_on_the_machine_it_was_trained_on() -> None:
     (shown,) = re.findall(r"```yaml\n(.*?)```", card, re.DOTALL)
     assert yaml.safe_load(shown) == recipe
     assert "--config recipe.yaml --data.root FOLDER`" in card
+
+
+def test_a_student_has_seen_whom_its_teacher_saw(tmp_path: Path) -> None:
+    p, who = Preprocessing(), ("Toy", "ann")
+    teacher = load_encoder(fresh_checkpoint(tmp_path, p, seen=(who,), taught=(who,), cohort="Toy", data="PTBXL"))
+    own = PRETRAINING | {"cohort": "CinC2017", "data": "CinC2017"}
+    card = with_teachers(own, [teacher])
+    student = PretrainedEncoder(ResNet1d(1, width=4, stages=2), p, card)
+    assert student.saw("Toy", ["ann", "ben"]) == ["ann"] == teacher.saw("Toy", ["ann", "ben"])
+    assert not student.saw("CinC2017", ["ann"]) and card["patients"][:2] == own["patients"]
+    text = model_card(card, p.to_dict(), describe(student.encoder), {})
+    assert "Distilled from an encoder pretrained on PTBXL" in text
+    assert "CinC2017 (ODC-By 1.0); PTBXL (CC BY 4.0)" in text
+    assert with_teachers(own, []) == own

@@ -6,13 +6,17 @@ A new method needs a line in `CASES` here and a formula in tests/method_formulas
 from __future__ import annotations
 
 import copy
+import functools
 import inspect
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from checkpoints import fresh_checkpoint
 from method_formulas import FORMULAS
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
@@ -31,6 +35,7 @@ from ssl_ecg.methods import (
     JEPA,
     Autoencoder,
     BarlowTwins,
+    Distillation,
     Joint,
     JointEmbedding,
     LeJEPA,
@@ -43,6 +48,7 @@ from ssl_ecg.methods import (
 )
 from ssl_ecg.methods.masks import draw_blocks
 from ssl_ecg.metrics.diagnostics import collapsed, diagnose
+from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.pretrain.pictures import seen_by
 from ssl_ecg.training.sync_batchnorm import synchronise
 
@@ -65,6 +71,15 @@ def crops() -> MultiCrop:
 
 
 SMALL = {"hidden_dim": 16, "output_dim": 8}
+
+
+@functools.cache
+def teacher() -> str:
+    """A checkpoint of one lead."""
+    with torch.random.fork_rng():
+        return str(fresh_checkpoint(Path(tempfile.mkdtemp()), Preprocessing(window=2)))
+
+
 CASES: dict[str, Callable[[], Method]] = {
     "Autoencoder": lambda: Autoencoder(encoder(), hidden_dim=8),
     "Autoencoder, denoising": lambda: Autoencoder(encoder(), hidden_dim=8, augmentations=[GaussianNoise(p=1.0)]),
@@ -90,6 +105,10 @@ CASES: dict[str, Callable[[], Method]] = {
     "BarlowTwins": lambda: BarlowTwins(encoder(), two(), **SMALL),
     "DINO": lambda: DINO(encoder(), two(), hidden_dim=16, bottleneck_dim=8, prototypes=12),
     "DINO, crops": lambda: DINO(encoder(), crops(), hidden_dim=16, bottleneck_dim=8, prototypes=12),
+    "Distillation": lambda: Distillation(encoder(), teacher(), hidden_dim=16),
+    "Distillation, noise": lambda: Distillation(
+        encoder(), teacher(), augmentations=[GaussianNoise(p=1.0)], hidden_dim=16
+    ),
     "LeJEPA": lambda: LeJEPA(encoder(), Views([GaussianNoise(p=1.0)], n=3), directions=32, **SMALL),
     "LeJEPA, crops": lambda: LeJEPA(encoder(), crops(), directions=32, **SMALL),
     "MoCo": lambda: MoCo(encoder(), two(), **SMALL),
@@ -159,7 +178,8 @@ def test_every_online_weight_learns_and_no_copy_does(name: str) -> None:
     method = make(name)
     method.loss(batch(), method.draws(0)).backward()
     for weight, p in method.named_parameters():
-        assert (p.grad is not None and bool(p.grad.abs().sum() > 0)) == ("target" not in weight.split(".")), weight
+        learns = not {"target", "teacher"} & {*weight.split(".")}
+        assert (p.grad is not None and bool(p.grad.abs().sum() > 0)) == learns, weight
 
 
 @every
@@ -181,7 +201,7 @@ def test_what_is_drawn_follows_from_the_step_alone(name: str) -> None:
         torch.rand(step)
         losses.append(copy.deepcopy(method).step(batch(), step))
     assert losses[0] == losses[1]
-    if name not in ("Autoencoder", "CPC"):  # which draw nothing
+    if name not in ("Autoencoder", "CPC", "Distillation"):  # which draw nothing
         assert losses[1] != losses[2]
 
 
@@ -284,7 +304,7 @@ def worker(rank: int, folder: str, names: list[str]) -> None:
 
 
 # What repels within a process alone, takes a part of each process's rows, or draws for each process's rows.
-APART = ("SimCLR, patient", "Joint", "Joint, portions", "Autoencoder, denoising")
+APART = ("SimCLR, patient", "Joint", "Joint, portions", "Autoencoder, denoising", "Distillation, noise")
 GLOBAL = [name for name in CASES if name not in APART]
 
 

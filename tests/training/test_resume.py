@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoints import fresh_checkpoint
 from tiny_runs import Stop, arguments, assert_same, listening, weights
 
 from ssl_ecg import pretrain
+from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.training.log import Throughput
 
 CROPS = [
@@ -36,6 +38,7 @@ MORE = {
     "LeJEPA": CROPS,
     "SimSiam": [],
     "VICReg": [],
+    "Distillation": ["--method.augmentations=GaussianNoise", "--method.hidden_dim=16"],
     "Autoencoder": ["--method.augmentations=GaussianNoise"],
     "CPC": ["--method.encoder=ConvGRU", "--method.encoder.context=8", "--method.negatives=both"],
     "JEPA": BLOCKS,
@@ -53,6 +56,9 @@ MORE = {
 @pytest.mark.parametrize("method", [*METHODS, *(pytest.param(method, marks=pytest.mark.slow) for method in MORE)])
 def test_a_crash_at_any_step_changes_nothing(tmp_path: Path, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     given = [f"--method={method}", *{**METHODS, **MORE}[method]]
+    if method == "Distillation":
+        teacher = fresh_checkpoint(tmp_path / "teacher", Preprocessing(leads=("II", "V1"), window=5))
+        given.append(f"--method.teacher={teacher}")
 
     def run(name: str) -> None:
         # A ConvGRU, which CPC needs, has no stages.
