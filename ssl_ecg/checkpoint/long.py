@@ -41,10 +41,11 @@ def pieces(encoder: Encoder, x: Tensor, around: float = 0, details: bool = False
     reach = max(max(grid.left, grid.right) for grid in grids)
     size = length if math.isinf(reach) else max(1, _PIECE // step) * step
     overlap = 0 if math.isinf(reach) else math.ceil((reach + around) / step + 1) * step
+    seen = encoder.seen(x[None])
     for start in range(0, length, size):
         stop, origin = min(start + size, length), max(0, start - overlap)
-        part = x[None, :, origin : stop + overlap].to(device)
-        yield Piece(start, stop, origin, list(maps(encoder.split_leads(part))))
+        part = seen[..., origin : stop + overlap].to(device)
+        yield Piece(start, stop, origin, list(maps(part)))
 
 
 @torch.inference_mode()
@@ -52,10 +53,11 @@ def embed_at(encoder: Encoder, x: Tensor, positions: Tensor, span: float) -> Ten
     """Pool the tokens around positions of a normalised signal (C, T), which is encoded once: shape (n, D), on the CPU.
 
     Positions (n,) and span are in samples. Of each pooled stage, the token nearest to a position and those up to half
-    the span from it are pooled; at the ends of the signal, the nearest that there are. The encoder is in evaluation
-    mode and has tokens.
+    the span from it are pooled; at the ends of the signal, the nearest that there are; amplitudes are those of the
+    whole signal. The encoder is in evaluation mode and has tokens.
     """
     z = torch.empty(len(positions), encoder.dim)
+    amplitudes = encoder.with_amplitudes(torch.empty(1, 0), x[None])
     used = slice(None) if encoder.pooling == "stages" else slice(-1, None)
     for piece in pieces(encoder, x, around=span):
         first = piece.start if piece.start else -math.inf
@@ -65,7 +67,8 @@ def embed_at(encoder: Encoder, x: Tensor, positions: Tensor, span: float) -> Ten
                 _around(each, (positions[rows] - piece.origin - grid.centre) / grid.stride, span / grid.stride)
                 for each, grid in zip(piece.maps[used], encoder.grids[used], strict=True)
             ]
-            z[rows] = encoder.join_leads(encoder.pool(cut), len(rows)).float().cpu()
+            pooled = encoder.join_leads(encoder.pool(cut), len(rows)).float().cpu()
+            z[rows] = torch.cat([pooled, amplitudes.expand(len(rows), -1)], dim=1)
     return z
 
 

@@ -91,7 +91,7 @@ class Frozen(System):
     @torch.inference_mode()
     def together(self, x: Tensor) -> list[Map]:
         """The maps of several leads (C, T) that are encoded at once."""
-        return self._placed([each.float() for each in self.encoder.details(x[:, None])])
+        return self._placed([each.float() for each in self.encoder.details(self.encoder.seen(x[:, None]))])
 
     def of_leads(self, x: Tensor) -> list[list[Map]]:
         """The maps of each of several leads (C, T) that are encoded at once."""

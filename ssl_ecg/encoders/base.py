@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
+from ssl_ecg.encoders.amplitudes import PER_LEAD, in_own_sd, log_amplitudes
 from ssl_ecg.encoders.grid import Grid, measure_grids, measure_strides
 from ssl_ecg.encoders.pooling import Pool, Statistic
 from ssl_ecg.errors import UserError
@@ -33,6 +34,9 @@ class Encoder(nn.Module):
         stretch: length of the stretches whose maxima are averaged, in samples; they overlap by half. 0 takes one
             maximum of all.
         leads: "together": `features` gets all leads; "apart": it gets one at a time, and the embeddings are averaged.
+        amplitudes: for windows in mV: `features` gets each lead divided by its standard deviation, and the logarithms
+            of each lead's standard deviation, maximum and depth stand beside the pooled stages. Shapes then carry over
+            to other devices, and voltages are kept. Pretrain with `AmplitudeScale` per lead, or views match by size.
 
     Attributes:
         in_channels: number of leads C.
@@ -50,6 +54,7 @@ class Encoder(nn.Module):
     in_channels: int
     inputs: int
     any_leads: bool = False
+    amplitudes: bool = False
     carries: bool = False
     widths: tuple[int, ...] = ()
     dim: int
@@ -64,6 +69,7 @@ class Encoder(nn.Module):
         statistics: Sequence[Statistic] = ("mean", "max"),
         stretch: int = 0,
         leads: Literal["together", "apart"] = "together",
+        amplitudes: bool = False,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -78,6 +84,7 @@ class Encoder(nn.Module):
         self.in_channels, self.any_leads = in_channels, leads == "apart"
         self.inputs = 1 if self.any_leads else in_channels
         self.pooling, self.statistics, self.stretch = pooling, tuple(statistics), stretch
+        self.amplitudes = amplitudes
 
     def __init_subclass__(cls, **kwargs: Any) -> None:  # noqa: ANN401
         """Have the constructor note its arguments, so that no encoder has to."""
@@ -118,9 +125,9 @@ class Encoder(nn.Module):
             x: shape (B, C, T), any T from a few samples up.
 
         Returns:
-            Shape (B, D): of each pooled stage, the first first, one statistic after the other.
+            Shape (B, D): of each pooled stage, the first first, one statistic after the other; amplitudes last.
         """
-        return self.join_leads(self.pool(self.features(self.split_leads(x))), x.shape[0])
+        return self.with_amplitudes(self.join_leads(self.pool(self.features(self.seen(x))), x.shape[0]), x)
 
     def each_lead(self, x: Tensor) -> Tensor:
         """Embed each lead of windows (B, C, T) by itself: shape (B, C, D).
@@ -139,7 +146,7 @@ class Encoder(nn.Module):
         Raises:
             UserError: if it has no tokens.
         """
-        return [self.join_leads(each, x.shape[0]) for each in self.features(self.split_leads(x))]
+        return [self.join_leads(each, x.shape[0]) for each in self.features(self.seen(x))]
 
     def tokens(self, x: Tensor) -> Tensor:
         """Compute the tokens of windows (B, C, T): the last stage, shape (B, F, T').
@@ -158,6 +165,17 @@ class Encoder(nn.Module):
     def split_leads(self, x: Tensor) -> Tensor:
         """Make each lead a sample of its own where they are embedded apart: (B, C, T) -> (B C, 1, T)."""
         return x.flatten(0, 1)[:, None] if self.any_leads else x
+
+    def seen(self, x: Tensor) -> Tensor:
+        """Make of windows (B, C, T) what `features` gets: leads apart, and in standard deviations, where asked for."""
+        x = self.split_leads(x)
+        return in_own_sd(x) if self.amplitudes else x
+
+    def with_amplitudes(self, z: Tensor, x: Tensor) -> Tensor:
+        """Put the log amplitudes of windows (B, C, T) beside their pooled stages (B, F), where asked for."""
+        if not self.amplitudes:
+            return z
+        return torch.cat([z, self.join_leads(log_amplitudes(self.split_leads(x)), len(x)).to(z.dtype)], dim=1)
 
     def join_leads(self, z: Tensor, batch: int) -> Tensor:
         """Average over the leads of each sample where they were embedded apart: (B C, ...) -> (B, ...)."""
@@ -224,7 +242,7 @@ class Encoder(nn.Module):
             for width, stride in list(zip(self.widths, strides, strict=True))[used]
         )
         if "dim" not in self.__dict__:
-            self.dim = len(self.statistics) * sum(self.widths[used])
+            self.dim = len(self.statistics) * sum(self.widths[used]) + self.amplitudes * PER_LEAD * self.inputs
 
 
 def _noting(init: Callable[..., None]) -> Callable[..., None]:

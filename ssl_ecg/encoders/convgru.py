@@ -40,7 +40,7 @@ class ConvGRU(Carrying, Encoder):
         context: units of the GRU.
         layers_of_context: GRUs one over the other.
         dropout: share of values dropped at the end of each residual body and after each GRU, in training.
-        **embedding: pooling, statistics, stretch and leads, as for `Encoder`.
+        **embedding: pooling, statistics, stretch, leads and amplitudes, as for `Encoder`.
     """
 
     carries = True

@@ -41,7 +41,7 @@ class ConvNeXt1d(Encoder):
         stochastic_depth: share of the samples for which the last block's body is dropped in training; earlier blocks
             less, in proportion to their place.
         layer_scale: what each block's body is multiplied by at first; learned for each channel.
-        **embedding: pooling, statistics, stretch and leads, as for `Encoder`.
+        **embedding: pooling, statistics, stretch, leads and amplitudes, as for `Encoder`.
     """
 
     def __init__(

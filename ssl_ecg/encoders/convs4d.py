@@ -45,7 +45,7 @@ class ConvS4D(Encoder):
         states: complex states of each channel.
         memory: tokens that a layer looks back, itself among them: at 100 Hz and 80 ms a token, 128 are 10 s.
         dropout: share of values dropped at the end of each residual body, in training.
-        **embedding: pooling, statistics, stretch and leads, as for `Encoder`.
+        **embedding: pooling, statistics, stretch, leads and amplitudes, as for `Encoder`.
     """
 
     carries = True

@@ -40,7 +40,7 @@ class InceptionTime(Encoder):
         dropout: share of values dropped at the end of each stage's body in training.
         stochastic_depth: share of the samples for which the last stage's body is dropped in training; earlier stages
             less, in proportion to their place.
-        **embedding: pooling, statistics, stretch and leads, as for `Encoder`.
+        **embedding: pooling, statistics, stretch, leads and amplitudes, as for `Encoder`.
     """
 
     def __init__(

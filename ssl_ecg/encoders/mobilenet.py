@@ -31,7 +31,7 @@ class MobileNet1d(Encoder):
         dropout: share of values dropped at the end of each block's body in training.
         stochastic_depth: share of the samples for which the last block's body is dropped in training; earlier blocks
             less, in proportion to their place.
-        **embedding: pooling, statistics, stretch and leads, as for `Encoder`.
+        **embedding: pooling, statistics, stretch, leads and amplitudes, as for `Encoder`.
     """
 
     def __init__(

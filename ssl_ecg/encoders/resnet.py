@@ -41,6 +41,7 @@ class ResNet1d(Encoder):
         statistics: what is taken of each pooled stage over time: any of "mean", "max", "std" and "attentive", a mean
             with learned weights.
         dropout: share of channels' values dropped at the end of each block's body in training.
+        amplitudes: put each lead's log amplitudes beside the embedding of its shape, as for `Encoder`.
     """
 
     def __init__(
@@ -56,8 +57,9 @@ class ResNet1d(Encoder):
         leads: Literal["together", "apart"] = "together",
         statistics: Sequence[Statistic] = ("mean", "max"),
         dropout: float = 0.0,
+        amplitudes: bool = False,
     ) -> None:
-        super().__init__(in_channels, pooling, statistics, stretch, leads)
+        super().__init__(in_channels, pooling, statistics, stretch, leads, amplitudes)
         for name, value in (("width", width), ("depth", depth), ("stages", stages), ("stem", stem)):
             if value < 1:
                 raise ValueError(f"ResNet1d: {name} must be at least 1, not {value}")

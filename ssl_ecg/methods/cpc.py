@@ -88,7 +88,7 @@ class CPC(OnTokens):
     def loss(self, batch: Batch, generator: torch.Generator) -> Tensor:
         """Predict the tokens of a batch, and tell them from others; the mean over horizons."""
         x = self.augmented(batch.x, generator)
-        *_, tokens, context = self.encoder.features(x)
+        *_, tokens, context = self.encoder.features(self.encoder.seen(x))
         patient = batch.patient.repeat_interleave(len(x) // len(batch.x))
         others, allowed = None, None
         if self.negatives != "same":

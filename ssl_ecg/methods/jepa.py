@@ -95,7 +95,7 @@ class JEPA(OnTokens):
         """What the copy makes of windows at the stage of the targets: shape (B, F, T')."""
         network = self.target[0]
         assert isinstance(network, Encoder)
-        return next(islice(network.features(x), self.target_stage, None))
+        return next(islice(network.features(network.seen(x)), self.target_stage, None))
 
     def compare(self, tokens: Tensor, targets: Tensor, hidden: Tensor) -> Tensor:
         """Smooth L1 between what tokens (B, F, T') predict and targets (B, T', F), where `hidden` (B, T').

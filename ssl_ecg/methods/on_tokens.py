@@ -11,6 +11,7 @@ from augmentations import Augmentation, Compose
 from ssl_ecg.data.batches import Batch
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder, reconstruct
+from ssl_ecg.errors import UserError
 from ssl_ecg.methods.base import Method, refusals_of
 from ssl_ecg.optimisers import Optimiser
 
@@ -104,6 +105,15 @@ class Reconstructive(Method):
     def shipped(self) -> Decoder | None:
         """The decoder; none where a subclass has one of another class."""
         return self.decoder if isinstance(self.decoder, Decoder) else None
+
+    def check(self, leads: int, samples: int, fs: float) -> None:
+        """Refuse an encoder whose tokens have lost the size of the signal, too; see `Method.check`."""
+        if self.encoder.amplitudes:
+            raise UserError(
+                f"{type(self).__name__} gives the signal back from tokens, and with method.encoder.amplitudes these do "
+                "not tell its size: leave that out"
+            )
+        super().check(leads, samples, fs)
 
     @abstractmethod
     def corrupt(self, x: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -154,6 +154,11 @@ class Pretrain:
                 raise UserError(f"{option} must be at least {least}, not {number}")
         if not 0 <= self.hold_out < 1:
             raise UserError(f"hold_out must be at least 0 and below 1, not {self.hold_out}")
+        if self.method.encoder.amplitudes and self.preprocessing.normalise != "none":
+            raise UserError(
+                f"method.encoder.amplitudes needs voltages: set preprocessing.normalise to none, not "
+                f"{self.preprocessing.normalise}"
+            )
         self.trainer.check()
         check_pieces(self.method, self.trainer, self.batch_size)
         self.method.check(len(self.preprocessing.leads), self.preprocessing.samples, self.preprocessing.fs)

@@ -89,6 +89,10 @@ class StreamingEncoder:
             raise DataError(f"the unit of a signal is one of {', '.join(MILLIVOLTS)}, not {unit!r}")
         p, encoder = pretrained.preprocessing, pretrained.encoder
         span = p.window if span is None else span
+        if encoder.amplitudes:
+            raise UserError(
+                "this encoder divides each lead by its standard deviation over a recording: no stream has one"
+            )
         if not (hop > 0 and span > 0 and enrol > 0):
             raise UserError("hop, span and enrol are numbers of seconds above 0")
         self.pretrained, self.fs, self.unit = pretrained, fs, unit

@@ -160,6 +160,7 @@ def _quiet() -> Iterator[None]:
             ".*lr_scheduler.step.*",
             ".*GPU available but not used.*",
             ".*`srun` command is available.*",
+            ".*in eval mode at the start of training.*",
         ):
             warnings.filterwarnings("ignore", message=message)
         try:
