@@ -43,7 +43,7 @@ class Probe(Evaluation):
     by a probe of the others, and scores are means over folds. For data whose one test fold is too small, such as a
     subset of PTB-XL. Transductive where patients were in pretraining, and then said.
 
-    Prints a table and writes it as JSON and CSV, with figures.
+    Prints a table and writes it as JSON and CSV, with figures, and what every system predicted for every test sample.
 
     Examples:
         python -m ssl_ecg.probe runs/simclr-mitbih --data MITBIH --data.root data/mitdb
@@ -85,6 +85,7 @@ class Probe(Evaluation):
         scored = self._by_folds(study) if self.folds else self._by_split(study)
         scored.show(str(self.checkpoint))
         about = {"checkpoint": str(self.checkpoint), **scored.about()}
+        scored.write_predictions(folder / "predictions.parquet")
         return self.publish(folder, scored.rows(), scored.figures(), about, name=name)
 
     def _by_split(self, study: Study) -> Scored:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from ssl_ecg.report.figures import METRICS, class_dots, confusion_figure, embedd
 from ssl_ecg.report.results import Results, Row, rows_of
 from ssl_ecg.report.tables import origin, print_table, too_few
 from ssl_ecg.study.benchmark import Benchmark, Folds, Labels, Result
+from ssl_ecg.study.predictions import write_predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -80,13 +82,23 @@ class Scored:
     def rows(self) -> list[Row]:
         """Every score of every system, its differences to the baselines, and scores on parts of the test set."""
         found = []
-        for r in self.results:
-            where = {"data": self.data, "task": self.task, "predictor": ATTENTIVE if _attentive(r) else PREDICTOR}
+        for r, where in zip(self.results, self._where, strict=True):
             found += r.rows(**where)
             if self.validated:
                 area = {"macro_auroc": r.probe.chosen.macro_auroc}
                 found += rows_of(area, system=r.system, subset=self.chosen_on, **where)
         return found
+
+    @property
+    def _where(self) -> list[dict[str, str]]:
+        """Columns of each system's rows."""
+        of = {"data": self.data, "task": self.task}
+        return [of | {"predictor": ATTENTIVE if _attentive(r) else PREDICTOR} for r in self.results]
+
+    def write_predictions(self, path: Path) -> None:
+        """Write what every system predicted for every scored sample; nothing where none was scored."""
+        if not self.validated:
+            write_predictions(path, self.folds or self.benchmark, self.results, self._where)
 
     def about(self) -> dict[str, Any]:
         """What else is to be known of the results."""

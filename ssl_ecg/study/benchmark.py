@@ -51,7 +51,7 @@ class Result:
     It has the fitted probe, with its cross-validation, or one for each fold of patients, or none of what is no probe;
     scores on the test set, or their mean over folds, and on every resample of its patients (None before the test set
     was looked at); paired differences by other system and score; scores on parts of the test set, by name; and the test
-    samples' probabilities (n, K).
+    samples' probabilities (n, K), with what turns them into a decision (K,).
     """
 
     system: str
@@ -60,6 +60,7 @@ class Result:
     versus: dict[str, dict[str, Difference]] = field(default_factory=dict)
     subsets: dict[str, dict[str, Interval]] = field(default_factory=dict)
     probabilities: NDArray[np.float64] | None = None
+    decision: NDArray[np.float64] | None = None
 
     @property
     def probe(self) -> LinearProbe | AttentiveProbe:
@@ -120,6 +121,7 @@ class Benchmark:
         self._bootstrap = bootstrap(test)
         self.too_few = self._bootstrap.too_few
         self.subsets = {n: tuple(r) for n, r in (subsets or {}).items() if np.isin(test.records, list(r)).any()}
+        self.options = {"groups": groups, "subsets": self.subsets, "resamples": resamples, "seed": seed}
         rest = {name: test.without(records) for name, records in self.subsets.items()}
         self._rest = {name: (keep, bootstrap(some)) for name, (some, keep) in rest.items()}
 
@@ -154,7 +156,8 @@ class Benchmark:
         parts = {
             name: bootstrap.resample(p[keep], decision).intervals() for name, (keep, bootstrap) in self._rest.items()
         }
-        return Result(system, (), self._bootstrap.resample(p, decision), subsets=parts, probabilities=p)
+        whole = self._bootstrap.resample(p, decision)
+        return Result(system, (), whole, subsets=parts, probabilities=p, decision=decision)
 
 
 Extract = Callable[[NDArray[np.bool_], NDArray[np.bool_]], tuple[Mapping[str, Features], Mapping[str, Features]]]
@@ -178,6 +181,8 @@ class Folds:
         seed: int = 0,
         **options: Any,  # noqa: ANN401
     ) -> None:
+        self.options = {"n_folds": n_folds, "seed": seed, "groups": options.get("groups", ())}
+        self.options |= {"resamples": options.get("resamples", 1000)}
         self.fold = patient_folds(labels.patients, labels.targets(len(classes)), n_folds)
         self.labels, self.classes = labels, tuple(classes)
         self.benchmarks = [
@@ -188,10 +193,18 @@ class Folds:
 
     def run(self, system: str, extract: Extract, versus: Sequence[Result] = ()) -> Result:
         """Fit and score one system fold by fold; what `extract` fits, it fits on the first of the sides it is given."""
-        parts = []
+        p, probes = np.empty((len(self.fold), len(self.classes))), []
         for f, benchmark in enumerate(self.benchmarks):
             fit_on, score_on = extract(self.fold != f, self.fold == f)
-            parts.append(benchmark.score(benchmark.fit(system, fit_on), score_on))
-        scored = [part.resampled for part in parts if part.resampled]
+            probes.append(benchmark.fit(system, fit_on).probe)
+            p[self.fold == f] = probes[-1].predict_proba(score_on)
+        found = self.scored(system, p, np.stack([probe.decision for probe in probes]))
+        return replace(found, probes=tuple(probes)).beside(versus)
+
+    def scored(self, system: str, p: NDArray[np.float64], decision: NDArray[np.float64]) -> Result:
+        """Score probabilities (n, K) of all samples, each fold by its own decision, (F, K); means over folds."""
+        every = enumerate(self.benchmarks)
+        parts = [benchmark.scored(system, p[self.fold == f], decision[f]).resampled for f, benchmark in every]
+        scored = [part for part in parts if part is not None]
         mean = mean_of(scored, hash(tuple(part.key for part in scored)))
-        return Result(system, tuple(part.probe for part in parts), mean).beside(versus)
+        return Result(system, (), mean, probabilities=p, decision=decision)

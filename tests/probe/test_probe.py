@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 import torch
 from checkpoints import fresh_checkpoint
+from rescoring import assert_rescored
 
 from ssl_ecg import pretrain, probe
 from ssl_ecg.checkpoint import load_encoder
@@ -77,6 +78,7 @@ def test_whole_records_are_probed(simulated: Path, here: Path, capsys: pytest.Ca
         assert math.isnan(row.low) or row.low <= row.value <= row.high
     table = pd.read_csv(folder / "results.csv")
     assert set(table["system"]) == set(results.about["systems"])
+    assert_rescored(folder)
     for figure in ("confusion.png", "map.png", "scores.png"):
         assert (folder / figure).stat().st_size > 5000
 
@@ -232,6 +234,7 @@ def test_beats_of_mit_bih_are_probed_by_the_protocol(
             assert 0 <= scores[score].value <= 1
     assert {r.reference for r in results.rows if r.system == "pretrained + RR"} == {"", "raw PCA + RR", "RR alone"}
     assert {r.reference for r in results.rows if r.system == "pretrained"} == {"", "raw PCA"}
+    assert_rescored(folder)
 
 
 def test_what_follows_validate_is_the_checkpoint(here: Path, simulated: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -339,6 +342,7 @@ def test_tokens_are_probed_by_attention_beside_the_linear_probe(here: Path, tmp_
     assert [r.system for r in attentive] == ["pretrained, attentive", "untrained, attentive"]
     compared = results.select(system="pretrained, attentive", reference="untrained, attentive", score="macro_auroc")
     assert len(compared) == 1
+    assert_rescored(tmp_path / "test")
     probe.main([*given, "--beside=untrained", "--validate", f"--out={tmp_path}/validation"])
     judged = read_results(tmp_path / "validation" / "validation.json").select(predictor="attentive probe")
     assert len(judged) == 2 and all(0 < r.value < 1 for r in judged)

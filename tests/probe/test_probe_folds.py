@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from checkpoints import fresh_checkpoint
+from rescoring import assert_rescored
 from torch import Tensor
 
 from ssl_ecg import probe
@@ -41,6 +42,7 @@ def test_all_patients_are_scored_beside_the_baselines(tmp_path: Path, capsys: py
     assert of(results, system="hand features", reference="")["macro_auroc"].value > 0.7
     assert set(pd.read_csv(folder / "results.csv")["system"]) == set(systems)
     assert (folder / "scores.png").stat().st_size > 5000
+    assert_rescored(folder)
 
 
 @pytest.mark.parametrize(
