@@ -32,9 +32,10 @@ from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 from optuna.trial import TrialState
 
 from ssl_ecg.errors import UserError
+from ssl_ecg.files import alone_in
 from ssl_ecg.report.results import read_results
+from ssl_ecg.report.state import NAME, STALE, read_sidecar
 from ssl_ecg.report.wandb import main_scores
-from ssl_ecg.training.sidecar import NAME, STALE, read_sidecar
 
 
 def suggest(trial: optuna.Trial, parameters: dict[str, Any]) -> dict[str, Any]:
@@ -102,6 +103,7 @@ def run(trial: optuna.Trial, sweep: dict[str, Any], out: Path) -> float:
         reported: set[int] = set()
         while process.poll() is None:
             time.sleep(1)
+            os.utime(log.name)  # a sign of life
             for epoch, value in metric_of(folder, metric).items():
                 if epoch not in reported:
                     trial.report(value, epoch)
@@ -121,9 +123,10 @@ def run(trial: optuna.Trial, sweep: dict[str, Any], out: Path) -> float:
 def requeue_dead(study: optuna.Study, out: Path) -> None:
     """Put trials whose worker is gone in the queue again: their runs go on where they were."""
     for trial in study.get_trials(states=(TrialState.RUNNING,)):
-        sidecar = out / trial.user_attrs.get("run", "") / NAME
-        silent = time.time() - (sidecar.stat().st_mtime if sidecar.exists() else trial.datetime_start.timestamp())
-        if silent > STALE or (read_sidecar(sidecar.parent) or {}).get("state") in ("stopped", "failed"):
+        run = out / trial.user_attrs.get("run", "none")
+        signs = [path.stat().st_mtime for path in (run / NAME, run.with_name(f"{run.name}.log")) if path.exists()]
+        silent = time.time() - max([trial.datetime_start.timestamp(), *signs])
+        if silent > STALE or (read_sidecar(run) or {}).get("state") in ("stopped", "failed"):
             study.tell(trial.number, state=TrialState.FAIL)
             study.enqueue_trial(trial.params)
 
@@ -185,7 +188,8 @@ def main() -> None:
     with ThreadPoolExecutor(given.jobs) as pool:
         objective = lambda trial: run(trial, sweep, given.out)  # noqa: E731
         list(pool.map(lambda n: study.optimize(objective, n_trials=n, catch=(RuntimeError,)), [n for n in shares if n]))
-    report(study, given.out)
+    with alone_in(given.out):  # the last worker's table is the whole one
+        report(study, given.out)
 
 
 if __name__ == "__main__":

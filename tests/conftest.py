@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from slurm_cluster import cluster  # noqa: F401  (a fixture of two modules)
 
 # No time limits: how busy the machine is decides no test. New examples with every run, in CI too; a failure says
 # how to get them again, and the header says the seed of all of them.

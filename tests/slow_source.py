@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -17,14 +20,16 @@ class Slow(Source):
     Args:
         count: number of recordings, two a patient.
         pause: that each takes to read, s; nothing of what is read depends on it.
+        deadly: a file; where it is not there yet, it is made, and the process killed, at the first recording of the
+            last third.
     """
 
     classes = ("A", "B")
     task: Literal["record"] = "record"
     leads = ("I", "II")
 
-    def __init__(self, count: int = 24, pause: float = 0.0) -> None:
-        self.count, self.pause = count, pause
+    def __init__(self, count: int = 24, pause: float = 0.0, deadly: str | None = None) -> None:
+        self.count, self.pause, self.deadly = count, pause, deadly
 
     def ensure(self, limit: int | None = None) -> None:
         pass
@@ -38,6 +43,9 @@ class Slow(Source):
 
     def read(self, number: int) -> Recording:
         time.sleep(self.pause)
+        if self.deadly and 3 * number >= 2 * self.count and not Path(self.deadly).exists():
+            Path(self.deadly).touch()
+            os.kill(os.getpid(), signal.SIGKILL)
         patient = number // 2
         sides: tuple[Split, ...] = ("train", "train", "val", "test")
         return Recording(

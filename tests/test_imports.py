@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 # Anything else directly under ssl_ecg is a question: at the top, and none imports another.
 LAYERS = [
     {"errors"},
-    {"leads", "files", "fingerprint", "cli"},
+    {"leads", "files", "fingerprint", "launch", "cli"},
     {"metrics"},
     {"estimators"},
     {"report"},

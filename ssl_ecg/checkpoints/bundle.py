@@ -9,7 +9,7 @@ from pathlib import Path
 from ssl_ecg.checkpoint import find_checkpoint
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import replacing
-from ssl_ecg.training.sidecar import NAME as SIDECAR
+from ssl_ecg.report.state import NAME as SIDECAR
 
 _KEPT = {".safetensors", ".json", ".yaml", ".csv", ".png", ".md"}  # no training state, which is pickled, and no logs
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the first time that a zip knows: the same run gives the same archive

@@ -10,13 +10,16 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from ssl_ecg.data.convert import Chunk, convert
 from ssl_ecg.data.journal import Journal
 from ssl_ecg.data.progress import bar
+from ssl_ecg.data.shards import Shard, shards
 from ssl_ecg.data.source import Source
 from ssl_ecg.data.sources.prepared import Prepared
 from ssl_ecg.data.store import FORMAT, Store
@@ -24,6 +27,7 @@ from ssl_ecg.data.workers import in_order
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.files import alone_in, default_cache, write_text
 from ssl_ecg.fingerprint import code_fingerprint
+from ssl_ecg.launch import Launcher
 from ssl_ecg.preprocessing import Preprocessing
 
 # Whose code decides what a store holds, beside the source's own; and what a source inherits that does not.
@@ -33,6 +37,7 @@ _CONVERSION = (
 )
 _CONTRACT = {"ssl_ecg.data.source", "abc", "builtins"}
 _TASK_BYTES = 8_000_000  # of converted signals for a worker at a time: little to lose at a kill, little to wait for
+_SHARDS = "shards"  # folder of what jobs convert, in that of the store in the making
 _AT_FIRST = 1.0  # s: of work in this process, to learn what a recording takes
 _WORTH_WORKERS = 5.0  # s: starting processes takes a few
 
@@ -47,6 +52,7 @@ def build(
     workers: int = 1,
     again: bool = False,
     progress: str | None = None,
+    launcher: Launcher | None = None,
 ) -> Store:
     """Open the store of a source, reading the source only if that was not done before.
 
@@ -56,7 +62,7 @@ def build(
     a recording that cannot be used is an error, else it is left out and named in the store's report; None does what the
     source's protocol needs. `workers` are processes, 0 for one per core, started only if there is work for some
     seconds; `again` reads the source although it was done before; `progress` is the title of a progress bar, None for
-    none.
+    none. `launcher` has the recordings converted by jobs, on any machine that sees the source and the cache.
 
     DataError, saying the remedy, if the source's files are missing, no recording can be used (or one cannot, if
     strict), or the store cannot be written; UserError for a limit or a number of workers below what makes sense.
@@ -88,7 +94,7 @@ def build(
             return _opened(target, source, strict)
         try:
             if not (part / "store.json").exists():
-                _write(source, preprocessing, part, limit, strict, workers, progress)
+                _write(source, preprocessing, part, limit, strict, workers, progress, launcher or Launcher())
                 _describe(part, text, source)
             Journal.remove(part)
             _take_place(part, target)
@@ -162,6 +168,7 @@ def _write(
     strict: bool,
     workers: int,
     progress: str | None,
+    launcher: Launcher,
 ) -> None:
     """Convert what is not yet converted, and write the tables."""
     names = source.records[:limit]
@@ -176,10 +183,15 @@ def _write(
         left.unlink()
     if strict and Journal.has_dropped(part):
         Journal.remove(part)  # it may have been mended since
+    made = shards(len(names), launcher.jobs, part / _SHARDS) if launcher.away else []
+    if missing := [shard for shard in made if shard.numbers.stop > Journal.done_in(part)]:
+        if not quiet:
+            print(f"{len(missing)} shards go to jobs; logs in {part / _SHARDS / 'jobs'}", file=sys.stderr)
+        launcher.run(partial(_convert_shards, shared, launcher.cpus), missing, part / _SHARDS / "jobs")
     with Journal(part) as journal, bar(progress or "", len(names), journal.done, quiet) as advance:
         if journal.done and not quiet:
             print(f"going on after {journal.done:,} of {len(names):,} recordings", file=sys.stderr)
-        for chunk in _chunks(shared, journal, len(names), workers):
+        for chunk in chain(_merged(made, journal), _chunks(shared, journal, range(len(names)), workers)):
             listed = names[journal.done :][: chunk.count]  # another process must find the same ones under these numbers
             if {*chunk.records["record"], *(name for name, _ in chunk.dropped)} != {*listed}:
                 raise DataError(
@@ -195,14 +207,36 @@ def _write(
                 f"none of the {len(names):,} recordings can be used. The first, {first['record']}: {first['reason']}"
             )
     write_text(part / "report.json", json.dumps(report, indent=1))
+    shutil.rmtree(part / _SHARDS, ignore_errors=True)
 
 
-def _chunks(shared: tuple[Source, Preprocessing, bool], journal: Journal, total: int, workers: int) -> Iterator[Chunk]:
-    """Convert what is not yet converted, in order."""
+def _convert_shards(shared: tuple[Source, Preprocessing, bool], workers: int, shards: Sequence[Shard]) -> None:
+    """Convert some shards, or what is missing of them: the work of a job."""
+    for shard in shards:
+        with alone_in(shard.folder), Journal(shard.folder) as journal:
+            for chunk in _chunks(shared, journal, shard.numbers, workers):
+                journal.add(chunk)
+
+
+def _merged(shards: list[Shard], journal: Journal) -> Iterator[Chunk]:
+    """Give the chunks that a journal lacks from shards, in order; a shard goes when all of it is there."""
+    for shard in shards:
+        for start, chunk in shard.chunks() if journal.done < shard.numbers.stop else ():
+            if start == journal.done:
+                yield chunk
+        if journal.done < shard.numbers.stop:
+            return  # damaged: it is converted here
+        shard.remove()
+
+
+def _chunks(
+    shared: tuple[Source, Preprocessing, bool], journal: Journal, numbers: range, workers: int
+) -> Iterator[Chunk]:
+    """Convert what is not yet converted of some recordings, in order."""
     # The first second's worth here: it tells how large a task should be, and whether processes are worth starting.
-    started, first = time.perf_counter(), journal.done
+    started, first, total = time.perf_counter(), journal.done, len(numbers)
     while journal.done < total and (journal.done == first or time.perf_counter() - started < _AT_FIRST):
-        yield convert(*shared, range(journal.done, journal.done + 1))
+        yield convert(*shared, numbers[journal.done : journal.done + 1])
     left = total - journal.done
     seconds = left * (time.perf_counter() - started) / max(1, journal.done - first)
     per_recording = journal.bytes / max(1, journal.done - journal.dropped)
@@ -213,7 +247,7 @@ def _chunks(shared: tuple[Source, Preprocessing, bool], journal: Journal, total:
             "free some, or set SSL_ECG_CACHE (--cache) to a larger disk"
         )
     size = max(1, min(256, int(_TASK_BYTES / per_recording))) if journal.kept else 1
-    tasks = (range(i, min(i + size, total)) for i in range(journal.done, total, size))
+    tasks = (numbers[i : i + size] for i in range(journal.done, total, size))
     workers = workers or os.cpu_count() or 1
     if workers > 1 and seconds > _WORTH_WORKERS:
         yield from in_order(convert, shared, tasks, workers)

@@ -24,7 +24,7 @@ _TYPES |= {"scale": pa.float32(), "source_fs": pa.float64(), "age": pa.float32()
 _MANY_ALIKE = ("patient", "split", "labels", "sex", "label", "lead")  # written as numbers of distinct values
 
 SIGNALS = "signals.i16"
-_NAME = "journal.jsonl"
+NAME = "journal.jsonl"
 
 
 class Journal:
@@ -36,7 +36,7 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._lines = folder / _NAME
+        self._lines = folder / NAME
         self.done = self.kept = self.dropped = self.bytes = 0
         end = 0
         if self._lines.exists() and (folder / SIGNALS).exists():
@@ -110,6 +110,12 @@ class Journal:
         return report
 
     @staticmethod
+    def done_in(folder: Path) -> int:
+        """How many recordings a journal in this folder has dealt with."""
+        with Journal(folder) as journal:
+            return journal.done
+
+    @staticmethod
     def has_dropped(folder: Path) -> bool:
         """Whether a journal in this folder has left out a recording."""
         with Journal(folder) as journal:
@@ -118,7 +124,7 @@ class Journal:
     @staticmethod
     def remove(folder: Path) -> None:
         """Take the journal away: the tables are written, or all is to be read again."""
-        (folder / _NAME).unlink(missing_ok=True)
+        (folder / NAME).unlink(missing_ok=True)
 
     def _count(self, entry: dict[str, Any]) -> None:
         self.done += entry["count"]

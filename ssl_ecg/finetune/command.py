@@ -179,7 +179,6 @@ class Finetune:
         """Train a copy of an encoder with a linear head, that of a probe or a fresh one, or go on with it."""
         place = sidecar.folder / system.replace(", ", "-").replace(" ", "-")
         ensure_writable(place)
-        logger = wandb_logger(place, self.wandb, self.config or {})
         print(f"{system}:", file=sys.stderr, flush=True)
         multilabel = self.data.multilabel
         learn, _ = every_window(sides.learn, overlap=0)
@@ -197,12 +196,11 @@ class Finetune:
             )
         if start is not None:
             classifier.start_head(start)
-        history, best = fine_tune(
-            *(classifier, learn, sides.validation, place, self.trainer, self.batch_size, self.seed, logger),
-            watching=[Heartbeat(sidecar)],
-        )
-        if logger is not None:
-            logger.experiment.finish()  # or what was logged last may not be on disk when the next begins
+        with wandb_logger(place, self.wandb, self.config or {}) as logger:
+            history, best = fine_tune(
+                *(classifier, learn, sides.validation, place, self.trainer, self.batch_size, self.seed, logger),
+                watching=[Heartbeat(sidecar)],
+            )
         targets = sides.learn.targets
         decision = targets.mean(axis=0)
         if multilabel:

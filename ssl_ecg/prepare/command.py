@@ -17,6 +17,7 @@ from ssl_ecg.cli.parsing import read_file
 from ssl_ecg.cli.settings import closest, did_you_mean, find_class, known, settings_of
 from ssl_ecg.data.sources import Mixture, Prepared, Source
 from ssl_ecg.errors import UserError
+from ssl_ecg.launch import Launcher
 from ssl_ecg.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def prepare(
     workers: int = 0,
     again: bool = False,
     stream: str | None = None,
+    launcher: Launcher = Launcher(),  # noqa: B008  (it does not change)
     cache: str | None = None,
     config: dict[str, Any] | None = None,
 ) -> Store:
@@ -64,6 +66,7 @@ def prepare(
         python -m ssl_ecg.prepare PTBXL --root data/ptb-xl --rate 500 --fs 250
         python -m ssl_ecg.prepare WFDBFolder --root my/recordings --labels my/labels.csv --leads I,II
         python -m ssl_ecg.prepare --config experiments/recipes/simclr_mitbih.yaml --root data/mitdb
+        python -m ssl_ecg.prepare CODE15 --root /scratch/code15 --launcher.where slurm --launcher.jobs 16
 
     Args:
         data: the data set; of several (A,B), each is prepared.
@@ -72,6 +75,7 @@ def prepare(
         strict: stop at a recording that cannot be used.
         workers: processes; 0 for one per core.
         again: make the store anew.
+        launcher: whether jobs convert the recordings: of this machine, or of a SLURM cluster.
         stream: a folder, or an address such as s3://bucket/prefix, to write the store to for other machines.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         config: all settings as plain values, for the next command's line; the command line gives it.
@@ -90,6 +94,7 @@ def prepare(
             raise UserError("stream takes one data set at a time, and an address for each")
         said = config["data"]["init_args"]["sources"] if config else [None] * len(data.sources)
         same: dict[str, Any] = {"limit": limit, "strict": strict, "workers": workers, "again": again, "cache": cache}
+        same["launcher"] = launcher
         each = zip(data.sources, said, strict=True)
         return [prepare(one, preprocessing, **same, config={"data": its} if its else None) for one, its in each][-1]
     data.ensure(limit)
@@ -106,6 +111,7 @@ def prepare(
         workers=workers,
         again=again,
         progress=f"preparing {type(data).__name__}",
+        launcher=launcher,
     )
     seconds = time.perf_counter() - started
     if there:

@@ -138,11 +138,12 @@ class Pretrain:
             probe = OnlineProbe(module, multilabel=module.store.multilabel, every=self.probe_every)
             announce(run, module, method)
             untrained = copy.deepcopy(method.encoder)
-            logger = wandb_logger(run.folder, self.wandb, config)
             watching = [Heartbeat(sidecar), CollapseMonitor(module), probe]
-            history = train(method, module, run.folder, self.trainer, logger, watching)
+            with wandb_logger(run.folder, self.wandb, config) as logger:
+                history = train(method, module, run.folder, self.trainer, logger, watching)
+                if first_process():
+                    finish(run, module, method, untrained, probe, history, logger)
             if first_process():
-                finish(run, module, method, untrained, probe, history, logger)
                 show(run)
         return run
 

@@ -47,7 +47,6 @@ def finish(
     if logger is not None:
         logger.log_image("training", [str(run.folder / "training.png")])
         logger.log_metrics({f"{s}/{name}": value for s, row in scores.items() for name, value in row.items()})
-        logger.experiment.finish()  # or what was logged last may not be on disk when the command ends
     pretraining = {
         "method": type(method).__name__,
         "data": ", ".join(store.source for store in stores),

@@ -15,6 +15,7 @@ import yaml
 
 from ssl_ecg.errors import UserError
 from ssl_ecg.report.results import Results, read_results
+from ssl_ecg.report.state import read_sidecar, state_of
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class RunFiles:
     @cached_property
     def said(self) -> dict[str, Any]:
         """The last start, and those before it; see `ssl_ecg.training.sidecar`."""
-        return self._json("sidecar.json")
+        return read_sidecar(self.folder) or {}
 
     @cached_property
     def card(self) -> dict[str, Any]:
@@ -67,14 +68,11 @@ class RunFiles:
 
     @property
     def state(self) -> str:
-        """How it stands: finished, running, stopped, failed, or silent since a time."""
-        if self.card:
+        """How it fares: finished, running, stopped, failed, or stalled since a time."""
+        if self.card:  # also while the page is written, before the sidecar says so
             return "finished"
-        state = str(self.said.get("state", "stopped"))
-        heartbeat = self.said.get("heartbeat", 0)
-        if state == "running" and time.time() - heartbeat > 60:
-            return f"no sign of life since {moment(heartbeat)}"
-        return state
+        state = state_of(self.folder)
+        return f"stalled since {moment(self.said.get('heartbeat', 0))}" if state == "stalled" else state
 
     @property
     def starts(self) -> list[dict[str, Any]]:

@@ -41,11 +41,15 @@ def check_wandb(mode: Mode) -> None:
 
 
 def wandb_id(folder: Path) -> str:
-    """The id of a folder's W&B run, kept in its `wandb_id`: the same for all processes that ask, whoever is first."""
+    """The id of a folder's W&B run, kept in its `wandb_id`: the same for all processes that ask, whoever is first.
+
+    Under an agent of W&B it is the one that the agent gives.
+    """
     kept = folder / "wandb_id"
     if not kept.exists():
         made = folder / f".wandb_id.{secrets.token_hex(8)}"
-        made.write_text(secrets.token_hex(4))
+        given = os.environ.get("WANDB_RUN_ID") if "WANDB_SWEEP_ID" in os.environ else None
+        made.write_text(given or secrets.token_hex(4))
         with suppress(FileExistsError):  # another process was faster
             os.link(made, kept)
         made.unlink()

@@ -10,13 +10,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ssl_ecg import cli
 from ssl_ecg.errors import UserError
+from ssl_ecg.report.state import NAME, read_sidecar, state_of
 from ssl_ecg.report.tables import Value, print_table
 from ssl_ecg.training.run import has_trained
-from ssl_ecg.training.sidecar import NAME, STALE, read_sidecar
 
 _SCORES = ("macro_auroc", "auroc", "probe_auroc", "val_auroc", "loss")  # the first that a run has is shown
 
@@ -66,7 +65,7 @@ def runs_below(root: Path) -> Iterator[Path]:
 def describe(run: Path) -> dict[str, Value]:
     """Say how a run fares: state, step, minutes since that, last metrics, where."""
     said = read_sidecar(run) or {}
-    row: dict[str, Value] = {"state": state_of(run, said)}
+    row: dict[str, Value] = {"state": state_of(run)}
     metrics = _metrics(run)
     step = said.get("step") or metrics.get("step")
     if step is not None:
@@ -79,16 +78,6 @@ def describe(run: Path) -> dict[str, Value]:
         row["host"] = str(said.get("host"))
         row["job"] = "_".join(str(said[key]) for key in ("job", "array_task") if said.get(key)) or None
     return row
-
-
-def state_of(run: Path, said: dict[str, Any]) -> str:
-    """Name a run's state; one of an older version, without a sidecar, is finished or stopped."""
-    if not said:
-        return "finished" if (run / "checkpoint" / "config.json").exists() else "stopped"
-    state = str(said.get("state"))
-    if state == "running" and time.time() - (run / NAME).stat().st_mtime > STALE:
-        return "stalled"
-    return state
 
 
 def _metrics(run: Path) -> dict[str, float]:

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ssl_ecg.errors import UserError
-from ssl_ecg.training.sidecar import Sidecar, read_sidecar, taken
+from ssl_ecg.report.state import read_sidecar
+from ssl_ecg.training.sidecar import Sidecar, taken
 
 if TYPE_CHECKING:
     from pytorch_lightning import Trainer

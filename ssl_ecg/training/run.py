@@ -13,8 +13,8 @@ import yaml
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable, write_text
 from ssl_ecg.report.settings import flat
+from ssl_ecg.report.state import NAME as SIDECAR
 from ssl_ecg.training.processes import first_process
-from ssl_ecg.training.sidecar import NAME as SIDECAR
 
 # What may differ between the first start and a resume without changing the result.
 _FREE = (

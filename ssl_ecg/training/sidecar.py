@@ -20,19 +20,10 @@ from typing import Any
 
 from ssl_ecg.errors import CheckpointError, UserError
 from ssl_ecg.files import write_text
+from ssl_ecg.report.state import NAME, STALE, read_sidecar
 
-NAME = "sidecar.json"
 BEAT = 10.0  # s from one sign of life to the next
-STALE = 60.0  # s after which a job without one is taken to be gone
 _KEPT = ("state", "host", "job", "array_task", "restarts", "started", "step", "heartbeat", "error")  # of earlier starts
-
-
-def read_sidecar(folder: Path) -> dict[str, Any] | None:
-    """Read a run's sidecar; None where there is none, or it cannot be read."""
-    try:
-        return dict(json.loads((folder / NAME).read_text()))
-    except (OSError, ValueError):
-        return None
 
 
 class Sidecar:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from ssl_ecg import runs
+from ssl_ecg.report.state import STALE
 from ssl_ecg.training.processes import trained_by_one
-from ssl_ecg.training.sidecar import STALE
 
 
 def run(folder: Path, metrics: str = "epoch,step,loss\n0,6,3.5\n1,12,3.25\n") -> Path:

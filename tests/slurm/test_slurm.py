@@ -1,71 +1,20 @@
-"""The batch scripts on a real SLURM: queued again in the midst of training, a run ends as if it had never been.
-
-The cluster is one node on 127.0.0.1: Debian's `slurm-wlm` and `munge`, started as root by `cluster.sh`.
-"""
+"""The batch scripts on a real SLURM: queued again in the midst of training, a run ends as if it had never been."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
+from slurm_cluster import control, state, submit, until
 from tiny_runs import arguments, assert_same, weights
 
-from ssl_ecg.training.sidecar import read_sidecar
+from ssl_ecg.report.state import read_sidecar
 
-ROOT = Path(__file__).parents[2]
-SCRIPTS = ROOT / "experiments" / "slurm"
 LONG = ["--trainer.max_epochs=40", "--probe_every=40", "--trainer.save_minutes=100"]
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A cluster that sbatch, srun and the others find."""
-    if missing := [name for name in ("slurmctld", "slurmd", "munged", "sbatch") if shutil.which(name) is None]:
-        pytest.skip(f"{', '.join(missing)} missing: apt-get install slurm-wlm munge")
-    if os.geteuid() != 0:
-        pytest.skip("slurmd and munged are started as root")
-    folder = tmp_path_factory.mktemp("slurm")
-    script = Path(__file__).with_name("cluster.sh")
-    try:
-        subprocess.run([script, "start", folder], check=True, timeout=120)
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setenv("SLURM_CONF", str(folder / "slurm.conf"))
-            patch.setenv("PYTHON", sys.executable)
-            patch.setenv("PYTHONPATH", str(ROOT))
-            patch.setenv("OMP_NUM_THREADS", "1")
-            yield
-    finally:
-        subprocess.run([script, "stop", folder], check=True, timeout=120)
-
-
-def submit(folder: Path, script: str, *given: str, options: tuple[str, ...] = ()) -> str:
-    command = ["sbatch", "--parsable", f"--chdir={folder}", *options, SCRIPTS / script, *given]
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
-
-
-def control(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
-
-
-def state(job: str) -> str:
-    return control("squeue", "--noheader", "--states=all", "--jobs", job, "--format=%T").split()[0]
-
-
-def until(true: Callable[[], bool], job: str, log: Path, seconds: float = 600) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        said = log.read_text() if log.exists() else ""
-        assert time.monotonic() < deadline and state(job) not in ("FAILED", "CANCELLED", "TIMEOUT"), said
-        time.sleep(0.2)
 
 
 def test_two_tasks_queued_again_leave_the_same_run(cluster: None, tmp_path: Path) -> None:

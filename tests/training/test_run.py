@@ -90,7 +90,8 @@ def test_only_the_first_process_decides_the_id_of_the_wandb_run(
 
     with monkeypatch.context() as patch:
         patch.setattr(rank_zero_only, "rank", 1)
-        wandb_logger(tmp_path, "offline", {})
+        with wandb_logger(tmp_path, "offline", {}):
+            pass
         assert not (tmp_path / "wandb_id").exists()
     first = wandb_id(tmp_path)
     assert len(first) == 8

@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from ssl_ecg.errors import CheckpointError, UserError
+from ssl_ecg.report.state import read_sidecar
 from ssl_ecg.training import sidecar
 from ssl_ecg.training.processes import trained_by_one
-from ssl_ecg.training.sidecar import Sidecar, read_sidecar
+from ssl_ecg.training.sidecar import Sidecar
 
 ELSEWHERE = {"machine": "another", "host": "node7", "pid": 1, "job": "12", "restarts": 0, "owner": "x"}
 

@@ -15,9 +15,9 @@ from pytorch_lightning import Callback
 from tiny_runs import Stop, arguments, assert_same, listening, weights
 
 from ssl_ecg import pretrain
+from ssl_ecg.report.state import read_sidecar
 from ssl_ecg.training.log import Throughput
 from ssl_ecg.training.processes import trained_by_one
-from ssl_ecg.training.sidecar import read_sidecar
 
 
 @pytest.fixture
