@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.anomaly.detectors import Detector, Features, held_out_scores
 from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.detectors import Detector, Features, held_out_scores
 from ssl_ecg.metrics.bootstrap import Bootstrap, Difference, Interval, Resampled, difference, resampled_ranking
 from ssl_ecg.metrics.scores import ENOUGH, Array, check_features, check_probabilities, check_targets, mean_defined
 from ssl_ecg.study.benchmark import Labels

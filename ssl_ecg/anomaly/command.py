@@ -12,12 +12,12 @@ import torch
 
 from ssl_ecg import cli
 from ssl_ecg.anomaly.benchmark import AnomalyBenchmark, Detection, check_normal, normal_samples
-from ssl_ecg.anomaly.detectors import DETECTORS, Detector, Given
 from ssl_ecg.anomaly.report import about, figures, rows, show
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder, reconstruction_error
 from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.detectors import DETECTORS, Detector, Given
 from ssl_ecg.report.results import Results
 from ssl_ecg.report.tables import origin
 from ssl_ecg.study import Study, System

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 STACKS = (".npy", ".npz", ".h5", ".hdf5")
 """Files of one recording, (C, T), or of many, (n, C, T)."""
 SUFFIXES = (*STACKS, ".csv", ".edf")
+TIME = {"time", "t", "seconds", "time_s", "time (s)", "time [s]"}
+"""What a CSV file's first column may be called if it has times in s."""
 
 
 @contextmanager
@@ -55,7 +57,7 @@ def read_csv(path: Path, leads: tuple[str, ...] | None) -> tuple[NDArray[np.floa
 
     try:
         above = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0].str.strip().tolist()
-        named = not all(map(_is_number, above))
+        named = not all(map(is_number, above))
         x = pd.read_csv(path, header=None, skiprows=int(named), dtype=np.float32).to_numpy()
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable CSV file of numbers ({error}).") from error
@@ -119,7 +121,8 @@ def _find(path: Path, have: tuple[str, ...], wanted: tuple[str, ...]) -> list[in
     return [names.index(canonical(lead)) for lead in wanted]
 
 
-def _is_number(cell: str) -> bool:
+def is_number(cell: str) -> bool:
+    """Whether a cell of a CSV file holds a number."""
     try:
         float(cell)
     except ValueError:

@@ -20,8 +20,6 @@ from ssl_ecg.leads import numbered
 SUFFIXES = (".hea", *array_files.SUFFIXES, ".dcm", ".ecg", ".ishne")
 """Of the files that are read; a WFDB record is its header."""
 
-_TIME = {"time", "t", "seconds", "time_s", "time (s)", "time [s]"}
-
 
 class ReadRecording(NamedTuple):
     """A recording as it was read: its signal, shape (C, T), sampling rate in Hz, lead names, and the signal's unit.
@@ -80,7 +78,7 @@ def _read(path: Path, fs: float | None, leads: tuple[str, ...] | None, unit: str
         return ReadRecording(*read_ishne(path), "mV")
     if path.suffix == ".csv":
         signal, names = array_files.read_csv(path, leads)
-        if names[0].lower() in _TIME:
+        if names[0].lower() in array_files.TIME:
             steps = np.diff(signal[0].astype(np.float64))
             if not len(steps) or not (steps > 0).all():
                 raise DataError(f"{path}: its column {names[0]} does not rise from row to row")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,11 +14,14 @@ from numpy.typing import NDArray
 from ssl_ecg import cli
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.probe import LinearProbe
+from ssl_ecg.files import ensure_writable
 from ssl_ecg.probe.report import Scored
 from ssl_ecg.report.results import Results
 from ssl_ecg.study import Study, System, open_study, open_whole
 from ssl_ecg.study.benchmark import Benchmark, Extract, Folds, Result
 from ssl_ecg.study.evaluation import Evaluation
+from ssl_ecg.study.head import Head, normal_beats, save_head
 from ssl_ecg.study.study import check_untaught, seen_by
 from ssl_ecg.study.systems import PRETRAINED, UNTRAINED, FrozenTokens, Rhythm, has_rr, untrained
 
@@ -49,6 +53,7 @@ class Probe(Evaluation):
         python -m ssl_ecg.probe runs/simclr-mitbih --data MITBIH --data.root data/mitdb
         python -m ssl_ecg.probe runs/simclr-ptbxl --data PTBXL --data.root data/ptb-xl --folds 5
         python -m ssl_ecg.probe runs/simclr-simulated --data Simulated --validate
+        python -m ssl_ecg.probe runs/cinc2017-joint --data MITBIH --lead II --windows context --save_head runs/beats
 
     Args:
         folds: of patients over the whole data set; 0 for the data set's own split.
@@ -56,6 +61,7 @@ class Probe(Evaluation):
             cross-validated scores of the train patients, the same ones for all systems.
         attentive: beside the linear probes, train attention over the tokens of the pretrained encoder and of the same
             untrained, with a linear layer; of a recording longer than a window, over all of its tokens.
+        save_head: folder to keep the pretrained encoder's probe in, with RR features where beats have them.
     """
 
     question: ClassVar[str] = "probe"
@@ -63,12 +69,15 @@ class Probe(Evaluation):
     folds: int = 0
     validate: bool = False
     attentive: bool = False
+    save_head: str | None = None
 
     def check(self) -> None:
         """Refuse, before any work, settings that cannot be used, by a UserError."""
         super().check()
         if self.folds < 0 or self.folds == 1:
             raise UserError(f"folds must be 0, for the data set's own split, or at least 2, not {self.folds}")
+        if self.save_head is not None and self.folds:
+            raise UserError("--save_head keeps one probe, and --folds fits one for each fold: give one of the two")
 
     def open_study(self) -> Study:
         """Encoder and data; all patients on one side for folds over everybody."""
@@ -82,6 +91,8 @@ class Probe(Evaluation):
         """
         name = "validation" if self.validate and not self.folds else "results"
         folder, study = self.open(name)
+        if self.save_head is not None:
+            ensure_writable(Path(self.save_head))
         scored = self._by_folds(study) if self.folds else self._by_split(study)
         scored.show(str(self.checkpoint))
         about = {"checkpoint": str(self.checkpoint), **scored.about()}
@@ -108,7 +119,8 @@ class Probe(Evaluation):
         embeddings: Features | None = None
         # The baselines first: the pretrained encoder is compared with them.
         tokens = [(system.name, _block(system)) for system in self._attentive(study)]
-        for title, extract in reversed([*variants(self.systems(study)), *tokens]):
+        probed = variants(self.systems(study))
+        for title, extract in reversed([*probed, *tokens]):
             pretrained = title.startswith(PRETRAINED)
             print(f"fitting {title} ...", file=sys.stderr, flush=True)
             judged = study.judged if self.validate or pretrained else None
@@ -118,8 +130,21 @@ class Probe(Evaluation):
                 fitted = benchmark.score(fitted, features, _comparable(title, results) if pretrained else [])
                 embeddings = features.get(PRETRAINED, embeddings)
             results.insert(0, fitted)
+            if self.save_head is not None and title == probed[0][0]:
+                self._keep(study, fitted, extract(train))
         setting = _validated(study.judged, train) if self.validate else study.setting
         return self._scored(setting, results, benchmark, embeddings=embeddings)
+
+    def _keep(self, study: Study, fitted: Result, features: dict[str, Features]) -> None:
+        """Save a probe as a head, with what is normal if a class is N."""
+        assert isinstance(fitted.probe, LinearProbe) and self.save_head is not None
+        classes, train = tuple(study.data.classes), study.train
+        z, is_normal = features[PRETRAINED], train.targets[:, classes.index("N")] if "N" in classes else None
+        normal = None if is_normal is None else normal_beats(z[is_normal], train.patient[is_normal])
+        about = {"fitted_on": study.name, "task": study.data.task, "patients": len(set(train.patient.tolist()))}
+        how: dict[str, Any] = {"windows": self.windows, "span": self.span, "future": self.future, "about": about}
+        leads = train.preprocessing.leads
+        save_head(Path(self.save_head), Head(fitted.probe, classes, study.encoder.weights, leads, normal=normal, **how))
 
     def _by_folds(self, study: Study) -> Scored:
         """Folds over all patients, or over those who are not on the test side."""

@@ -12,9 +12,9 @@ from checkpoints import fresh_checkpoint
 
 from ssl_ecg import anomaly
 from ssl_ecg.anomaly.command import normal_train
-from ssl_ecg.anomaly.detectors import Detector
 from ssl_ecg.data.sources import Simulated
 from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.detectors import Detector
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.results import Results, Row, read_results
 from ssl_ecg.study import open_study

@@ -27,6 +27,7 @@ from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.probe.command import _validated
 from ssl_ecg.report.results import Results, Row, read_results
 from ssl_ecg.study import open_study
+from ssl_ecg.study.head import load_head
 from ssl_ecg.study.rhythm import rhythm_of, rr_features
 from ssl_ecg.study.study import labelled_sides, setting_of, unseen_by, validation_of
 
@@ -64,7 +65,9 @@ def simulated(here: Path) -> Path:
 
 def test_whole_records_are_probed(simulated: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = [str(simulated), "--data=Simulated", "--data.patients=80", "--data.records_per_patient=3"]
-    probe.main([*arguments, f"--cache={here}/cache", "--resamples=50"])
+    probe.main([*arguments, f"--cache={here}/cache", "--resamples=50", f"--save_head={here}/head"])
+    head = load_head(here / "head", load_encoder(simulated).weights)
+    assert head.blocks == ("pretrained",) and head.windows == "cut" and head.about["patients"] > 10
     out = " ".join(capsys.readouterr().out.split())  # a title is broken where the table ends
     assert "inductive: no test patient was in pretraining" in out
     assert "simulated ECG (no heart was involved)" in out

@@ -10,7 +10,7 @@ Abnormal samples are used neither in fitting nor in choosing anything.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -131,6 +131,24 @@ class Mahalanobis(Detector):
 
     def _score(self, x: Standardised) -> NDArray[Any]:
         return np.asarray(np.sqrt(np.maximum(self._covariance.mahalanobis(x.astype(np.float64)), 0)))
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All that its scores depend on; UserError for more than 1,024 features, which are reduced first."""
+        if self._pca is not None:
+            raise UserError(f"a Mahalanobis distance of more than {_WIDE} features is not kept")
+        fitted = {"location": self._covariance.location_, "precision": self._covariance.precision_}
+        return {"mean": self._mean, "spread": self._spread, **fitted}
+
+    @classmethod
+    def restore(cls, state: Mapping[str, NDArray[Any]]) -> Self:
+        """Make one that scores as that of a `state`."""
+        from sklearn.covariance import LedoitWolf
+
+        made = cls()
+        made._mean, made._spread, made._pca = state["mean"], state["spread"], None
+        made._covariance = LedoitWolf()
+        made._covariance.location_, made._covariance.precision_ = state["location"], state["precision"]
+        return made
 
 
 class Forest(Detector):

@@ -4,7 +4,8 @@ import torch
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from ssl_ecg.anomaly.benchmark import AnomalyBenchmark, AnomalyBootstrap, normal_samples
-from ssl_ecg.anomaly.detectors import (
+from ssl_ecg.errors import UserError
+from ssl_ecg.estimators.detectors import (
     DETECTORS,
     Forest,
     KNNDistance,
@@ -12,7 +13,6 @@ from ssl_ecg.anomaly.detectors import (
     Reconstruction,
     held_out_scores,
 )
-from ssl_ecg.errors import UserError
 from ssl_ecg.metrics.bootstrap import difference
 from ssl_ecg.study.benchmark import Labels
 

@@ -1,0 +1,163 @@
+"""`python -m ssl_ecg.monitor`: what a long recording holds, beat by beat."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import KW_ONLY, dataclass, field
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, ClassVar
+
+import torch
+
+from ssl_ecg import cli
+from ssl_ecg.checkpoint import load_encoder
+from ssl_ecg.data.progress import bar
+from ssl_ecg.errors import UserError
+from ssl_ecg.files import ensure_writable
+from ssl_ecg.monitor.episodes import Limits
+from ssl_ecg.monitor.outputs import safe
+from ssl_ecg.monitor.watch import Settings, watch
+from ssl_ecg.report.tables import print_table
+from ssl_ecg.study.head import load_head
+
+
+@dataclass
+class Done:
+    """What became of the tapes: the summary of each that was read, by its record, and why others were not."""
+
+    folder: Path
+    read: dict[str, dict[str, Any]] = field(default_factory=dict)
+    refused: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+    took: float = 0.0
+
+    def show(self) -> None:
+        """Print a line a tape, and what is odd."""
+        rows = {name: _row(summary) for name, summary in self.read.items()}
+        if rows:
+            print_table(rows, title=f"Written to {self.folder}, a folder a record")
+        for name, summary in self.read.items():
+            for note in summary["notes"]:
+                print(f"{name}: {note}")
+        for name, why in self.refused.items():
+            print(f"{name}: not read: {why}")
+        if self.took:
+            speed = self.seconds / self.took
+            print(f"{self.seconds / 3600:.2f} h in {self.took:.1f} s: {speed:,.0f} times faster than real time")
+
+
+def _row(summary: dict[str, Any]) -> dict[str, str]:
+    return {
+        "hours": f"{summary['seconds'] / 3600:.2f}",
+        "beats": f"{summary['beats']:,}",
+        "rate": f"{summary['rate']}",
+        **{name: f"{count:,}" for name, count in summary["classes"].items()},
+        "episodes": f"{sum(summary['episodes'].values())}",
+        "readable": f"{summary['readable']:.0%}",
+    }
+
+
+@dataclass
+class Monitor:
+    """Read long recordings, such as Holter tapes of a day: beats, classes, anomalies, episodes, signal quality.
+
+    Every record gets a folder: `beats.parquet` with a row a beat, `episodes.csv`, a WFDB annotation file (`.beats`),
+    and `summary.json`. Tapes are read in pieces of ten minutes, in constant memory; a run that was
+    stopped, however, goes on with the same command. What cannot be used is named, the others go on, and the command
+    ends with 1.
+
+    The head is a probe of beats in their context, kept by `python -m ssl_ecg.probe REF --data MITBIH
+    --windows context --save_head FOLDER`. No medical device: what it finds, somebody has to look at.
+
+    Examples:
+        python -m ssl_ecg.monitor tape.hea --encoder runs/cinc2017-joint --head runs/beats --out day
+        python -m ssl_ecg.monitor ward/1.edf ward/2.ecg --encoder runs/cinc2017-joint --head runs/beats --out ward
+        python -m ssl_ecg.monitor wear.csv --fs 250 --encoder runs/cinc2017-joint --head runs/beats --out wear
+
+    Args:
+        records: files of recordings: WFDB (the header, or without suffix), EDF, ISHNE, CSV, NumPy.
+        encoder: a run's folder, or another reference to a checkpoint.
+        head: the folder of a head for it.
+        out: folder of the results.
+        lead: which lead is read by a head of one lead; that which it was fitted on, or the first, by default.
+        brady: heart rate below which it is slow, beats a minute.
+        tachy: above which it is fast.
+        pause: interval above which it is a pause, s.
+        fs: sampling rate of files that do not say it, Hz.
+        leads: names of the leads of files that do not say them.
+        unit: of files that do not say it: mV, uV or V.
+        threads: of torch, for each of the two pieces that are read at a time.
+        trust: whether the checkpoint may import an encoder of your own, from outside ssl_ecg.
+    """
+
+    question: ClassVar[str] = "monitor"
+
+    records: list[str]
+    _: KW_ONLY
+    encoder: str
+    head: str
+    out: str
+    lead: str | None = None
+    brady: float = 50.0
+    tachy: float = 120.0
+    pause: float = 2.0
+    fs: float | None = None
+    leads: tuple[str, ...] | None = None
+    unit: str | None = None
+    threads: int = 1
+    trust: bool = False
+
+    def run(self) -> Done:
+        """Read all tapes, write and print; UserError for an encoder, head, settings or folder that cannot be used."""
+        if not 0 < self.brady < self.tachy or self.pause <= 0 or self.threads < 1:
+            raise UserError("brady, tachy, pause and threads must be above 0, and brady below tachy")
+        encoder = load_encoder(self.encoder, self.trust)
+        head = load_head(self.head, encoder.weights)
+        if head.windows != "context":
+            raise UserError(f"the head in {self.head} reads windows cut around beats: fit one with --windows context")
+        torch.set_num_threads(self.threads)
+        done, names = Done(Path(self.out).expanduser()), _names(self.records)
+        ensure_writable(done.folder)
+        limits = Limits(self.brady, self.tachy, self.pause)
+        settings = Settings(limits, self.fs, self.leads, self.unit, self.lead)
+        for path, name in names.items():
+            try:
+                with ExitStack() as stack:
+
+                    def show(pieces: int, name: str = name, stack: ExitStack = stack) -> Callable[[int], None]:
+                        return stack.enter_context(bar(name, pieces))
+
+                    watched = watch(path, encoder, head, done.folder / name, settings, show)
+            except UserError as error:
+                done.refused[path] = " ".join(str(error).split())
+                continue
+            done.read[name] = watched.summary
+            done.took += watched.took
+            done.seconds += watched.summary["seconds"] if watched.took else 0
+        done.show()
+        return done
+
+
+def _names(records: list[str]) -> dict[str, str]:
+    """The folder of each record: its name, numbered where several are called so."""
+    found: dict[str, str] = {}
+    for path in dict.fromkeys(records):
+        file = Path(path)
+        stem = safe(
+            file.stem if file.suffix in (".hea", ".edf", ".ecg", ".ishne", ".csv", ".npy", ".npz") else file.name
+        )
+        number = sum(name == stem or name.startswith(f"{stem}-") for name in found.values())
+        found[path] = f"{stem}-{number + 1}" if number else stem
+    return found
+
+
+def main(argv: list[str] | None = None) -> None:
+    """The command line; ends with 1 if a record could not be used."""
+    given = sys.argv[1:] if argv is None else argv
+    records = list(takewhile(lambda word: not word.startswith("-"), given))
+    done = cli.run(Monitor, [",".join(records), *given[len(records) :]] if records else given)
+    if isinstance(done, Done) and done.refused:
+        raise SystemExit(1)

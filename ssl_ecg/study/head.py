@@ -1,0 +1,178 @@
+"""The head of a probe as a folder: from embeddings, and the rhythm beside them, to classes of what nobody labelled."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+from ssl_ecg import __version__
+from ssl_ecg.errors import CheckpointError
+from ssl_ecg.estimators.detectors import Mahalanobis, held_out_scores
+from ssl_ecg.estimators.probe import LinearProbe, Setting
+from ssl_ecg.files import ensure_writable, replacing, write_text
+
+FORMAT = 1
+KIND = "probe"
+RR = "RR"
+"""Name of a probe's block of RR features."""
+_ENOUGH = 20_000  # normal beats: more do not move their covariance
+_WIDEST = 1024  # features of an embedding, beyond which no covariance is kept
+
+
+@dataclass(frozen=True)
+class Normal:
+    """What is normal: the embeddings of the patients that a head was fitted on, of the class that is normal.
+
+    `typical` and `unusual` are the median and the 95th percentile of normal beats' distances from those of others.
+    """
+
+    detector: Mahalanobis
+    typical: float
+    unusual: float
+
+    def score(self, z: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+        """Score how unlike normal beats embeddings (n, D) are, shape (n,): 1 is more than 95 of 100 normal beats."""
+        return self.detector.score(z) / self.unusual
+
+
+@dataclass(frozen=True)
+class Head:
+    """A linear probe, and what has to be known to use it.
+
+    Attributes:
+        probe: reads a block of embeddings and, where beats have a rhythm, one of RR features called `RR`.
+        classes: in the order of its logits.
+        encoder: SHA-256 of the weights of the encoder whose embeddings it reads.
+        leads: that the encoder read when it was fitted.
+        windows, span: how beats were embedded, as in `Context`.
+        future: whether the RR features have the next interval too.
+        normal: what a normal beat is, if one class is.
+        about: what else is in `head.json`: on what it was fitted.
+    """
+
+    probe: LinearProbe
+    classes: tuple[str, ...]
+    encoder: str
+    leads: tuple[str, ...]
+    windows: str = "cut"
+    span: float = 1.0
+    future: bool = False
+    normal: Normal | None = None
+    about: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def blocks(self) -> tuple[str, ...]:
+        """Names of the blocks of features it reads, in their order."""
+        return tuple(self.probe.sizes)
+
+    def predict(self, z: NDArray[np.floating[Any]], rr: NDArray[np.floating[Any]] | None) -> NDArray[np.float64]:
+        """Give the probability of each class, (n, K), from embeddings (n, D) and RR features (n, 4 or 5)."""
+        given = {name: rr if name == RR else z for name in self.blocks}
+        return self.probe.predict_proba({name: block for name, block in given.items() if block is not None})
+
+    def posterior(self, z: NDArray[np.floating[Any]], rr: NDArray[np.floating[Any]] | None) -> NDArray[np.float64]:
+        """As `predict`, with each class as common as in training, where the probe was fitted on balanced ones."""
+        p = self.predict(z, rr)
+        if not self.probe.exclusive:
+            return p
+        p = p * self.probe.decision
+        return np.asarray(p / p.sum(axis=1, keepdims=True))
+
+
+def normal_beats(z: NDArray[np.floating[Any]], patients: NDArray[Any]) -> Normal | None:
+    """Learn what is normal from embeddings (n, D) of normal beats and whose they are, (n,).
+
+    None for fewer than two patients, or more features than a covariance can be kept of.
+    """
+    if len(np.unique(patients)) < 2 or z.shape[1] > _WIDEST:
+        return None
+    rows = np.linspace(0, len(z) - 1, min(len(z), _ENOUGH)).round().astype(int)
+    held_out = held_out_scores(Mahalanobis, z[rows], patients[rows])
+    typical, unusual = np.percentile(held_out, [50, 95])
+    return Normal(Mahalanobis().fit(z[rows], patients[rows]), float(typical), float(unusual))
+
+
+def save_head(folder: Path, head: Head) -> None:
+    """Write a head to a folder, its numbers and what it belongs to; UserError if it cannot be."""
+    ensure_writable(folder)
+    probe, normal = head.probe, head.normal
+    arrays = {name: getattr(probe, name) for name in ("mean", "scale", "coefficients", "intercept", "decision")}
+    if normal is not None:
+        arrays |= {f"normal.{name}": value for name, value in normal.detector.state().items()}
+    packed = save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
+    with replacing(folder / "head.safetensors") as temporary:
+        temporary.write_bytes(packed)
+    document = {
+        "format": FORMAT,
+        "kind": KIND,
+        "ssl_ecg": __version__,
+        "classes": list(head.classes),
+        "encoder": head.encoder,
+        "leads": list(head.leads),
+        "windows": head.windows,
+        "span": head.span,
+        "future": head.future,
+        "blocks": probe.sizes,
+        "exclusive": probe.exclusive,
+        "C": probe.chosen.c,
+        "weights": probe.chosen.weights,
+        "normal": None if normal is None else {"typical": normal.typical, "unusual": normal.unusual},
+        "sha256": hashlib.sha256(packed).hexdigest(),
+        **head.about,
+    }
+    write_text(folder / "head.json", json.dumps(document, indent=1) + "\n")
+
+
+def load_head(folder: str | Path, encoder: str) -> Head:
+    """Read a head.
+
+    CheckpointError if there is none, it is damaged, or belongs to another encoder than the one with these weights.
+    """
+    folder = Path(folder).expanduser()
+    try:
+        said = json.loads((folder / "head.json").read_text())
+        packed = (folder / "head.safetensors").read_bytes()
+        if (said["format"], said["kind"]) != (FORMAT, KIND):
+            raise CheckpointError(f"{folder} is no head of a probe of format {FORMAT}: {said['kind']}")
+        if hashlib.sha256(packed).hexdigest() != said["sha256"]:
+            raise CheckpointError(f"{folder}/head.safetensors is not the file that was saved: fit the head again")
+        if said["encoder"] != encoder:
+            raise CheckpointError(
+                f"the head in {folder} belongs to the encoder with weights {said['encoder'][:12]}, and this one's are "
+                f"{encoder[:12]}: fit one with python -m ssl_ecg.probe ... --save_head FOLDER"
+            )
+        return _of(said, load(packed))
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001  (JSON and safetensors each raise several kinds of their own)
+        raise CheckpointError(f"{folder} holds no head that can be read ({type(error).__name__}: {error})") from None
+
+
+def _of(said: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Head:
+    setting = Setting(said["C"], dict(said["weights"]), float("nan"))
+    probe = LinearProbe(
+        chosen=setting,
+        table=(),
+        how="given",
+        unscored=(),
+        exclusive=said["exclusive"],
+        decision=arrays["decision"],
+        sizes=dict(said["blocks"]),
+        mean=arrays["mean"],
+        scale=arrays["scale"],
+        coefficients=arrays["coefficients"],
+        intercept=arrays["intercept"],
+        converged=True,
+    )
+    mine = {name.partition(".")[2]: value for name, value in arrays.items() if name.startswith("normal.")}
+    normal = Normal(Mahalanobis.restore(mine), **said["normal"]) if mine else None
+    how = {name: said[name] for name in ("encoder", "windows", "span", "future")}
+    return Head(probe, tuple(said["classes"]), leads=tuple(said["leads"]), normal=normal, about=said, **how)
