@@ -100,7 +100,8 @@ def model_card(
         )
         measured = "Scores on the validation patients, which chose the epoch"
     return _CARD.format(
-        **{k: v for k, v in pretraining.items() if k not in ("patients", "recipe")},
+        **{k: v for k, v in pretraining.items() if k not in ("patients", "recipe", "data")},
+        data=_names(pretraining),
         **{k: v for k, v in preprocessing.items() if k != "leads"},
         leads="each lead by itself, whatever its name" if anything else ", ".join(preprocessing["leads"]),
         names=json.dumps(["I", "II"] if anything else list(preprocessing["leads"]), ensure_ascii=False),
@@ -136,6 +137,11 @@ def _sources(pretraining: Mapping[str, Any]) -> list[str]:
     return [name.strip() for name in str(pretraining["data"]).split(",")]
 
 
+def _names(pretraining: Mapping[str, Any]) -> str:
+    """The data sets, each once: two parts of a mixture may be of one."""
+    return ", ".join(dict.fromkeys(_sources(pretraining)))
+
+
 def _licensed(pretraining: Mapping[str, Any]) -> dict[str, None]:
     """The data sets that weights come from, a teacher's too."""
     return dict.fromkeys(name for each in (pretraining, *pretraining.get("teachers", [])) for name in _sources(each))
@@ -150,7 +156,7 @@ def _limits(
     if worse := [name for name in trained if name in fresh and trained[name] <= fresh[name]]:
         found.append(f"**No better than the same network untrained** in {', '.join(worse)}.")
     found.append(
-        f"Pretrained with one seed on {pretraining['data']} alone: on other devices, leads and populations, score it "
+        f"Pretrained with one seed on {_names(pretraining)} alone: on other devices, leads and populations, score it "
         "beside the untrained network first (`python -m ssl_ecg.probe`)."
     )
     if teachers := pretraining.get("teachers", []):
@@ -173,7 +179,11 @@ def _recipe(pretraining: Mapping[str, Any]) -> str:
     import yaml
 
     sources = _sources(pretraining)
-    places = [f" --data{f'.{name}' if len(sources) > 1 else ''}.root FOLDER" for name in sources if name != "Simulated"]
+    # As the command line names the parts of a mixture: by number where two are of one class.
+    of = {
+        i: f".{name if sources.count(name) == 1 else i}" if len(sources) > 1 else "" for i, name in enumerate(sources)
+    }
+    places = [f" --data{of[i]}.root FOLDER" for i, name in enumerate(sources) if name != "Simulated"]
     return _RECIPE.format(
         place="".join(places), settings=yaml.safe_dump(dict(pretraining["recipe"]), sort_keys=False, allow_unicode=True)
     )

@@ -90,3 +90,10 @@ def test_a_student_has_seen_whom_its_teacher_saw(tmp_path: Path) -> None:
     assert "Distilled from an encoder pretrained on PTBXL" in text
     assert "CinC2017 (ODC-By 1.0); PTBXL (CC BY 4.0)" in text
     assert with_teachers(own, []) == own
+
+
+def test_two_parts_of_one_data_set_are_named_once_and_placed_by_number() -> None:
+    p, mixed = Preprocessing(), PRETRAINING | {"data": "PTBXL, PTBXL, LUDB", "recipe": {"seed": 0}}
+    text = model_card(mixed, p.to_dict(), {"class": "ResNet1d", "parameters": 1, "dim": 1}, {})
+    assert "pretrained on PTBXL, LUDB" in text and text.count("PTBXL (CC BY 4.0)") == 1
+    assert "--data.0.root FOLDER --data.1.root FOLDER --data.LUDB.root FOLDER" in text
