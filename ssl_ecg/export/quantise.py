@@ -14,6 +14,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_ecg.export.bias_correction import correct_biases
+
 _BATCH = 16  # windows at a time: calibration keeps every activation of a batch
 _PERCENTILE = 99.99
 
@@ -26,23 +28,27 @@ class Recipe:
         calibration: a tensor's range is that of what calibration saw, or leaves out its rarest values.
         ends: whether the first and the last convolution are quantised too.
         additions: whether sums of branches are, or are left in fp32 between quantised convolutions.
+        corrected: whether biases are shifted so that every channel has the mean it had.
     """
 
     calibration: Literal["minmax", "percentile"] = "minmax"
     ends: bool = True
     additions: bool = True
+    corrected: bool = False
 
     def __str__(self) -> str:
         parts = {"min-max": self.calibration == "minmax", f"percentile {_PERCENTILE:g}": self.calibration != "minmax"}
         parts |= {"additions in fp32": not self.additions, "stem and last convolution in fp32": not self.ends}
+        parts |= {"biases corrected": self.corrected}
         return ", ".join(name for name, there in parts.items() if there)
 
 
 RECIPES = (
     Recipe(),
-    Recipe("percentile"),
-    Recipe(ends=False),
-    Recipe(ends=False, additions=False),
+    Recipe(corrected=True),
+    Recipe("percentile", corrected=True),
+    Recipe(ends=False, corrected=True),
+    Recipe(ends=False, additions=False, corrected=True),
 )
 
 
@@ -94,6 +100,8 @@ def quantise(fp32: Path, int8: Path, windows: Sequence[NDArray[np.float32]], rec
             calibrate_method=methods[recipe.calibration],
             extra_options={"CalibPercentile": _PERCENTILE, "CalibTensorRangeSymmetric": False},
         )
+        if recipe.corrected:
+            correct_biases(prepared, int8, [batch["signal"] for batch in _batches(windows)])
     return _share(onnx.load(int8))
 
 

@@ -94,6 +94,7 @@ class Finetune:
         out: folder of all runs.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         trust: whether the checkpoint may import an encoder of your own, from outside ssl_ecg.
+        lead: what an encoder of one lead reads where the data set lacks its own, such as II.
         wandb: log to Weights & Biases too, a run for each training; "offline" needs no account and can be synced later.
         config: all settings as plain values, kept in the run's folder and compared on resume.
         defaults: what those are by default, for runs begun before a setting was there.
@@ -119,6 +120,7 @@ class Finetune:
     out: str = "runs"
     cache: str | None = None
     trust: bool = False
+    lead: str | None = None
     wandb: Literal["off", "offline", "online"] = "off"
     config: dict[str, Any] | None = None
     defaults: dict[str, Any] | None = None
@@ -132,7 +134,7 @@ class Finetune:
         data, stem, device = self.data, short_name(self.checkpoint), pick_device(self.device)
         ensure_writable(Path(self.out))
         folder = run_folder(self.out, self.name or f"{stem}-finetuned-{type(data).__name__}".lower())
-        study = open_study(self.checkpoint, data, self.cache, self.trust)
+        study = open_study(self.checkpoint, data, self.cache, self.trust, self.lead)
         self._check_views(study.encoder.preprocessing.fs)
         if self.fraction < 1:
             check_few_labels(study)

@@ -227,8 +227,15 @@ def test_classes_that_do_not_exclude_each_other(
     root = shared_data / "ptb-xl"
     if not (root / "ptbxl_database.csv").exists():
         pytest.skip(f"no PTB-XL in {root}")
-    place = fresh_checkpoint(here / "twelve", Preprocessing(leads=("I", "V2"), window=2.5))
-    more = ["--trainer.max_epochs=1", "--fraction=0.1", "--views=physiological", "--head=fresh", "--batch_size=32"]
+    place = fresh_checkpoint(here / "twelve", Preprocessing(leads=("ECG",), window=2.5))
+    more = [
+        "--lead=V2",
+        "--trainer.max_epochs=1",
+        "--fraction=0.1",
+        "--views=physiological",
+        "--head=fresh",
+        "--batch_size=32",
+    ]
     finetune.main(
         [
             *(str(place), "--data=PTBXL", f"--data.root={root}", f"--cache={here}/cache", f"--out={here}/runs"),
@@ -239,6 +246,7 @@ def test_classes_that_do_not_exclude_each_other(
     assert results.about["train_patients"] == 142
     for scores in results.scores().values():
         assert {"macro_auroc", "macro_auprc", "macro_f1", "auroc_NORM"} <= set(scores)
+    assert load_encoder(here / "runs" / "multi").preprocessing.leads == ("V2",)
 
 
 def test_a_run_is_not_gone_on_with_from_other_weights_data_or_patients(
