@@ -35,7 +35,8 @@ def replacing(path: Path) -> Iterator[Path]:
             raise
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a read-only file system refuses even what is not there
+            temporary.unlink()
 
 
 def write_text(path: Path, text: str) -> None:

@@ -117,7 +117,11 @@ def prepare(
     if there:
         print(f"{store.path} is prepared already: nothing to do.", file=sys.stderr)
     summary = summarise(store)
-    write_summary(store, summary)
+    try:
+        write_summary(store, summary)
+    except UserError:
+        if not there:  # what is prepared already may lie on read-only media
+            raise
     if stream:
         from ssl_ecg.data.progress import track
         from ssl_ecg.data.streaming import export
@@ -127,7 +131,8 @@ def prepare(
     if not there:
         print(f"took        {seconds:.1f} s, {len(store.records) / seconds:,.0f} records/s")
     print(f"store       {store.path}")
-    print(f"picture     {store.path / 'summary.png'}")
+    if (picture := store.path / "summary.png").exists():
+        print(f"picture     {picture}")
     if stream:
         print(f"streamed    {stream}")
     part = str(store.path) if limit is not None else None

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 # What moves no number: two results that differ in these alone are the same result.
-_FREE = ("checkpoint", "data", "device", "cache", "trust", "out", "save_head", "wandb", "config")
+_FREE = ("checkpoint", "data", "device", "cache", "trust", "launcher", "out", "save_head", "wandb", "config")
 _WHERE = ("root", "download", "path")  # settings of a source that say where it lies, not what it is
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import KW_ONLY, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,6 +19,7 @@ from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.design import ascending
 from ssl_ecg.estimators.probe import CS
 from ssl_ecg.files import ensure_writable
+from ssl_ecg.launch import Launcher
 from ssl_ecg.report.results import Results, unique
 from ssl_ecg.study import Study, check_few_labels, open_study
 from ssl_ecg.study.evaluation import Shared
@@ -53,6 +56,7 @@ class Sweep(Shared):
         python -m ssl_ecg.sweep runs/simclr-ptbxl --data PTBXL --predictors linear,knn,spreading,self_training
         python -m ssl_ecg.sweep runs/simclr-ptbxl,runs/byol-ptbxl --config experiments/sweeps/ptbxl.yaml --seeds 10
         python -m ssl_ecg.sweep runs/simclr-0,runs/simclr-1,runs/simclr-2 --average --data PTBXL
+        python -m ssl_ecg.sweep runs/simclr-0,runs/simclr-1 --data PTBXL --launcher.where slurm --launcher.gpus 1
 
     Args:
         checkpoints: folders of runs or of checkpoints, with commas between them.
@@ -66,6 +70,7 @@ class Sweep(Shared):
         average: beside the checkpoints, show the mean of those that are named alike but for a number at the end: seeds
             of pretraining by one recipe.
         beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket.
+        launcher: whether jobs make the parts, a share of the checkpoints each: of this machine, or of a SLURM cluster.
         out: folder of the sweep.
     """
 
@@ -81,6 +86,7 @@ class Sweep(Shared):
     validate: bool = False
     average: bool = False
     beside: tuple[str, ...] | None = ("untrained", "raw PCA")
+    launcher: Launcher = field(default_factory=Launcher)
     out: str | None = "runs/sweep"
 
     def check(self) -> None:
@@ -99,10 +105,26 @@ class Sweep(Shared):
         UserError for settings, checkpoints, data or a folder that cannot be used, or a patient on both sides.
         """
         self.check()
-        places = [find_checkpoint(checkpoint) for checkpoint in self.checkpoints]
         folder = Path(self.out or "runs/sweep").expanduser()
         for part in ("features", "cells"):
             ensure_writable(folder / part)
+        if self.launcher.away:
+            alone = replace(self, launcher=Launcher(), out=str(folder.resolve()), wandb="off")
+            self.launcher.run(partial(_make_parts, alone), self.checkpoints, folder / "jobs")
+        cells, reused = self._cells(folder)
+        if reused and not self.launcher.away:
+            print(f"finished before, and not made again: {', '.join(reused)}", file=sys.stderr)
+        found = [*cells, *(means_over_seeds(cells) if self.average else [])]
+        simulated = any(source.simulated for source in self.data)
+        scored = "validation" if self.validate else "test"
+        show(found, simulated=simulated, scored=scored)
+        name = "validation" if self.validate else "results"
+        more = {"simulated": simulated, "scored": f"{scored} patients", **about(found)}
+        return self.publish(folder, rows(found), figures(found, scored), more, name=name, curves=curves(found))
+
+    def _cells(self, folder: Path) -> tuple[list[Cell], list[str]]:
+        """Make the parts that the folder lacks, and read the others; titles of the latter."""
+        places = [find_checkpoint(checkpoint) for checkpoint in self.checkpoints]
         # All are opened before anything is embedded: a leak, a foreign file or a wrong name is refused at once.
         tasks = unique([_title(source) for source in self.data])
         labels = unique([short_name(checkpoint) for checkpoint in self.checkpoints])
@@ -134,16 +156,7 @@ class Sweep(Shared):
                     runs = track(efficiency.run(made), len(efficiency.draws), f"{kind.name}, {system.name}")
                     cells[place] = cell_of(study, task, label, system.name, made, efficiency, runs)
                     cells[place].save(path)
-        if reused:
-            print(f"finished before, and not made again: {', '.join(reused)}", file=sys.stderr)
-        found = list(cells.values())
-        found += means_over_seeds(found) if self.average else []
-        simulated = any(source.simulated for source in self.data)
-        scored = "validation" if self.validate else "test"
-        show(found, simulated=simulated, scored=scored)
-        name = "validation" if self.validate else "results"
-        more = {"simulated": simulated, "scored": f"{scored} patients", **about(found)}
-        return self.publish(folder, rows(found), figures(found, scored), more, name=name, curves=curves(found))
+        return list(cells.values()), reused
 
     def _opened(self, checkpoint: Path, source: Source, folder: Path) -> tuple[SharedFeatures, list[System]]:
         study = self.noted(open_study(checkpoint, source, self.cache, self.trust, self.lead))
@@ -169,6 +182,12 @@ class Sweep(Shared):
         sides = [study.train.targets, study.train.patient, study.test.targets, study.test.patient, study.validation]
         settings = [self.fractions, self.seeds, self.cs, self.resamples, self.seed, kind.name, study.data.multilabel]
         return cell_key([*features, study.data.classes, sides, settings])
+
+
+def _make_parts(sweep: Sweep, checkpoints: Sequence[str]) -> None:
+    """Make the parts of some of a sweep's checkpoints: the work of a job."""
+    mine = replace(sweep, checkpoints=list(checkpoints))
+    mine._cells(Path(mine.out or ""))
 
 
 def _title(source: Source) -> str:

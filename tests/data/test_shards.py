@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+from jobs import InTurn
 from slow_source import Slow
 from toy import Toy
 
@@ -21,20 +21,6 @@ from ssl_ecg.preprocessing import Preprocessing
 
 P = Preprocessing(leads=("II", "V1"), window=3.0)
 SLOW = Preprocessing(fs=100, leads=("I", "II"), window=2.0)
-
-
-class Here(Launcher):
-    """Jobs, one after the other in this process; `ends` says after how many the command is killed."""
-
-    ends = 99
-
-    def run(self, function: Callable[[Sequence[Any]], Any], items: Sequence[Any], folder: Path) -> list[Any]:
-        done = []
-        for number in range(min(self.jobs, len(items))):
-            if number == self.ends:
-                raise KeyboardInterrupt
-            done.append(function(items[number :: self.jobs]))
-        return done
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -51,14 +37,14 @@ def test_shards_become_the_store_of_one_process(
     jobs: int, largest: int, undisturbed: dict[str, bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sharding, "LARGEST", largest)
-    store = build(Toy(broken=4), P, tmp_path, launcher=Here("local", jobs=jobs))
+    store = build(Toy(broken=4), P, tmp_path, launcher=InTurn("local", jobs=jobs))
     assert content(store.path) == undisturbed
 
 
 def test_any_lead_and_marks_survive_shards(tmp_path: Path) -> None:
     every = Preprocessing(leads=("any",), window=3.0)
     one = build(Toy(broken=4), every, tmp_path / "one")
-    assert content(build(Toy(broken=4), every, tmp_path / "two", launcher=Here("local")).path) == content(one.path)
+    assert content(build(Toy(broken=4), every, tmp_path / "two", launcher=InTurn("local")).path) == content(one.path)
 
 
 @pytest.mark.parametrize("jobs_later", [2, 3])
@@ -69,12 +55,12 @@ def test_a_killed_command_goes_on_with_the_shards_that_are_done(
     original = Toy.read
     monkeypatch.setattr(sharding, "LARGEST", 3)
     monkeypatch.setattr(Toy, "read", lambda self, number: (read.append(number), original(self, number))[1])
-    monkeypatch.setattr(Here, "ends", 1)
+    monkeypatch.setattr(InTurn, "killed_after", 1)
     with pytest.raises(KeyboardInterrupt):
-        build(Toy(broken=4), P, tmp_path, launcher=Here("local", jobs=2))
+        build(Toy(broken=4), P, tmp_path, launcher=InTurn("local", jobs=2))
     before = len(read)
-    monkeypatch.setattr(Here, "ends", 99)
-    store = build(Toy(broken=4), P, tmp_path, launcher=Here("local", jobs=jobs_later))
+    monkeypatch.setattr(InTurn, "killed_after", 99)
+    store = build(Toy(broken=4), P, tmp_path, launcher=InTurn("local", jobs=jobs_later))
     assert content(store.path) == undisturbed
     assert before and len(read) == len(Toy().records)  # none twice
 
@@ -85,7 +71,7 @@ def test_what_a_kill_left_is_made_up_for(
 ) -> None:
     """In a shard that was being written, or in the store while shards were put together."""
     monkeypatch.setattr(sharding, "LARGEST", 4)
-    launcher, added = Here("local"), Journal.add
+    launcher, added = InTurn("local"), Journal.add
 
     def struck(self: Journal, chunk: Any) -> None:
         if not self.folder.parent.name == "shards" and self.done >= 5:
@@ -110,7 +96,7 @@ def test_what_a_kill_left_is_made_up_for(
 
 def test_a_recording_that_cannot_be_used_is_said_by_the_command(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="record"):
-        build(Toy(broken=4), P, tmp_path, strict=True, launcher=Here("local"))
+        build(Toy(broken=4), P, tmp_path, strict=True, launcher=InTurn("local"))
 
 
 def test_many_shards_are_the_same_whatever_the_number_of_jobs(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 import numpy as np
 import pytest
+import s3
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +77,28 @@ def bucket(store: Store, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("bucket")
     export(store, str(folder), block=BLOCK)
     return folder
+
+
+@pytest.fixture
+def object_store(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[s3.Bucket]:
+    """A server of S3 that has the store as `s3://bucket/store`."""
+    with s3.serving() as server:
+        for name, value in server.environment.items():
+            monkeypatch.setenv(name, value)
+        server.objects |= {f"bucket/store/{path.name}": path.read_bytes() for path in bucket.iterdir()}
+        yield server
+
+
+def test_a_store_is_written_to_an_object_store_as_to_a_folder(
+    store: Store, bucket: Path, object_store: s3.Bucket
+) -> None:
+    before = {name.rpartition("/")[2]: content for name, content in object_store.objects.items()}
+    export(store, "s3://bucket/again", block=BLOCK)
+    found = {
+        n.removeprefix("bucket/again/"): c for n, c in object_store.objects.items() if n.startswith("bucket/again/")
+    }
+    assert found.keys() == before.keys()
+    assert all(found[name] == before[name] for name in before if name != "index.json")
 
 
 def streamed(bucket: Path, cache: Path, **settings: int) -> StreamedStore:
@@ -216,9 +239,9 @@ def test_what_a_killed_process_left_in_a_full_cache_does_no_harm(store: Store, b
     assert torch.equal(again.gather(record, start, 300), store.gather(record, start, 300))
 
 
-def loaded(bucket: Path, cache: Path, rank: int, first: int, last: int) -> Iterator[tuple[torch.Tensor, ...]]:
+def loaded(url: str, cache: Path, rank: int, first: int, last: int) -> Iterator[tuple[torch.Tensor, ...]]:
     """What one of two ranks loads in some steps of training: windows, patients, numbers of the windows."""
-    store = Prepared(f"local:{bucket}", str(cache), cache_gb=0.0003, mixed=2).open(P)
+    store = Prepared(url, str(cache), cache_gb=0.0003, mixed=2).open(P)
     windows = WindowSet(store, P, Sliding(1.0).index(store, P.samples))
     while first < last:
         batches = Batches(windows, 16, seed=1, rank=rank, ranks=2, first=first)
@@ -230,25 +253,27 @@ def loaded(bucket: Path, cache: Path, rank: int, first: int, last: int) -> Itera
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-sys.path.insert(0, str(Path("tests/data").resolve()))
+sys.path[:0] = [str(Path(folder).resolve()) for folder in ("tests/data", "tests")]
 from test_streaming import loaded
-bucket, cache, rank, last = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
-for step, _ in enumerate(loaded(bucket, cache, rank, 0, 2 * last)):
+url, cache, rank, last = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4])
+for step, _ in enumerate(loaded(url, cache, rank, 0, 2 * last)):
     if step == last:
         os.kill(os.getpid(), signal.SIGKILL)
 """
 
 
+@pytest.mark.parametrize("where", ["folder", pytest.param("s3", marks=pytest.mark.slow)])
 def test_two_ranks_read_disjoint_windows_and_go_on_exactly_after_a_kill(
-    store: Store, bucket: Path, tmp_path: Path
+    where: str, store: Store, bucket: Path, object_store: s3.Bucket, tmp_path: Path
 ) -> None:
+    url = {"folder": f"local:{bucket}", "s3": "s3://bucket/store"}[where]
     windows = WindowSet(store, P, Sliding(1.0).index(store, P.samples))
     steps = len(windows) // 32
     middle, cache = steps + steps // 2, tmp_path / "cut"
-    command, root = [sys.executable, "-c", KILLED, str(bucket), str(cache)], Path(__file__).parents[2]
+    command, root = [sys.executable, "-c", KILLED, url, str(cache)], Path(__file__).parents[2]
     killed = [subprocess.Popen([*command, str(rank), str(middle)], cwd=root) for rank in (0, 1)]
 
-    every = [[*loaded(bucket, tmp_path / "whole", rank, 0, 2 * steps)] for rank in (0, 1)]
+    every = [[*loaded(url, tmp_path / "whole", rank, 0, 2 * steps)] for rank in (0, 1)]
     for epoch in (0, 1):
         rows = torch.cat([rows for of_rank in every for _, _, rows in of_rank[epoch * steps : (epoch + 1) * steps]])
         assert len(rows.unique()) == len(rows) == steps * 32  # disjoint, and all but the dropped remainder
@@ -259,9 +284,26 @@ def test_two_ranks_read_disjoint_windows_and_go_on_exactly_after_a_kill(
 
     assert [process.wait() for process in killed] == [-9, -9]
     for rank in (0, 1):  # in the caches that the killed ones left
-        again = [*loaded(bucket, cache, rank, middle + 1, 2 * steps)]
+        again = [*loaded(url, cache, rank, middle + 1, 2 * steps)]
         for got, wanted in zip(again, every[rank][middle + 1 :], strict=True):
             assert all(map(torch.equal, got, wanted))
+
+
+def test_an_object_store_is_asked_for_each_block_once_a_machine_whatever_fails_or_restarts(
+    store: Store, object_store: s3.Bucket, tmp_path: Path
+) -> None:
+    record, start = some_windows(store, 300)
+    for again in (False, True):
+        object_store.asked.clear()
+        object_store.failing = 0 if again else 2
+        there = StreamedStore("s3://bucket/store", tmp_path)
+        assert torch.equal(there.gather(record, start, 300), store.gather(record, start, 300))
+        blocks = [line for line in object_store.asked if line.endswith(".bin")]
+        assert len(blocks) == len(set(blocks)) and bool(blocks) is not again
+        assert object_store.failing == 0
+        del there
+    with pytest.raises(DataError, match=r"s3://bucket/nothing/stream\.json is not there.*check the address"):
+        StreamedStore("s3://bucket/nothing", tmp_path)
 
 
 def test_batches_tell_a_store_what_is_left_of_the_epoch(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

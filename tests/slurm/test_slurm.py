@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from pathlib import Path
 
 import pytest
 import torch
-from slurm_cluster import control, state, submit, until
+from slow_source import Slow
+from slurm_cluster import ROOT, control, state, submit, until
 from tiny_runs import arguments, assert_same, weights
 
+from ssl_ecg.data.build import build
+from ssl_ecg.launch import Launcher
+from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.state import read_sidecar
 
 LONG = ["--trainer.max_epochs=40", "--probe_every=40", "--trainer.save_minutes=100"]
@@ -58,3 +64,18 @@ def test_two_tasks_queued_again_leave_the_same_run(cluster: None, tmp_path: Path
     array = submit(tmp_path, "probe.sbatch", *runs, "--", *task, options=("--array=0-1",))
     until(lambda: not control("squeue", "--noheader", "--jobs", array), array, tmp_path / "probe")
     assert all(list(Path(run).glob("probe-*/results.json")) for run in runs), list(tmp_path.glob("probe-*.log"))
+
+
+def test_jobs_of_an_array_make_the_store_that_one_process_makes(
+    cluster: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("submitit")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(ROOT), *filter(None, sys.path)]))
+    how = Preprocessing(fs=100, leads=("I", "II"), window=2.0)
+    one, two = (
+        build(Slow(40), how, tmp_path / launcher.where, launcher=launcher).path
+        for launcher in (Launcher(), Launcher("slurm", jobs=2, minutes=5))
+    )
+    assert {path.name: path.read_bytes() for path in one.iterdir()} == {
+        path.name: path.read_bytes() for path in two.iterdir()
+    }

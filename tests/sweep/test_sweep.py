@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 import torch
 from checkpoints import fresh_checkpoint
+from jobs import InTurn
 from wandb_file import wandb_records
 
 from ssl_ecg import pretrain, sweep
 from ssl_ecg.fingerprint import code_fingerprint
+from ssl_ecg.launch import Launcher
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.results import Results, Row, read_results
 from ssl_ecg.study import open_study
@@ -118,6 +120,22 @@ def test_a_stopped_sweep_goes_on_with_what_is_missing(
         again["tasks"]["Simulated"]["systems"]["untrained"]["draws"]
         == (first["tasks"]["Simulated"]["systems"]["untrained"]["draws"])
     )
+
+
+def test_jobs_make_the_parts_that_one_process_makes(
+    done: Path, checkpoint: Path, here: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    save = Cell.save
+    monkeypatch.setattr(Launcher, "run", InTurn.run)
+    monkeypatch.setattr(Launcher, "killed_after", 99, raising=False)
+    monkeypatch.setattr(Cell, "save", lambda cell, path: (made.append(path.name), save(cell, path))[1])
+    shutil.copytree(done / "features", tmp_path / "features")
+    run(checkpoint, here, f"--out={tmp_path}", "--launcher.where=local")
+    assert sorted(made) == sorted(path.name for path in (tmp_path / "cells").iterdir())  # each once
+    first, again = (read_results(file) for file in (here / "first.json", tmp_path / "results.json"))
+    assert [repr(row) for row in again.rows] == [repr(row) for row in first.rows]
+    assert again.about["identity"] == first.about["identity"]
 
 
 @pytest.mark.parametrize("setting", ["--seeds=1", "--cs=1e-3,1", "--fractions=0.3,1", "--resamples=40"])

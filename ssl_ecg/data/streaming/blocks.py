@@ -96,6 +96,9 @@ def litdata() -> ModuleType:
     except ModuleNotFoundError as error:
         raise UserError(f"streaming needs litdata ({error}): pip install 'ssl-ecg[stream]'") from None
     logging.getLogger("litdata").setLevel(logging.ERROR)
+    address = os.environ.get("AWS_ENDPOINT_URL_S3", os.environ.get("AWS_ENDPOINT_URL", ""))
+    if address.startswith("http:"):  # of a cluster's own object store, which litdata would refuse
+        importlib.import_module("litdata.streaming.downloader")._OBSTORE_CLIENT_OPTIONS["allow_http"] = True
     return module
 
 
@@ -142,7 +145,7 @@ def get(url: str, name: str, into: Path) -> Path:
 
         get_downloader(url, str(into), []).download_file(f"{url}/{name}", str(into / name))
     if not (into / name).is_file():
-        raise DataError(f"{url}/{name} could not be fetched. Try again.")
+        raise DataError(f"{url}/{name} is not there, or cannot be fetched now: check the address, or try again")
     return into / name
 
 
