@@ -65,9 +65,9 @@ class Monitor:
     """Read long recordings, such as Holter tapes of a day: beats, classes, anomalies, episodes, signal quality.
 
     Every record gets a folder: `beats.parquet` with a row a beat, `episodes.csv`, a WFDB annotation file (`.beats`),
-    and `summary.json`. Tapes are read in pieces of ten minutes, in constant memory; a run that was
-    stopped, however, goes on with the same command. What cannot be used is named, the others go on, and the command
-    ends with 1.
+    `report.html`, the day on a page, and `summary.json`. Tapes are read in pieces of ten minutes, in constant memory; a
+    run that was stopped, however, goes on with the same command. What cannot be used is named, the others go on, and
+    the command ends with 1.
 
     The head is a probe of beats in their context, kept by `python -m ssl_ecg.probe REF --data MITBIH
     --windows context --save_head FOLDER`. No medical device: what it finds, somebody has to look at.

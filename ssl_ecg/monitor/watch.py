@@ -23,6 +23,7 @@ from ssl_ecg.monitor.episodes import Episode, Limits, find_episodes
 from ssl_ecg.monitor.heard import Heard
 from ssl_ecg.monitor.listen import PIECE, Reader, listen, pieces_of
 from ssl_ecg.monitor.outputs import ANNOTATOR, safe, write_annotations, write_beats, write_episodes
+from ssl_ecg.monitor.page import day_page
 from ssl_ecg.study.head import Head
 
 _SHORTEST = 10.0  # s
@@ -79,6 +80,7 @@ def watch(path: str, encoder: PretrainedEncoder, head: Head, folder: Path, setti
     write_beats(day, number, folder / "beats.parquet")
     write_episodes(episodes, folder / "episodes.csv")
     write_annotations(day, episodes, folder / f"{safe(tape.name)}.{ANNOTATOR}")
+    day_page(day, tape, episodes, number, clusters, oddities(day)).write(folder / "report.html")
     summary = _summary(day, episodes, clusters, plan)
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     shutil.rmtree(work, ignore_errors=True)
