@@ -77,24 +77,23 @@ class Probing:
     folder: Path
     file: Path
     environment: dict[str, str]
-    varied: tuple[str, ...] = ("seed", "centre")
     metric: str = "macro_auroc/pretrained"
 
-    def table(self, name: str) -> dict[tuple[str, ...], float]:
-        """What a search without a server found."""
+    def table(self, name: str) -> dict[str, float]:
+        """What a search without a server found, by the number of folds."""
         with (self.folder / name / "trials.csv").open(newline="") as file:
             rows = list(csv.DictReader(file))
-        assert {row["state"] for row in rows} == {"complete"} and len(rows) == 4
-        return {tuple(row[key] for key in self.varied): float(row["value"]) for row in rows}
+        assert [row["state"] for row in rows] == ["complete", "complete"]
+        return {row["folds"]: float(row["value"]) for row in rows}
 
 
 @pytest.fixture(scope="module")
 def probing(tmp_path_factory: pytest.TempPathFactory) -> Probing:
     folder = tmp_path_factory.mktemp("probing")
     sweep = yaml.safe_load(PROBE.read_text())
-    fixed = {"data": "Simulated", "data.patients": 40, "folds": 2, "resamples": 20, "components": 4}
+    fixed = {"data": "Simulated", "data.patients": 40, "resamples": 20, "components": 4}
     sweep["parameters"] = {name: {"value": value} for name, value in fixed.items()}
-    sweep["parameters"] |= {"seed": {"values": [0, 1]}, "centre": {"values": ["none", "record"]}}
+    sweep["parameters"] |= {"folds": {"values": [2, 3]}}
     (folder / "tiny.yaml").write_text(yaml.safe_dump(sweep))
     environment = here(folder) | {"RUN": str(folder / "runs" / "tiny")}
     pretrain = ["--data.patients=40", "--batch_size=8", "--method.encoder.width=4", "--trainer.max_epochs=1"]
@@ -104,33 +103,30 @@ def probing(tmp_path_factory: pytest.TempPathFactory) -> Probing:
 
 
 @pytest.fixture(scope="module")
-def table(probing: Probing) -> dict[tuple[str, ...], float]:
+def table(probing: Probing) -> dict[str, float]:
     """Of Optuna, two trials at once on this machine."""
     search = [sys.executable, ROOT / "experiments" / "search.py", probing.file, f"--out={probing.folder}/here"]
-    subprocess.run([*search, "--trials=4", "--jobs=2"], env=probing.environment, check=True, timeout=900)
+    subprocess.run([*search, "--trials=2", "--jobs=2"], env=probing.environment, check=True, timeout=900)
     return probing.table("here")
 
 
 @pytest.mark.slow
-def test_the_agent_of_wandb_finds_what_optuna_finds(probing: Probing, table: dict[tuple[str, ...], float]) -> None:
+def test_the_agent_of_wandb_finds_what_optuna_finds(probing: Probing, table: dict[str, float]) -> None:
     with wandb_server.serving() as server:
         swept(server, probing.file, probing.folder, probing.environment)
-    assert {run.state for run in server.runs.values()} == {"finished"} and len(server.runs) == 4
-    found = {
-        tuple(str(run.config[key]["value"]) for key in probing.varied): run.summary[probing.metric]
-        for run in server.runs.values()
-    }
-    assert found == table
+    runs = list(server.runs.values())
+    assert [run.state for run in runs] == ["finished", "finished"]
+    assert {str(run.config["folds"]["value"]): run.summary[probing.metric] for run in runs} == table
 
 
 @pytest.mark.slow
 def test_an_array_of_slurm_finds_what_optuna_finds(
-    probing: Probing, table: dict[tuple[str, ...], float], cluster: None, monkeypatch: pytest.MonkeyPatch
+    probing: Probing, table: dict[str, float], cluster: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in probing.environment.items():
         monkeypatch.setenv(name, value)
     given = [str(probing.file), f"--out={probing.folder}/array"]
-    array = submit(ROOT, "search.sbatch", *given, options=("--array=0-3%2", f"--output={probing.folder}/%x-%j.log"))
+    array = submit(ROOT, "search.sbatch", *given, options=("--array=0-1", f"--output={probing.folder}/%x-%j.log"))
     until(lambda: not control("squeue", "--noheader", "--jobs", array), array, probing.folder / f"search-{array}.log")
     assert probing.table("array") == table
 
@@ -143,7 +139,7 @@ def test_a_trial_that_wandb_stops_and_starts_again_is_one_run(tmp_path: Path) ->
         "method.temperature": 0.2,
         "method.optimiser.lr": 0.001,
         "method.encoder.width": 4,
-        "trainer.max_epochs": 30,
+        "trainer.max_epochs": 20,
     }
     sweep["parameters"] = {name: {"value": value} for name, value in tiny.items()}
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(sweep))
