@@ -25,6 +25,7 @@ PLACES = {
     "CONTRIBUTING.md": "contributing.md",
     "CHANGELOG.md": "changelog.md",
     "SECURITY.md": "security.md",
+    "experiments/results/README.md": "results/index.md",
     "experiments/slurm/README.md": "clusters.md",
     "docker/README.md": "containers.md",
 }
@@ -33,8 +34,8 @@ LANGUAGES = {".py": "python", ".yaml": "yaml", ".sbatch": "bash", ".sh": "bash"}
 
 def on_files(files: Files, *, config: MkDocsConfig) -> Files:
     """Add pages and pictures of the results, the pages of `PLACES`, and the text files that any page links to."""
-    results = [path for path in sorted(ROOT.glob("experiments/results/**/*")) if path.is_file()]
-    for path in [*map(ROOT.joinpath, PLACES), *results]:
+    results = [path for path in sorted(ROOT.glob("experiments/results/**/*")) if path.suffix in (".md", ".csv", ".png")]
+    for path in dict.fromkeys([*map(ROOT.joinpath, PLACES), *results]):
         files.append(File.generated(config, place(path), abs_src_path=str(path)))
     pages = [Path(file.abs_src_path) for file in files.documentation_pages() if file.abs_src_path]
     for path in sorted({target for page in pages for target in links(page)}):

@@ -35,7 +35,9 @@ def off(folder: Path) -> float:
     names = [field.name for field in fields(Row)]
     found, written = pd.DataFrame(rows, columns=names), pd.read_csv(folder / "results.csv")
     keys = [name for name in ("system", "predictor", "subset", "reference", "score") if name in written]
-    found, written = (each.fillna(dict.fromkeys(keys, "")).set_index(keys)[NUMBERS] for each in (found, written))
+    for each in (found, written):
+        each[keys] = each[keys].astype(object).fillna("")
+    found, written = found.set_index(keys)[NUMBERS], written.set_index(keys)[NUMBERS]
     if set(found.index) != set(written.index):
         return float("inf")
     apart = (found - written.loc[found.index]).abs().to_numpy()
