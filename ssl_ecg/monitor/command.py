@@ -131,8 +131,9 @@ class Monitor:
                         return stack.enter_context(bar(name, pieces))
 
                     watched = watch(path, encoder, head, done.folder / name, settings, show)
-            except UserError as error:
-                done.refused[path] = " ".join(str(error).split())
+            except Exception as error:  # noqa: BLE001  (one tape must not end the batch, whatever is wrong with it)
+                said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
+                done.refused[path] = " ".join(said.split())
                 continue
             done.read[name] = watched.summary
             done.took += watched.took

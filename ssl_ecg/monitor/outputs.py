@@ -1,4 +1,4 @@
-"""What is written of a day: Parquet of beats, CSV of episodes, WFDB annotations."""
+"""What is written of a day: Parquet of beats and of signal quality, CSV of episodes, WFDB annotations."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ssl_ecg.files import replacing
 from ssl_ecg.monitor.beats import Day
 from ssl_ecg.monitor.episodes import Episode
+from ssl_ecg.monitor.quality import NAMES, STRETCH
 
 ANNOTATOR = "beats"
 """Ends the name of the annotation file."""
@@ -57,6 +58,22 @@ def write_episodes(episodes: Sequence[Episode], path: Path) -> None:
         for each in episodes:
             span = f"{each.start:.3f}", f"{each.end:.3f}"
             writer.writerow([each.kind, *span, each.beats, f"{each.confidence:.3f}", each.detail])
+
+
+def write_quality(day: Day, path: Path) -> None:
+    """Write a row for each stretch of 10 s of each lead: its start in s, the lead, what is wrong, and a quality."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows, count = day.codes.shape
+    columns: dict[str, Any] = {
+        "start": np.tile(np.arange(count) * STRETCH, rows),
+        "lead": np.repeat(np.array(day.leads), count),
+        "state": np.array(NAMES)[day.codes.ravel()],
+        "quality": day.clear.ravel(),
+    }
+    with replacing(path) as temporary:
+        parquet.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), temporary)
 
 
 def write_annotations(day: Day, episodes: Sequence[Episode], path: Path) -> None:

@@ -22,13 +22,13 @@ from ssl_ecg.monitor.clusters import Cluster, cluster
 from ssl_ecg.monitor.episodes import Episode, Limits, find_episodes
 from ssl_ecg.monitor.heard import Heard
 from ssl_ecg.monitor.listen import PIECE, Reader, listen, pieces_of
-from ssl_ecg.monitor.outputs import ANNOTATOR, safe, write_annotations, write_beats, write_episodes
+from ssl_ecg.monitor.outputs import ANNOTATOR, safe, write_annotations, write_beats, write_episodes, write_quality
 from ssl_ecg.monitor.page import day_page
 from ssl_ecg.study.head import Head
 
 _SHORTEST = 10.0  # s
 _BEATS = 30.0, 180.0  # a minute: no median over a tape is beyond
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass(frozen=True)
@@ -61,24 +61,24 @@ def watch(path: str, encoder: PretrainedEncoder, head: Head, folder: Path, setti
     was done before, with the same settings, is not read again. DataError for a tape that cannot be used.
     """
     begun, work = time.perf_counter(), folder / ".pieces"
-    ensure_writable(folder)
     plan = _plan(path, encoder, head, settings)
     if (done := _done(folder, plan)) is not None:
         return Watched(done, 0.0)
     if not (work / "plan.json").exists() or json.loads((work / "plan.json").read_text()) != plan:
         shutil.rmtree(work, ignore_errors=True)
-        ensure_writable(work)
-        write_text(work / "plan.json", json.dumps(plan))
     tape = open_tape(path, work, settings.fs, settings.leads, settings.unit)
     if tape.seconds < _SHORTEST:
         raise DataError(f"{tape.seconds:.1f} s are too short: at least {_SHORTEST:g} s are needed")
     reader, notes = reader_of(tape, encoder, head, settings.lead)
+    ensure_writable(work)
+    write_text(work / "plan.json", json.dumps(plan))
     heard = Heard(listen(tape, reader, work, bar(len(pieces_of(tape)))), tape.fs)
     day = judge(tape, heard, head, reader.leads, (*tape.notes, *notes))
     number, clusters = cluster(heard)
     episodes = find_episodes(day, settings.limits)
     write_beats(day, number, folder / "beats.parquet")
     write_episodes(episodes, folder / "episodes.csv")
+    write_quality(day, folder / "quality.parquet")
     write_annotations(day, episodes, folder / f"{safe(tape.name)}.{ANNOTATOR}")
     day_page(day, tape, episodes, number, clusters, oddities(day)).write(folder / "report.html")
     summary = _summary(day, episodes, clusters, plan)

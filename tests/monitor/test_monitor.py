@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -152,6 +155,9 @@ def test_what_is_bad_is_named(encoder: Path, head: Path, tmp_path: Path, capsys:
         "ok: the head was fitted on lead II, and lead ECG is read",
     ):
         assert text in said, text
+    state = pd.read_parquet(tmp_path / "o" / "off" / "quality.parquet").set_index(["lead", "start"]).state
+    assert state["MLII"].tolist() == [*["good"] * 5, *["lead off"] * 3, *["good"] * 4]
+    assert not (tmp_path / "o" / "missing").exists() and not (tmp_path / "o" / "short").exists()
     (lost,) = [each for each in episodes(tmp_path / "o" / "off") if each["kind"] == "lead off"]
     assert (float(lost["start"]), float(lost["end"])) == (50, 80)
     (lost,) = [each for each in episodes(tmp_path / "o" / "gap") if each["kind"] == "no samples"]
@@ -184,3 +190,22 @@ def test_a_real_record(mitdb: Path, encoder: Path, head: Path, tmp_path: Path) -
     truth = marked.sample[np.isin(marked.symbol, list("NLRBejAaJSVEFQ/f"))]
     off = np.abs(truth[:, None] - beats["sample"].to_numpy()).min(axis=1)
     assert (off <= 0.15 * 360).mean() > 0.98 and abs(len(beats) - len(truth)) < 0.03 * len(truth)
+
+
+@pytest.mark.slow
+def test_a_killed_command_goes_on(mitdb: Path, encoder: Path, head: Path, tmp_path: Path) -> None:
+    """Half an hour of 208, killed as soon as a piece of ten minutes is there."""
+    here = [sys.executable, "-m", "ssl_ecg.monitor", str(mitdb / "208"), f"--encoder={encoder}", f"--head={head}"]
+    subprocess.run([*here, f"--out={tmp_path}/whole"], check=True, capture_output=True)
+    process = subprocess.Popen([*here, f"--out={tmp_path}/out"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    work = tmp_path / "out" / "208" / ".pieces"
+    while process.poll() is None and not any(work.glob("0*.npz")):
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    before = {path.name: path.stat().st_mtime_ns for path in work.glob("0*.npz")}
+    assert before
+    subprocess.run([*here, f"--out={tmp_path}/out"], check=True, capture_output=True)
+    for name in ("beats.parquet", "episodes.csv", "208.beats", "report.html"):
+        whole, again = (tmp_path / out / "208" / name for out in ("whole", "out"))
+        assert whole.read_bytes() == again.read_bytes(), name
