@@ -47,8 +47,8 @@ RECIPES = (
     Recipe(),
     Recipe(corrected=True),
     Recipe("percentile", corrected=True),
-    Recipe(ends=False, corrected=True),
-    Recipe(ends=False, additions=False, corrected=True),
+    Recipe("percentile", ends=False, corrected=True),
+    Recipe("percentile", ends=False, additions=False, corrected=True),
 )
 
 
