@@ -101,7 +101,7 @@ def model_card(
         measured = "Scores on the validation patients, which chose the epoch"
     return _CARD.format(
         **{k: v for k, v in pretraining.items() if k not in ("patients", "recipe", "data")},
-        data=_names(pretraining),
+        data=data_names(pretraining),
         **{k: v for k, v in preprocessing.items() if k != "leads"},
         leads="each lead by itself, whatever its name" if anything else ", ".join(preprocessing["leads"]),
         names=json.dumps(["I", "II"] if anything else list(preprocessing["leads"]), ensure_ascii=False),
@@ -134,10 +134,10 @@ def shareable(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _sources(pretraining: Mapping[str, Any]) -> list[str]:
-    return [name.strip() for name in str(pretraining["data"]).split(",")]
+    return [name.strip() for name in str(pretraining.get("data", "?")).split(",")]
 
 
-def _names(pretraining: Mapping[str, Any]) -> str:
+def data_names(pretraining: Mapping[str, Any]) -> str:
     """The data sets, each once: two parts of a mixture may be of one."""
     return ", ".join(dict.fromkeys(_sources(pretraining)))
 
@@ -156,8 +156,8 @@ def _limits(
     if worse := [name for name in trained if name in fresh and trained[name] <= fresh[name]]:
         found.append(f"**No better than the same network untrained** in {', '.join(worse)}.")
     found.append(
-        f"Pretrained with one seed on {_names(pretraining)} alone: on other devices, leads and populations, score it "
-        "beside the untrained network first (`python -m ssl_ecg.probe`)."
+        f"Pretrained with one seed on {data_names(pretraining)} alone: on other devices, leads and populations, score "
+        "it beside the untrained network first (`python -m ssl_ecg.probe`)."
     )
     if teachers := pretraining.get("teachers", []):
         data = ", ".join(teacher["data"] for teacher in teachers)

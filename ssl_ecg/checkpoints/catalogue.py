@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ssl_ecg.checkpoint import find_checkpoint
+from ssl_ecg.checkpoint.card import data_names
 from ssl_ecg.checkpoint.files import CARD, CONFIG, WEIGHTS
 from ssl_ecg.checkpoint.references import shipped
 from ssl_ecg.errors import CheckpointError
@@ -35,7 +36,7 @@ class Entry:
             "Hz": f"{p['fs']:g}",
             "window": f"{p['window']:g} s",
             "pretrained by": str(trained.get("method", "?")),
-            "on": str(trained.get("data", "?")) + (" (simulated)" if trained.get("simulated") else ""),
+            "on": data_names(trained) + (" (simulated)" if trained.get("simulated") else ""),
             "weights": str(self.config["sha256"][WEIGHTS])[:12],
         }
 

@@ -43,10 +43,7 @@ class List:
         """Print a line for each."""
         found = here(Path(self.root) if self.root else None)
         rows: dict[str, dict[str, Value]] = {entry.ref: dict(entry.row()) for entry in found}
-        if rows:
-            print_table(rows)
-        else:
-            print("None here yet: python -m ssl_ecg.checkpoints pull hf://ORG/NAME, or list --root RUNS")
+        print_table(rows)
         return found
 
 

@@ -306,5 +306,6 @@ def test_an_encoder_notes_its_arguments() -> None:
         "leads": "together",
         "statistics": ("mean", "max"),
         "dropout": 0.0,
+        "amplitudes": False,
     }
     assert isinstance(PretrainedEncoder(ResNet1d(), Preprocessing()).dim, int)

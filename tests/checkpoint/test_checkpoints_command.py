@@ -79,7 +79,8 @@ def test_a_run_goes_to_another_machine_in_one_archive(
 
 
 def test_push_pull_and_list(server: Hub, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert "None here yet" in said(capsys, "list")
+    before = said(capsys, "list")
+    assert "ecg1-v1" in before and "me/ecg" not in before
     assert "Pushed to http" in said(capsys, "push", str(run), "hf://me/ecg")
     assert "snapshots" in said(capsys, "pull", "hf://me/ecg")
     shown = said(capsys, "show", "hf://me/ecg")
