@@ -53,16 +53,22 @@ def read_recording(
         DataError: if the file is missing or cannot be read, or is not one recording.
         UserError: if it does not say its rate or leads and they are not given, or a library to read it is missing.
     """
-    path = Path(path).expanduser()
-    if path.suffix not in SUFFIXES and path.with_name(f"{path.name}.hea").is_file():
-        path = path.with_name(f"{path.name}.hea")
-    if not path.is_file():
-        raise DataError(f"{path} does not exist")
+    path = file_of(path)
     try:
         found = _read(path, fs, None if leads is None else tuple(leads), unit)
     except ModuleNotFoundError as error:
         raise UserError(f"To read {path}, install {error.name}: pip install 'ssl-ecg[train,files]'") from None
     return found._replace(leads=numbered(tuple(map(array_files.lead_of, found.leads))))
+
+
+def file_of(path: str | Path) -> Path:
+    """Find the file of a recording, which WFDB records are also called without the suffix of; DataError if none is."""
+    path = Path(path).expanduser()
+    if path.suffix not in SUFFIXES and path.with_name(f"{path.name}.hea").is_file():
+        path = path.with_name(f"{path.name}.hea")
+    if not path.is_file():
+        raise DataError(f"{path} does not exist")
+    return path
 
 
 def _read(path: Path, fs: float | None, leads: tuple[str, ...] | None, unit: str | None) -> ReadRecording:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.data.array_files import import_edfio, lead_of, open_array
 from ssl_ecg.data.ishne import open_ishne, read_samples
-from ssl_ecg.data.recording import SUFFIXES, read_recording
+from ssl_ecg.data.recording import file_of, read_recording
 from ssl_ecg.data.tape_csv import unroll
 from ssl_ecg.data.wfdb_io import AGAIN, TO_MV, read_header
 from ssl_ecg.errors import DataError, UserError
@@ -66,11 +66,7 @@ def open_tape(
         DataError: if the file is missing, cannot be read, or has no ECG.
         UserError: if it does not say its rate or leads and they are not given, or a library to read it is missing.
     """
-    path = Path(path).expanduser()
-    if path.suffix not in SUFFIXES and path.with_name(f"{path.name}.hea").is_file():
-        path = path.with_name(f"{path.name}.hea")
-    if not path.is_file():
-        raise DataError(f"{path} does not exist")
+    path = file_of(path)
     names = None if leads is None else tuple(leads)
     if path.suffix == ".hea":
         return _WFDB(path)
