@@ -10,7 +10,16 @@ A checkpoint is a folder in the Hugging Face layout:
 """
 
 from ssl_ecg.checkpoint.folder import golden_signal, load_encoder, save_encoder
+from ssl_ecg.checkpoint.heads import shipped_head
 from ssl_ecg.checkpoint.pretrained import PretrainedEncoder, patient_hash
 from ssl_ecg.checkpoint.references import find_checkpoint
 
-__all__ = ["PretrainedEncoder", "find_checkpoint", "golden_signal", "load_encoder", "patient_hash", "save_encoder"]
+__all__ = [
+    "PretrainedEncoder",
+    "find_checkpoint",
+    "golden_signal",
+    "load_encoder",
+    "patient_hash",
+    "save_encoder",
+    "shipped_head",
+]

@@ -66,6 +66,11 @@ _OWN = ("name", "out", "cache", "wandb")  # settings of a run that move no weigh
 _PLACES = ("root", "path", "download")  # and those of a class that say where its files lie
 
 
+def licence(data: str) -> str:
+    """The licence of a data set, by the name of its source."""
+    return _LICENCES.get(data, "ask its owner")
+
+
 def describe(encoder: Encoder) -> dict[str, Any]:
     """What the card says of an encoder: class (name), parameters (count) and dim."""
     parameters = sum(p.numel() for p in encoder.parameters())
@@ -117,7 +122,7 @@ def model_card(
         dim=encoder["dim"],
         scores="\n".join(table) if names else "none: too few labelled patients were held out.",
         limits="\n".join(f"- {limit}" for limit in _limits(pretraining, preprocessing, scores)),
-        licences="; ".join(f"{name} ({_LICENCES.get(name, 'ask its owner')})" for name in _licensed(pretraining)),
+        licences="; ".join(f"{name} ({licence(name)})" for name in _licensed(pretraining)),
         recipe=_recipe(pretraining),
     )
 

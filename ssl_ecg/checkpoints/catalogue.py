@@ -12,6 +12,7 @@ from typing import Any
 from ssl_ecg.checkpoint import find_checkpoint
 from ssl_ecg.checkpoint.card import data_names
 from ssl_ecg.checkpoint.files import CARD, CONFIG, WEIGHTS
+from ssl_ecg.checkpoint.heads import heads_in
 from ssl_ecg.checkpoint.references import shipped
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.files import default_cache
@@ -64,7 +65,10 @@ def card_of(folder: Path, ref: str) -> str:
     text = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
     text = text.replace('load_encoder("PATH")', f'load_encoder("{ref}")')
     entry = _entry(ref, folder)
-    facts = "" if entry is None else "".join(f"{name:14}{value}\n" for name, value in entry.row().items())
+    rows = {} if entry is None else entry.row()
+    for kind, said in heads_in(folder).items():
+        rows[f"head, {kind}"] = f"fitted on {said['fitted_on']}, {said.get('people', said.get('patients'))} people"
+    facts = "".join(f"{name:14}{value}\n" for name, value in rows.items())
     return f"{ref}\n{facts}\n{text.strip()}"
 
 

@@ -11,24 +11,28 @@ from typing import Any, ClassVar, Literal
 import numpy as np
 
 from ssl_ecg import cli
-from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
-from ssl_ecg.checkpoint.references import results_folder
+from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder, shipped_head
+from ssl_ecg.checkpoint.heads import with_head
+from ssl_ecg.checkpoint.references import results_folder, short_name
 from ssl_ecg.data.sources import Source
 from ssl_ecg.delineate import neurokit
+from ssl_ecg.delineate.card import head_card
 from ssl_ecg.delineate.corpus import Lead, deal, read_leads
 from ssl_ecg.delineate.evaluate import Outcome, cross_validate, fit_head, maps_of
 from ssl_ecg.delineate.features import Frozen, RawSamples, System, check_one_lead
-from ssl_ecg.delineate.head import load_head, save_head
+from ssl_ecg.delineate.head import CARD, load_head, save_head
 from ssl_ecg.delineate.noise import DECIBELS, KINDS, read_noise, with_noise
 from ssl_ecg.delineate.report import Report
 from ssl_ecg.delineate.use import Applied, delineate, open_files
 from ssl_ecg.errors import DataError, UserError
-from ssl_ecg.files import ensure_writable
+from ssl_ecg.files import ensure_writable, write_text
 from ssl_ecg.leads import canonical
 from ssl_ecg.report.results import Results
 from ssl_ecg.study.evaluation import Question, result_folder, task_of
 from ssl_ecg.study.systems import PRETRAINED, UNTRAINED, untrained
 
+KIND = "waves"
+"""What a head that finds waves is called beside its encoder."""
 BASELINES = (UNTRAINED, RawSamples.name, *neurokit.METHODS)
 
 
@@ -42,11 +46,12 @@ class Delineate(Question):
     untrained, windows of raw samples under the same layer, and NeuroKit2 where it is installed. `--save_head FOLDER`
     then fits the layer on everybody and keeps it.
 
-    With `--head`, waves and intervals of recordings nobody has marked, `--files FOLDER` of WFDB and EDF files or
-    any `--data`: written as Parquet, as WFDB annotations, and as a strip for each recording. What cannot be used is
-    named, and the others go on.
+    With `--files FOLDER` of WFDB and EDF files, or a `--head` and any `--data`, waves and intervals of recordings
+    nobody has marked: written as Parquet, as WFDB annotations, and as a strip for each recording. What cannot be used
+    is named, and the others go on.
 
     Examples:
+        python -m ssl_ecg.delineate ecg1-v1 --files ward3
         python -m ssl_ecg.delineate runs/cinc2017-joint --data LUDB --data.root data/ludb --save_head runs/waves
         python -m ssl_ecg.delineate runs/cinc2017-joint --head runs/waves --files ward3
 
@@ -54,7 +59,7 @@ class Delineate(Question):
         checkpoint: a run's folder or a checkpoint's; its encoder takes one lead, or any.
         data: the data set with marked waves; with a head, any.
         files: a folder of recordings to find waves in.
-        head: the folder of a head, which was kept by `save_head`.
+        head: the folder of a head, which was kept by `save_head`; for files, that which ships with the encoder.
         save_head: folder to keep a head in that was fitted on all people.
         leads: what is fitted and scored; all if none is named. With a head, all leads of each recording.
         lead: which one is scored apart.
@@ -96,11 +101,9 @@ class Delineate(Question):
         """Refuse, before any work, what cannot be used: UserError, naming the setting and what it may be."""
         super().check()
         if self.data is None and self.files is None:
-            raise UserError("nothing to do: give --data with marked waves, such as LUDB, or --head and --files")
-        if self.files is not None and self.head is None:
-            raise UserError("--files needs a --head that finds waves: fit one with --data LUDB --save_head FOLDER")
-        if self.head is not None and self.save_head is not None:
-            raise UserError("--head finds waves and --save_head fits what finds them: give one of the two")
+            raise UserError("nothing to do: give --data with marked waves, such as LUDB, or --files to find waves in")
+        if (self.head is not None or self.files is not None) and self.save_head is not None:
+            raise UserError("--head and --files find waves, --save_head fits what finds them: give one of the two")
         if self.folds < 2:
             raise UserError(f"folds must be at least 2, not {self.folds}")
         if not 0 <= self.penalty < np.inf:
@@ -122,7 +125,7 @@ class Delineate(Question):
         self.check()
         encoder = load_encoder(self.checkpoint, self.trust)
         check_one_lead(encoder)
-        if self.head is not None:
+        if self.head is not None or self.files is not None:
             return self._apply(encoder)
         assert self.data is not None
         folder = result_folder(self.checkpoint, self.out, {**self.identity, "weights": encoder.weights[:12]})
@@ -137,6 +140,7 @@ class Delineate(Question):
         results = self.publish(folder, rows, report.figures(rows), about)
         if self.save_head is not None:
             self._save(encoder, leads)
+            write_text(Path(self.save_head) / CARD, head_card(results, short_name(self.checkpoint), self.lead))
         return results
 
     def _score(self, encoder: PretrainedEncoder, leads: Sequence[Lead]) -> Report:
@@ -206,8 +210,13 @@ class Delineate(Question):
         print(f"A head fitted on all {about['people']} people: {self.save_head}")
 
     def _apply(self, encoder: PretrainedEncoder) -> Applied:
-        assert self.head is not None
-        head, about = load_head(self.head, encoder.weights)
+        place = self.head or shipped_head(encoder.weights, KIND)
+        if place is None:
+            raise UserError(
+                f"--files needs a --head that finds waves: {' and '.join(with_head(KIND))} bring one, and for this "
+                f"encoder python -m ssl_ecg.delineate {self.checkpoint} --data LUDB --save_head FOLDER fits one"
+            )
+        head, about = load_head(place, encoder.weights)
         sources = [self.data] if self.data is not None else open_files(Path(str(self.files)))
         for source in sources:
             source.ensure()

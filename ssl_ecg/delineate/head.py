@@ -26,6 +26,7 @@ from ssl_ecg.errors import CheckpointError
 from ssl_ecg.files import ensure_writable, replacing, write_text
 
 FORMAT = 1
+CARD = "README.md"
 Wave = tuple[int, float, float, float]
 """Phase, onset and offset in samples, and confidence."""
 _SHARE, _SURE = 0.7, 0.8  # of the beats; confidence

@@ -12,7 +12,9 @@ import torch
 import wfdb
 from checkpoints import fresh_checkpoint
 
-from ssl_ecg.checkpoint import load_encoder, save_encoder
+from ssl_ecg.checkpoint import find_checkpoint, load_encoder, save_encoder, shipped_head
+from ssl_ecg.checkpoint.references import shipped
+from ssl_ecg.checkpoints import main as checkpoints
 from ssl_ecg.data.sources import LUDB
 from ssl_ecg.delineate.command import Delineate
 from ssl_ecg.delineate.corpus import deal
@@ -114,6 +116,8 @@ def test_a_head_is_read_back_and_belongs_to_its_encoder(scored: tuple[Results, P
         load_head(folder, "0" * 64)
     with pytest.raises(CheckpointError, match="holds no head"):
         load_head(folder.parent, encoder.weights)
+    card = (folder / "README.md").read_text()
+    assert "all 8 people of LUDB (ODC-By 1.0), leads II, V2" in card and "| lead II, P onset | " in card
 
 
 def test_a_changed_head_is_refused(scored: tuple[Results, Path], checkpoint: Path, tmp_path: Path) -> None:
@@ -170,6 +174,23 @@ def test_files_are_delineated_and_bad_ones_named(
     joined = waves[(waves.record == "1") & (waves.lead == "joined")]
     assert len(read.sample) == 3 * len(joined)
     assert (ward / "found" / "1.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_encoder_brings_its_head(
+    name: str, ward: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shipped_head(load_encoder(name).weights, "waves")
+    assert folder is not None and folder.is_relative_to(find_checkpoint(name))
+    assert sum(file.stat().st_size for file in folder.iterdir()) < 300_000
+    for file in (*ward.glob("2.*"), *ward.glob("noise.*")):
+        file.unlink()
+    Delineate(name, files=str(ward), out=str(tmp_path / "found")).run()
+    medians = pd.read_parquet(tmp_path / "found" / "intervals.parquet")
+    mine = medians[medians.lead == "joined"].set_index("interval")["median"]
+    assert 80 < mine["QRS"] < 120 and 120 < mine["PR"] < 200 and 380 < mine["QTc Bazett"] < 460
+    checkpoints(["show", name])
+    assert "head, waves   fitted on LUDB, 200 people" in capsys.readouterr().out
 
 
 def test_a_long_recording_in_pieces_is_what_it_is_in_one(
