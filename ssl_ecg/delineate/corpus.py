@@ -55,7 +55,7 @@ def read_leads(data: Source, preprocessing: Preprocessing, wanted: Sequence[str]
                 if (names and name not in names) or not len(waves.labels):
                     continue
                 signal = recording.signal[rows[name]]
-                x = condition(preprocessing, torch.from_numpy(signal), recording.fs)
+                x = condition(preprocessing, torch.from_numpy(signal)[None], recording.fs)[0]
                 of = recording.patient, recording.record, name, recording.labels
                 found.append(Lead(*of, signal, recording.fs, x, waves))
     if not found:

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from ssl_ecg.delineate.phases import FOLLOWS, PHASES, TP, Segments
 
 Array = NDArray[np.float64]
+PhasePath = list[tuple[int, int, int]]
+"""Phases in their order: (phase, first sample, the sample after its last)."""
+_SEARCHED = 50.0  # Hz
 _LONGEST = 0.9  # s: a phase that lasts longer is TP, in several parts
 _LEAST_SPREAD = 0.25  # of the logarithm of a duration, however alike those that were seen
 _PAUSE = 2.0  # what each further part of a long TP costs
@@ -58,47 +61,57 @@ class Durations:
         return np.log(p), np.log(np.maximum(least, 1e-9))
 
 
-def viterbi(scores: Array, durations: Durations, rate: float) -> list[list[tuple[int, int, int]]]:
+def decode(scores: Array, durations: Durations, rate: float) -> list[PhasePath]:
+    """Find the best path through the scores (B, n, 6) of each sample at `rate` Hz, of B rows, as `viterbi` does.
+
+    It is searched at 50 Hz, with the scores of the samples in between added up: four times as fast as at 100.
+    """
+    batch, n, k = scores.shape
+    step = max(1, round(rate / _SEARCHED))
+    whole = np.concatenate([scores, np.zeros((batch, -n % step, k))], axis=1) if n % step else scores
+    paths = viterbi(whole.reshape(batch, -1, step, k).sum(axis=2), durations, rate / step)
+    return [[(phase, start * step, min(n, end * step)) for phase, start, end in path] for path in paths]
+
+
+def viterbi(scores: Array, durations: Durations, rate: float) -> list[PhasePath]:
     """Find the best path of phases through the scores (B, n, 6) of each sample: (phase, start, end) of each of B rows.
 
     Scores are log-probabilities, up to a factor. The first and the last phase may have begun before and go on after.
     """
     batch, n, k = scores.shape
     exact, least = durations.table(rate)
-    longest = min(exact.shape[1], n)
-    exact, least = exact[:, :longest], least[:, :longest]
-    follows = durations.follows.copy()
+    longest, rows = min(exact.shape[1], n), batch * k
+    exact, least = (np.tile(each[:, :longest], (batch, 1)) for each in (exact, least))
+    follows = durations.follows.T.copy()
     follows[TP, TP] = -_PAUSE
-    total = np.concatenate([np.zeros((batch, 1, k)), np.cumsum(scores, axis=1)], axis=1)
+    total = np.zeros((n + 1, rows))
+    np.cumsum(scores.transpose(1, 0, 2).reshape(n, rows), axis=0, out=total[1:])
     # enter[t]: the best score of a path on whose sample t a phase begins, less the total of its scores before
-    enter = np.full((batch, k, n + longest), -np.inf)  # latest first: enter of time t lies at n - 1 - t
-    came = np.zeros((n + 1, batch, k), dtype=np.int8)
-    lasted = np.zeros((n + 1, batch, k), dtype=np.int32)
-    enter[:, :, n - 1] = 0.0
-    row, column = np.ogrid[:batch, :k]
+    enter = np.full((rows, n + longest), -np.inf)  # latest first: enter of time t lies at n - 1 - t
+    enter[:, n - 1] = 0.0
+    lasted, came = np.zeros((n, rows), dtype=np.intp), np.zeros((n, rows), dtype=np.intp)
+    # How long a phase that ends lasted is chosen in `priced`, and which phase led into another in `chained`.
+    priced, chained = np.full((rows, longest), -np.inf), np.empty((batch, k, k))
+    row, into = longest * np.arange(rows), k * np.arange(rows)
     for t in range(1, n + 1):
-        longest_now = min(longest, t)
-        window = enter[:, :, n - t : n - t + longest_now]
-        priced = window + (exact if t < n else least)[:, :longest_now]
+        now = min(longest, t)
+        np.add(enter[:, n - t : n - t + now], (exact if t < n else least)[:, :now], out=priced[:, :now])
         if t <= longest:
-            priced[:, :, t - 1] = window[:, :, t - 1] + least[:, t - 1]
-        d = priced.argmax(axis=2)
-        best = priced[row, column, d] + total[:, t]
-        lasted[t] = d + 1
-        if t == n:
-            break
-        into = best[:, :, None] + follows
-        before = into.argmax(axis=1)
-        came[t] = before
-        enter[:, :, n - 1 - t] = into[row, before, column] - total[:, t]
-    return [_traced(int(best[i].argmax()), came[:, i], lasted[:, i]) for i in range(batch)]
+            priced[:, t - 1] = enter[:, n - 1] + least[:, t - 1]
+        priced.argmax(axis=1, out=lasted[t - 1])
+        best = priced.take(lasted[t - 1] + row) + total[t]
+        if t < n:
+            np.add(best.reshape(batch, 1, k), follows, out=chained)
+            chained.argmax(axis=2, out=came[t].reshape(batch, k))
+            np.subtract(chained.take(came[t] + into), total[t], out=enter[:, n - 1 - t])
+    last = best.reshape(batch, k).argmax(axis=1).tolist()
+    return [_traced(phase, came[:, k * i : k * i + k], lasted[:, k * i : k * i + k]) for i, phase in enumerate(last)]
 
 
-def _traced(phase: int, came: NDArray[np.int8], lasted: NDArray[np.int32]) -> list[tuple[int, int, int]]:
-    end = len(came) - 1
-    path: list[tuple[int, int, int]] = []
+def _traced(phase: int, came: NDArray[np.intp], lasted: NDArray[np.intp]) -> PhasePath:
+    end, path = len(lasted), list[tuple[int, int, int]]()
     while end > 0:
-        start = end - int(lasted[end, phase])
+        start = end - 1 - int(lasted[end - 1, phase])
         if path and path[-1][0] == phase:
             path[-1] = (phase, start, path[-1][2])
         else:

@@ -39,26 +39,28 @@ class Map:
 
     def at(self, samples: Tensor) -> Tensor:
         """Interpolate linearly at samples (n,): shape (n, width), one shift after the other."""
-        return torch.cat([_between(self.values, (samples + shift) / self.stride) for shift in self.shifts]).T
+        tokens = self.values.T.contiguous()
+        return torch.cat([_between(tokens, (samples + shift) / self.stride) for shift in self.shifts], dim=1)
 
     def scores(self, weight: Tensor, n: int) -> Tensor:
         """What a linear layer (width, K) makes of it at samples 0 to n - 1: shape (n, K), of several leads (C, n, K).
 
         Applied to the tokens and then interpolated, which is the same and many times as fast.
         """
-        samples = torch.arange(n)
-        parts = zip(self.shifts, weight.split(self.values.shape[-2]), strict=True)
-        found = [_between(part.T @ self.values, (samples + shift) / self.stride) for shift, part in parts]
-        return sum(found[1:], start=found[0]).transpose(-1, -2)
+        samples, total = torch.arange(n), torch.zeros(1)
+        for shift, part in zip(self.shifts, weight.split(self.values.shape[-2]), strict=True):
+            tokens = (self.values.transpose(-1, -2) @ part).movedim(-2, 0).contiguous()
+            total = total + _between(tokens, (samples + shift) / self.stride)
+        return total.movedim(0, -2)
 
 
-def _between(values: Tensor, where: Tensor) -> Tensor:
-    """Interpolate (..., T') linearly at places counted in tokens, (n,), the ends held: shape (..., n)."""
-    where = where.clamp(0, values.shape[-1] - 1)
+def _between(tokens: Tensor, where: Tensor) -> Tensor:
+    """Interpolate (T', ...) linearly at places counted in tokens, (n,), the ends held: shape (n, ...)."""
+    where = where.clamp(0, len(tokens) - 1)
     left = where.floor().long()
-    right = (left + 1).clamp_max(values.shape[-1] - 1)
-    first = values.index_select(-1, left)
-    return first + (where - left) * (values.index_select(-1, right) - first)
+    right = (left + 1).clamp_max(len(tokens) - 1)
+    first, share = tokens.index_select(0, left), (where - left).view(-1, *[1] * (tokens.ndim - 1))
+    return torch.lerp(first, tokens.index_select(0, right), share.to(first.dtype))
 
 
 class System(ABC):
@@ -132,11 +134,11 @@ def check_one_lead(encoder: PretrainedEncoder) -> None:
         )
 
 
-def condition(preprocessing: Preprocessing, lead: Tensor, fs: float) -> Tensor:
-    """Prepare one lead (T,) in mV as the encoder wants it, whatever it is called: shape (T',).
+def condition(preprocessing: Preprocessing, leads: Tensor, fs: float) -> Tensor:
+    """Prepare leads (C, T) in mV as the encoder wants each of them, whatever they are called: shape (C, T').
 
     DataError for samples that are not numbers, or a rate too low.
     """
     name = ("lead",) if preprocessing.any_leads else preprocessing.leads
-    x = torch.from_numpy(preprocessing.condition(lead[None].numpy(), fs, name))
-    return preprocessing.normalise_record(x)[0]
+    x = torch.from_numpy(preprocessing.condition(leads[:, None].numpy(), fs, name))
+    return preprocessing.normalise_record(x[:, 0])

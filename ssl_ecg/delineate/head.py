@@ -18,10 +18,10 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ssl_ecg import __version__
-from ssl_ecg.delineate.decoding import Durations, viterbi
+from ssl_ecg.delineate.decoding import Durations, PhasePath, decode
 from ssl_ecg.delineate.features import Map
 from ssl_ecg.delineate.matching import Found
-from ssl_ecg.delineate.phases import PHASES, QRS, WAVES, P, Segments
+from ssl_ecg.delineate.phases import PHASES, QRS, WAVES, P
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.files import ensure_writable, replacing, write_text
 
@@ -31,6 +31,7 @@ Wave = tuple[int, float, float, float]
 """Phase, onset and offset in samples, and confidence."""
 _SHARE, _SURE = 0.7, 0.8  # of the beats; confidence
 _ROW, _MARGIN = 60.0, 5.0  # s: stretches that long recordings are decoded in, and what they overlap by on either side
+_AT_ONCE = 64  # of them that are decoded at once: their scores stay near the processor
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,10 @@ class Head:
                 first, last = max(0, start - margin), min(len(each), start + step + margin)
                 rows.setdefault(last - first, []).append((lead, start, start + step, first, last))
         for some in rows.values():
-            for part in (some[i : i + 256] for i in range(0, len(some), 256)):
+            for part in (some[i : i + _AT_ONCE] for i in range(0, len(some), _AT_ONCE)):
                 block = np.stack([scores[lead][first:last] for lead, _, _, first, last in part])
                 for (lead, start, stop, first, _), row, path in zip(
-                    part, block, viterbi(block, self.durations, rate), strict=True
+                    part, block, decode(block, self.durations, rate), strict=True
                 ):
                     found[lead] += [
                         (phase, on + first, off + first, sure)
@@ -90,21 +91,24 @@ def _stretch(wave: Wave, step: int) -> int:
     return int((wave[1] + wave[2]) / 2 // step)
 
 
-def _waves(path: Segments, scores: NDArray[np.float64]) -> list[Wave]:
+def _waves(path: PhasePath, scores: NDArray[np.float64]) -> list[Wave]:
     """The whole waves of a path: phase, onset and offset in samples, and the mean probability of the phase between."""
-    cuts = [_crossing(scores[:, a] - scores[:, b], int(end)) for (a, _, end), (b, _, _) in pairwise(path)]
+    cuts = [_crossing(scores, a, b, end) for (a, _, end), (b, _, _) in pairwise(path)]
+    sure = np.cumsum(np.exp(scores), axis=0)
     return [
-        (phase, on, off, float(np.exp(scores[int(start) : int(end), phase]).mean()))
+        (phase, on, off, float(sure[end - 1, phase] - sure[start - 1, phase]) / (end - start))
         for (phase, start, end), on, off in zip(path[1:-1], cuts[:-1], cuts[1:], strict=True)
         if phase in WAVES.values()
     ]
 
 
-def _crossing(odds: NDArray[np.float64], end: int) -> float:
+def _crossing(scores: NDArray[np.float64], before: int, after: int, end: int) -> float:
     """Where, between the samples nearest to the end of a phase, it stops being the more likely one."""
     for last in (end - 1, end - 2, end):
-        if 0 <= last < len(odds) - 1 and odds[last] > 0 >= odds[last + 1]:
-            return float(last + odds[last] / (odds[last] - odds[last + 1]))
+        if 0 <= last < len(scores) - 1:
+            one, other = (float(scores[at, before] - scores[at, after]) for at in (last, last + 1))
+            if one > 0 >= other:
+                return last + one / (one - other)
     return end - 0.5
 
 

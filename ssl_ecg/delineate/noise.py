@@ -57,6 +57,6 @@ def with_noise(
         height = float(np.mean([np.ptp(lead.signal[on : off + 1]) for on, off in spans])) if whole.any() else 1.0
         power = height**2 / 8 / 10 ** (decibels / 10)
         signal = (lead.signal + stretch * np.sqrt(power / max(float(stretch.var()), 1e-12))).astype(np.float32)
-        x = condition(preprocessing, torch.from_numpy(signal), lead.fs)
+        x = condition(preprocessing, torch.from_numpy(signal)[None], lead.fs)[0]
         found.append(replace(lead, signal=signal, x=x))
     return found

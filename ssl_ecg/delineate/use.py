@@ -92,7 +92,7 @@ def find_waves(encoder: PretrainedEncoder, head: Head, signal: NDArray[np.float3
     """
     rate = encoder.preprocessing.fs
     frozen = Frozen("", encoder.encoder, rate)
-    x = torch.stack([condition(encoder.preprocessing, lead, fs) for lead in torch.from_numpy(signal)])
+    x = condition(encoder.preprocessing, torch.from_numpy(signal), fs)
     size, before, after = (round(seconds * rate) for seconds in (_PIECE, _BEFORE, _AFTER))
     parts: list[list[NDArray[np.float64]]] = [[] for _ in x]
     for start in range(0, x.shape[1], size):
@@ -107,13 +107,16 @@ def find_waves(encoder: PretrainedEncoder, head: Head, signal: NDArray[np.float3
 
 def _with_peaks(found: Found, x: NDArray[np.float32], rate: float) -> Found:
     """Put each peak where the lead is farthest from the line between onset and offset."""
-    peaks = found.peak.copy()
-    for place, (on, off) in enumerate(zip(found.onset, found.offset, strict=True)):
-        first, last = max(0, round(on * rate)), min(len(x) - 1, round(off * rate))
-        if last > first:
-            line = np.linspace(x[first], x[last], last - first + 1)
-            peaks[place] = np.clip((first + np.abs(x[first : last + 1] - line).argmax()) / rate, on, off)
-    return replace(found, peak=peaks)
+    if not len(found.onset):
+        return found
+    first = np.clip(np.rint(found.onset * rate).astype(int), 0, len(x) - 1)
+    last = np.clip(np.rint(found.offset * rate).astype(int), first, len(x) - 1)
+    steps = np.arange((last - first).max() + 1)
+    share = np.minimum(steps / np.maximum(last - first, 1)[:, None], 1)
+    line = x[first, None] + share * (x[last] - x[first])[:, None]
+    far = np.abs(x[np.minimum(first[:, None] + steps, last[:, None])] - line).argmax(axis=1)
+    at = np.where(last > first, (first + far) / rate, found.peak)
+    return replace(found, peak=np.clip(at, found.onset, found.offset))
 
 
 def delineate(
