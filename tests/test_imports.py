@@ -27,7 +27,7 @@ LAYERS = [
     {"checkpoint"},
     {"methods"},
     {"training", "streaming"},
-    {"study"},
+    {"study", "waves"},
 ]
 
 # Beyond the layers: what a piece may not import although it is below it, or is no part of ssl_ecg.

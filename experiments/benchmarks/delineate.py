@@ -19,8 +19,8 @@ import torch
 
 from ssl_ecg.checkpoint import load_encoder, shipped_head
 from ssl_ecg.data.sources import LUDB, MITBIH
-from ssl_ecg.delineate.head import load_head
-from ssl_ecg.delineate.use import find_waves
+from ssl_ecg.waves.find import find_waves
+from ssl_ecg.waves.head import load_head
 
 
 def main() -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ssl_ecg.checkpoint.card import licence
-from ssl_ecg.delineate.matching import BOUNDARIES
 from ssl_ecg.report.results import Results
+from ssl_ecg.waves.matching import BOUNDARIES
 
 _CARD = """\
 # P, QRS and T waves: a head for {encoder}

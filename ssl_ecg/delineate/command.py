@@ -19,8 +19,6 @@ from ssl_ecg.delineate import neurokit
 from ssl_ecg.delineate.card import head_card
 from ssl_ecg.delineate.corpus import Lead, deal, read_leads
 from ssl_ecg.delineate.evaluate import Outcome, cross_validate, fit_head, maps_of
-from ssl_ecg.delineate.features import Frozen, RawSamples, System, check_one_lead
-from ssl_ecg.delineate.head import CARD, load_head, save_head
 from ssl_ecg.delineate.noise import DECIBELS, KINDS, read_noise, with_noise
 from ssl_ecg.delineate.report import Report
 from ssl_ecg.delineate.use import Applied, delineate, open_files
@@ -30,6 +28,8 @@ from ssl_ecg.leads import canonical
 from ssl_ecg.report.results import Results
 from ssl_ecg.study.evaluation import Question, result_folder, task_of
 from ssl_ecg.study.systems import PRETRAINED, UNTRAINED, untrained
+from ssl_ecg.waves.features import Frozen, RawSamples, System, check_one_lead
+from ssl_ecg.waves.head import CARD, load_head, save_head
 
 KIND = "waves"
 """What a head that finds waves is called beside its encoder."""

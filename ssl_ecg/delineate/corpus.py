@@ -12,10 +12,10 @@ from torch import Tensor
 
 from ssl_ecg.data.progress import track
 from ssl_ecg.data.source import Source, Waves
-from ssl_ecg.delineate.features import condition
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.leads import canonical
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.waves.features import condition
 
 
 @dataclass(frozen=True)

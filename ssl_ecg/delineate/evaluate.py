@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from ssl_ecg.data.progress import track
 from ssl_ecg.delineate.corpus import Lead
-from ssl_ecg.delineate.decoding import Durations
-from ssl_ecg.delineate.features import Map, System
-from ssl_ecg.delineate.head import Head, fit
-from ssl_ecg.delineate.matching import BOUNDARIES, COUNTS, TOLERANCES, Found, count
-from ssl_ecg.delineate.phases import UNMARKED, classes_of, segments_of
+from ssl_ecg.waves.decoding import Durations
+from ssl_ecg.waves.features import Map, System
+from ssl_ecg.waves.head import Head, fit
+from ssl_ecg.waves.matching import BOUNDARIES, COUNTS, TOLERANCES, Found, count
+from ssl_ecg.waves.phases import UNMARKED, classes_of, segments_of
 
 Array = NDArray[np.float64]
 LONG = 2**13  # samples: longer leads are encoded one by one

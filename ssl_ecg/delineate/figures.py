@@ -9,9 +9,9 @@ import numpy as np
 
 from ssl_ecg.delineate.corpus import Lead
 from ssl_ecg.delineate.evaluate import Outcome
-from ssl_ecg.delineate.matching import EXTRA, HITS, MISSED, Found
 from ssl_ecg.metrics.bootstrap import Interval
 from ssl_ecg.report.figures import colour, marker, new_figure, tidy
+from ssl_ecg.waves.matching import EXTRA, HITS, MISSED, Found
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -9,8 +9,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.delineate.matching import Found
 from ssl_ecg.errors import UserError
+from ssl_ecg.waves.matching import Found
 
 Method = Literal["dwt", "prominence"]
 METHODS: dict[str, Method] = {"NeuroKit2 dwt": "dwt", "NeuroKit2 prominence": "prominence"}

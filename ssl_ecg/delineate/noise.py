@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from ssl_ecg.data.wfdb_io import read_header, read_signal
 from ssl_ecg.delineate.corpus import Lead
-from ssl_ecg.delineate.features import condition
 from ssl_ecg.errors import DataError
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.waves.features import condition
 
 KINDS = {"bw": "baseline wander", "ma": "muscle"}
 DECIBELS = (24, 12, 6, 0)

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from ssl_ecg.delineate.corpus import Lead
 from ssl_ecg.delineate.evaluate import Outcome
 from ssl_ecg.delineate.figures import by_noise, by_people, by_stage, worst_page
-from ssl_ecg.delineate.matching import BOUNDARIES, EXTRA, HITS, MISSED, scores_of
 from ssl_ecg.metrics.bootstrap import Bootstrap, Interval, Resampled, difference
 from ssl_ecg.report.results import Results, Row, differences, rows_of
 from ssl_ecg.report.tables import origin, print_table
+from ssl_ecg.waves.matching import BOUNDARIES, EXTRA, HITS, MISSED, scores_of
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,9 +9,9 @@ import numpy as np
 
 from ssl_ecg.data.source import Recording
 from ssl_ecg.delineate.figures import COLOURS, shade
-from ssl_ecg.delineate.matching import Found
 from ssl_ecg.report.figures import new_figure
 from ssl_ecg.report.paper import draw_lead
+from ssl_ecg.waves.matching import Found
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,32 +5,29 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from numpy.typing import NDArray
 
 from ssl_ecg.checkpoint import PretrainedEncoder
 from ssl_ecg.data.source import Recording, Source
 from ssl_ecg.data.sources import Arrays, WFDBFolder
-from ssl_ecg.delineate.features import Frozen, condition
-from ssl_ecg.delineate.head import Head
-from ssl_ecg.delineate.intervals import NAMES, beats_of, summary
-from ssl_ecg.delineate.joining import join
-from ssl_ecg.delineate.matching import Found
-from ssl_ecg.delineate.quality import implausible, unusable
 from ssl_ecg.delineate.strips import strip
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.files import ensure_writable, replacing
 from ssl_ecg.report.figures import save
 from ssl_ecg.report.tables import print_table
+from ssl_ecg.waves.find import find_waves
+from ssl_ecg.waves.head import Head
+from ssl_ecg.waves.intervals import NAMES, beats_of, summary
+from ssl_ecg.waves.joining import join
+from ssl_ecg.waves.matching import Found
+from ssl_ecg.waves.quality import implausible, unusable
 
 JOINED = "joined"
 """What stands for a lead's name where the waves are those of all leads together."""
-_PIECE, _BEFORE, _AFTER = 120.0, 10.0, 2.0  # s: long leads are encoded in pieces, with what comes before and after
 _SYMBOLS = {"P": "p", "QRS": "N", "T": "t"}
 
 
@@ -83,40 +80,6 @@ def open_files(folder: Path) -> list[Source]:
             "--data Arrays --data.path ... --data.fs ... --data.leads ..."
         )
     return found
-
-
-def find_waves(encoder: PretrainedEncoder, head: Head, signal: NDArray[np.float32], fs: float) -> list[Found]:
-    """Find the waves of every lead of a signal (C, T) in mV, any length.
-
-    DataError for samples that are not numbers, or a rate too low.
-    """
-    rate = encoder.preprocessing.fs
-    frozen = Frozen("", encoder.encoder, rate)
-    x = condition(encoder.preprocessing, torch.from_numpy(signal), fs)
-    size, before, after = (round(seconds * rate) for seconds in (_PIECE, _BEFORE, _AFTER))
-    parts: list[list[NDArray[np.float64]]] = [[] for _ in x]
-    for start in range(0, x.shape[1], size):
-        first, stop = max(0, start - before), min(start + size, x.shape[1])
-        piece = x[:, first : min(stop + after, x.shape[1])]
-        scores = head.scores(frozen.together(piece), stop - first)[:, start - first :]
-        for each, row in zip(parts, scores, strict=True):
-            each.append(row)
-    found = head.find([np.concatenate(each) for each in parts], rate)
-    return [_with_peaks(each, lead, rate) for each, lead in zip(found, x.numpy(), strict=True)]
-
-
-def _with_peaks(found: Found, x: NDArray[np.float32], rate: float) -> Found:
-    """Put each peak where the lead is farthest from the line between onset and offset."""
-    if not len(found.onset):
-        return found
-    first = np.clip(np.rint(found.onset * rate).astype(int), 0, len(x) - 1)
-    last = np.clip(np.rint(found.offset * rate).astype(int), first, len(x) - 1)
-    steps = np.arange((last - first).max() + 1)
-    share = np.minimum(steps / np.maximum(last - first, 1)[:, None], 1)
-    line = x[first, None] + share * (x[last] - x[first])[:, None]
-    far = np.abs(x[np.minimum(first[:, None] + steps, last[:, None])] - line).argmax(axis=1)
-    at = np.where(last > first, (first + far) / rate, found.peak)
-    return replace(found, peak=np.clip(at, found.onset, found.offset))
 
 
 def delineate(

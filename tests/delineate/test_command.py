@@ -19,12 +19,12 @@ from ssl_ecg.data.sources import LUDB
 from ssl_ecg.delineate.command import Delineate
 from ssl_ecg.delineate.corpus import deal
 from ssl_ecg.delineate.evaluate import training_people
-from ssl_ecg.delineate.head import load_head
-from ssl_ecg.delineate.use import find_waves
 from ssl_ecg.encoders import ConvGRU
 from ssl_ecg.errors import CheckpointError, DataError, UserError
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.results import Results, read_results
+from ssl_ecg.waves.find import find_waves
+from ssl_ecg.waves.head import load_head
 
 PREPROCESSING = Preprocessing(fs=100, leads=("ECG",), window=9, normalise="record")
 PEOPLE = ("1", "2", "3", "5", "6", "7", "9", "10")
@@ -201,7 +201,7 @@ def test_a_long_recording_in_pieces_is_what_it_is_in_one(
     recording = LUDB(str(ludb), download=False).read(0)
     long = np.tile(recording.signal[1:2], 6)
     (before,) = find_waves(encoder, head, long, recording.fs)
-    monkeypatch.setattr("ssl_ecg.delineate.use._PIECE", 20.0)
+    monkeypatch.setattr("ssl_ecg.waves.find._PIECE", 20.0)
     (after,) = find_waves(encoder, head, long, recording.fs)
     assert before.labels.tolist() == after.labels.tolist()
     np.testing.assert_allclose(before.onset, after.onset, atol=2e-3)

@@ -8,10 +8,10 @@ import torch
 
 from ssl_ecg.data.source import Recording, Source, Waves
 from ssl_ecg.delineate.corpus import read_leads
-from ssl_ecg.delineate.features import Frozen, Map, RawSamples
 from ssl_ecg.encoders import ConvGRU, ResNet1d
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.waves.features import Frozen, Map, RawSamples
 
 P = Preprocessing(fs=100, leads=("ECG",), window=9, normalise="record")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ssl_ecg.delineate.intervals import NAMES, beats_of, summary
-from ssl_ecg.delineate.joining import join
-from ssl_ecg.delineate.matching import Found
-from ssl_ecg.delineate.quality import implausible, unusable
+from ssl_ecg.waves.intervals import NAMES, beats_of, summary
+from ssl_ecg.waves.joining import join
+from ssl_ecg.waves.matching import Found
+from ssl_ecg.waves.quality import implausible, unusable
 
 SHAPE = {"P": (0.0, 0.1), "QRS": (0.16, 0.25), "T": (0.36, 0.56)}
 

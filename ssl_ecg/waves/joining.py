@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from ssl_ecg.delineate.matching import Found
+from ssl_ecg.waves.matching import Found
 
 _APART = 0.10  # s: waves of one kind whose middles are farther apart are two
 

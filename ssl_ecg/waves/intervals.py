@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ssl_ecg.delineate.matching import Found
+from ssl_ecg.waves.matching import Found
 
 NAMES = ("P", "PR", "QRS", "QT", "QTc Bazett", "QTc Fridericia")
 """Intervals, in ms: durations of P and QRS, PR and QT, and QT corrected for the rate."""

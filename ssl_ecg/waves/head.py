@@ -18,12 +18,12 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ssl_ecg import __version__
-from ssl_ecg.delineate.decoding import Durations, PhasePath, decode
-from ssl_ecg.delineate.features import Map
-from ssl_ecg.delineate.matching import Found
-from ssl_ecg.delineate.phases import PHASES, QRS, WAVES, P
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.files import ensure_writable, replacing, write_text
+from ssl_ecg.waves.decoding import Durations, PhasePath, decode
+from ssl_ecg.waves.features import Map
+from ssl_ecg.waves.matching import Found
+from ssl_ecg.waves.phases import PHASES, QRS, WAVES, P
 
 FORMAT = 1
 CARD = "README.md"

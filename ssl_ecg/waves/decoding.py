@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.delineate.phases import FOLLOWS, PHASES, TP, Segments
+from ssl_ecg.waves.phases import FOLLOWS, PHASES, TP, Segments
 
 Array = NDArray[np.float64]
 PhasePath = list[tuple[int, int, int]]

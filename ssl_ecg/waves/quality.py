@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.delineate.matching import Found
+from ssl_ecg.waves.matching import Found
 
 SHORTEST = 2.0
 """s: a signal that is shorter has hardly a whole beat."""

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ssl_ecg.data.source import Waves
-from ssl_ecg.delineate.decoding import Durations, viterbi
-from ssl_ecg.delineate.head import Head, without_strays
-from ssl_ecg.delineate.phases import FOLLOWS, PHASES, PQ, QRS, ST, TP, UNMARKED, P, T, classes_of, segments_of
+from ssl_ecg.waves.decoding import Durations, viterbi
+from ssl_ecg.waves.head import Head, without_strays
+from ssl_ecg.waves.phases import FOLLOWS, PHASES, PQ, QRS, ST, TP, UNMARKED, P, T, classes_of, segments_of
 
 RATE = 100.0
 BEAT = ((TP, 30), (P, 10), (PQ, 6), (QRS, 9), (ST, 10), (T, 20))

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_ecg.data.source import Waves
-from ssl_ecg.delineate.matching import BOUNDARIES, EXTRA, HITS, MISSED, Found, count, match, scores_of
+from ssl_ecg.waves.matching import BOUNDARIES, EXTRA, HITS, MISSED, Found, count, match, scores_of
 
 times = st.lists(st.integers(0, 400), max_size=30, unique=True).map(lambda x: np.sort(np.array(x, dtype=float)) / 100)
 
