@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import torch
@@ -70,6 +70,40 @@ def embed_at(encoder: Encoder, x: Tensor, positions: Tensor, span: float) -> Ten
             pooled = encoder.join_leads(encoder.pool(cut), len(rows)).float().cpu()
             z[rows] = torch.cat([pooled, amplitudes.expand(len(rows), -1)], dim=1)
     return z
+
+
+@torch.inference_mode()
+def embed_stretches(encoder: Encoder, x: Tensor, positions: Tensor, edges: Sequence[float]) -> Tensor:
+    """Average the maps of a normalised signal (C, T) over stretches around positions: shape (n, D), on the CPU.
+
+    Of each of the encoder's `details`, the mean between one edge and the next, leads averaged; D is the sum of their
+    features times the number of stretches. Positions (n,) and edges, ascending, relative to them, are in samples. What
+    lies outside the signal is not counted; a stretch wholly outside has the signal's nearest token.
+    """
+    found: list[list[Tensor]] = [[] for _ in encoder.detail_grids]
+    order = positions.argsort()
+    for piece in pieces(encoder, x, around=max(map(abs, edges)), details=True):
+        first = piece.start if piece.start else -math.inf
+        end = piece.stop if piece.stop < x.shape[-1] else math.inf
+        mine = positions[order][(positions[order] >= first) & (positions[order] < end)]
+        for parts, each, grid in zip(found, piece.maps, encoder.detail_grids, strict=True):
+            tokens = encoder.join_leads(each, 1)[0].float().cpu()
+            cuts = [(mine + edge - piece.origin - grid.centre) / grid.stride + 0.5 for edge in edges]
+            parts.append(_means(tokens, torch.stack(cuts)))
+    z = torch.cat([torch.cat(parts, dim=2).flatten(0, 1) for parts in found]).T
+    return z[order.argsort()]
+
+
+def _means(tokens: Tensor, cuts: Tensor) -> Tensor:
+    """Mean of tokens (F, T'), each lasting from its number to the next, between cuts (S + 1, n): shape (S, F, n)."""
+    count = tokens.shape[-1]
+    sums = torch.nn.functional.pad(tokens.double().cumsum(dim=-1), (1, 0))
+    cuts = cuts.double().clamp(0, count)
+    whole = cuts.floor().long().clamp_max(count - 1)
+    upto = sums[:, whole] + (cuts - whole) * tokens.double()[:, whole]
+    length, nearest = cuts.diff(dim=0), tokens.double()[:, whole[:-1]]
+    means = torch.where(length > 0, upto.diff(dim=1) / length.clamp_min(1e-9), nearest)
+    return means.permute(1, 0, 2).float()
 
 
 def _around(tokens: Tensor, where: Tensor, span: float) -> Tensor:

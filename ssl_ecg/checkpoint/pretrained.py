@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from ssl_ecg.checkpoint.long import embed_at, interpolated, stages
+from ssl_ecg.checkpoint.long import embed_at, embed_stretches, interpolated, stages
 from ssl_ecg.data.source import person
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder
@@ -211,6 +211,7 @@ class PretrainedEncoder(nn.Module):
         leads: Sequence[str],
         span: float = 1.0,
         unit: Unit = "mV",
+        stretches: Sequence[float] | None = None,
     ) -> NDArray[np.float32] | Tensor:
         """Embed positions of a recording, such as its beats, each in its context; the recording is encoded once.
 
@@ -226,12 +227,14 @@ class PretrainedEncoder(nn.Module):
             leads: name of each channel, length C.
             span: how much of the signal the pooled tokens stand for, s.
             unit: of the signal: "mV", "uV" or "V".
+            stretches: instead of pooling tokens within a span, average every map of the encoder, the finest too, from
+                each of these edges, ascending, s from the position, to the next. More of a beat's shape is kept.
 
         Returns:
-            Shape (n, D), of the kind that was given.
+            Shape (n, D), of the kind that was given; D of stretches is their number times the features of all maps.
 
         Raises:
-            DataError: as `tokens`, and for positions outside the signal.
+            DataError: as `tokens`, and for positions outside the signal, and edges that do not ascend.
             UserError: if the encoder has no tokens.
         """
         where = np.asarray(samples)
@@ -239,8 +242,13 @@ class PretrainedEncoder(nn.Module):
             raise DataError(f"positions must have shape (n,) and lie in the signal of {np.shape(signal)[-1]} samples")
         if not 0 <= span < np.inf:
             raise DataError(f"the span must be a number of seconds, not {span}")
+        if stretches is not None and not (len(stretches) > 1 and (np.diff(stretches) > 0).all()):
+            raise DataError(f"edges of stretches must ascend, and be at least two, not {list(stretches)}")
         own, x = self.preprocessing.fs, self._record(signal, fs, leads, unit)
-        return _given_back(embed_at(self.encoder, x, torch.from_numpy(where * (own / fs)), span * own), signal)
+        positions = torch.from_numpy(where * (own / fs))
+        if stretches is None:
+            return _given_back(embed_at(self.encoder, x, positions, span * own), signal)
+        return _given_back(embed_stretches(self.encoder, x, positions, [edge * own for edge in stretches]), signal)
 
     def _conditioned(self, signal: Signal, fs: float, leads: Sequence[str], unit: Unit) -> Tensor:
         """Picked, filtered and resampled, in mV or, normalised by record, in standard deviations."""

@@ -12,7 +12,7 @@ from ssl_ecg.data.tape import Tape
 from ssl_ecg.errors import DataError
 from ssl_ecg.monitor.heard import Heard
 from ssl_ecg.monitor.quality import GOOD, NAMES, STRETCH
-from ssl_ecg.study.head import RR, Head
+from ssl_ecg.study.head import Head
 from ssl_ecg.study.rhythm import rr_features
 
 ENROL = 60.0
@@ -145,8 +145,7 @@ class _Own:
     """The patient's first minute, and how far beats are from it, in units of the spread over the head's patients."""
 
     def __init__(self, head: Head) -> None:
-        size = next(size for name, size in head.probe.sizes.items() if name != RR)
-        self._mean, self._scale = head.probe.mean[:size], head.probe.scale[:size]
+        self._mean, self._scale = head.probe.mean[: head.dim], head.probe.scale[: head.dim]
         self._enrolled: torch.Tensor | None = None
         self._usual = np.nan
 

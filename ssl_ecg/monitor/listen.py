@@ -19,6 +19,7 @@ from ssl_ecg.errors import CheckpointError
 from ssl_ecg.files import replacing
 from ssl_ecg.leads import pick
 from ssl_ecg.monitor.quality import STRETCH, judge, runs, usable
+from ssl_ecg.study.head import Head
 
 PIECE = 600.0
 """s: what is read at a time. A multiple of what quality is judged of."""
@@ -34,11 +35,11 @@ _Job = tuple[Path, tuple[int, int]]
 
 @dataclass(frozen=True)
 class Reader:
-    """What reads a tape: an encoder, the leads it reads of it, and for what time the tokens of a beat stand, s."""
+    """What reads a tape: an encoder, the leads it reads of it, and the head that its beats are embedded for."""
 
     encoder: PretrainedEncoder
     leads: tuple[str, ...]
-    span: float
+    head: Head
 
     def pick(self, x: NDArray[np.float32], leads: tuple[str, ...]) -> NDArray[np.float32]:
         """The encoder's leads of a signal (C, T)."""
@@ -47,8 +48,7 @@ class Reader:
     def embed(self, x: NDArray[np.float32], peaks: NDArray[np.int64], fs: float) -> NDArray[np.float32]:
         """Embed the beats (n,) of picked leads (K, T) in their context: shape (n, D)."""
         p = self.encoder.preprocessing
-        z = self.encoder.at(x, peaks, fs, self.leads if p.any_leads else p.leads, span=self.span)
-        return np.asarray(z)
+        return self.head.embed(self.encoder, x, peaks, fs, self.leads if p.any_leads else p.leads)
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,7 @@ def hear(tape: Tape, reader: Reader, start: int, stop: int) -> Piece:
     good = usable(all_codes, tape.fs, x.shape[1])
     x, picked = _filled(x), _filled(picked)
     peaks = find_peaks(x, good[: len(x)], tape.fs)
-    embedding = np.full((len(peaks), reader.encoder.dim), np.nan, dtype=np.float16)
+    embedding = np.full((len(peaks), reader.head.dim), np.nan, dtype=np.float16)
     for begin, end in runs(np.all(good[len(x) :], axis=0)):
         mine = (peaks >= begin) & (peaks < end)
         if mine.any() and end - begin >= _SHORTEST * tape.fs:

@@ -98,7 +98,7 @@ def reader_of(tape: Tape, encoder: PretrainedEncoder, head: Head, lead: str | No
     try:
         if lead is None:
             pick(np.zeros((len(tape.leads), 1), np.float32), tape.leads, head.leads)
-            return Reader(encoder, head.leads, head.span), ()
+            return Reader(encoder, head.leads, head), ()
     except ValueError as error:
         if len(head.leads) > 1:
             raise DataError(f"{error}: the head reads {', '.join(head.leads)}") from None
@@ -108,7 +108,7 @@ def reader_of(tape: Tape, encoder: PretrainedEncoder, head: Head, lead: str | No
         raise DataError(f"there is no lead {lead}: there are {', '.join(tape.leads)}")
     chosen = have[canonical(lead)] if lead is not None else tape.leads[0]
     note = f"the head was fitted on lead {head.leads[0]}, and lead {chosen} is read"
-    return Reader(encoder, (chosen,), head.span), (note,)
+    return Reader(encoder, (chosen,), head), (note,)
 
 
 def _plan(path: str, encoder: PretrainedEncoder, head: Head, settings: Settings) -> dict[str, Any]:

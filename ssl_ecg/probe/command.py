@@ -23,7 +23,7 @@ from ssl_ecg.study.benchmark import Benchmark, Extract, Folds, Result
 from ssl_ecg.study.evaluation import Evaluation
 from ssl_ecg.study.head import Head, normal_beats, save_head
 from ssl_ecg.study.study import check_untaught, seen_by
-from ssl_ecg.study.systems import PRETRAINED, UNTRAINED, FrozenTokens, Rhythm, has_rr, untrained
+from ssl_ecg.study.systems import PRETRAINED, UNTRAINED, Frozen, FrozenTokens, Rhythm, has_rr, untrained
 
 # F is nearly one patient's in MIT-BIH, so the field also averages over the other three.
 _GROUPS: dict[tuple[str, ...], list[tuple[str, ...]]] = {("N", "S", "V", "F"): [("N", "S", "V")]}
@@ -53,7 +53,7 @@ class Probe(Evaluation):
         python -m ssl_ecg.probe runs/simclr-mitbih --data MITBIH --data.root data/mitdb
         python -m ssl_ecg.probe runs/simclr-ptbxl --data PTBXL --data.root data/ptb-xl --folds 5
         python -m ssl_ecg.probe runs/simclr-simulated --data Simulated --validate
-        python -m ssl_ecg.probe runs/cinc2017-joint --data MITBIH --lead II --windows context --save_head runs/beats
+        python -m ssl_ecg.probe runs/cinc2017-joint --data MITBIH --lead II --windows stretches --save_head runs/beats
 
     Args:
         folds: of patients over the whole data set; 0 for the data set's own split.
@@ -119,7 +119,8 @@ class Probe(Evaluation):
         embeddings: Features | None = None
         # The baselines first: the pretrained encoder is compared with them.
         tokens = [(system.name, _block(system)) for system in self._attentive(study)]
-        probed = variants(self.systems(study))
+        found = self.systems(study)
+        probed, encoders = variants(found), [system for system in found if isinstance(system, Frozen)]
         for title, extract in reversed([*probed, *tokens]):
             pretrained = title.startswith(PRETRAINED)
             print(f"fitting {title} ...", file=sys.stderr, flush=True)
@@ -131,11 +132,11 @@ class Probe(Evaluation):
                 embeddings = features.get(PRETRAINED, embeddings)
             results.insert(0, fitted)
             if self.save_head is not None and title == probed[0][0]:
-                self._keep(study, fitted, extract(train))
+                self._keep(study, fitted, extract(train), encoders[0])
         setting = _validated(study.judged, train) if self.validate else study.setting
         return self._scored(setting, results, benchmark, embeddings=embeddings)
 
-    def _keep(self, study: Study, fitted: Result, features: dict[str, Features]) -> None:
+    def _keep(self, study: Study, fitted: Result, features: dict[str, Features], system: Frozen) -> None:
         """Save a probe as a head, with what is normal if a class is N."""
         assert isinstance(fitted.probe, LinearProbe) and self.save_head is not None
         classes, train = tuple(study.data.classes), study.train
@@ -143,8 +144,9 @@ class Probe(Evaluation):
         normal = None if is_normal is None else normal_beats(z[is_normal], train.patient[is_normal])
         about = {"fitted_on": study.name, "task": study.data.task, "patients": len(set(train.patient.tolist()))}
         how: dict[str, Any] = {"windows": self.windows, "span": self.span, "future": self.future, "about": about}
+        how |= {"normal": normal, "reduction": system.reduction}
         leads = train.preprocessing.leads
-        save_head(Path(self.save_head), Head(fitted.probe, classes, study.encoder.weights, leads, normal=normal, **how))
+        save_head(Path(self.save_head), Head(fitted.probe, classes, study.encoder.weights, leads, **how))
 
     def _by_folds(self, study: Study) -> Scored:
         """Folds over all patients, or over those who are not on the test side."""
@@ -192,7 +194,8 @@ class Probe(Evaluation):
             if system.fitted:
                 sides = study.train.where(fit_on), study.train.where(score_on)
                 of_fold = replace(study, train=sides[0], test=sides[1])
-                again = replace(self, beside=(system.name,)).systems(of_fold)[-1]
+                beside = () if system.name == PRETRAINED else (system.name,)
+                again = replace(self, beside=beside).systems(of_fold)[-1]
                 first, second = (again.features(side) for side in sides)
             else:
                 if not made:

@@ -23,8 +23,9 @@ from ssl_ecg.fingerprint import fingerprint
 from ssl_ecg.metrics.bootstrap import check_resamples
 from ssl_ecg.report.results import Results, Row
 from ssl_ecg.report.wandb import Mode, check_wandb, log_results
+from ssl_ecg.study.context import Context, Windows
 from ssl_ecg.study.study import Study, open_study
-from ssl_ecg.study.systems import Context, System, check_names, systems
+from ssl_ecg.study.systems import System, check_names, systems
 from ssl_ecg.training.embedding import pick_device
 
 if TYPE_CHECKING:
@@ -108,8 +109,8 @@ class Shared(Question):
     Args:
         beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket; all by default.
         components: of the PCA of the raw signal.
-        windows: "cut" encodes each window by itself; "context" encodes each recording once and reads beats from the
-            tokens around them.
+        windows: "cut" encodes each window by itself; the others encode each recording once: "context" reads beats from
+            the tokens around them, "stretches" from all maps, from the beat before to what follows, in five stretches.
         centre: "record" subtracts the recording's own median embedding; non-causal: it reads the recording's future.
         span: how much of the recording the tokens of a beat in context stand for, s.
         future: RR features with the interval after the beat too, known one beat later; causal ones by default.
@@ -120,7 +121,7 @@ class Shared(Question):
 
     beside: tuple[str, ...] | None = None
     components: int = 64
-    windows: Literal["cut", "context"] = "cut"
+    windows: Windows = "cut"
     centre: Literal["none", "record"] = "none"
     span: float = 1.0
     future: bool = False

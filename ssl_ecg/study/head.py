@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
 from ssl_ecg import __version__
+from ssl_ecg.checkpoint import PretrainedEncoder
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.estimators.detectors import Mahalanobis, held_out_scores
+from ssl_ecg.estimators.pca import PrincipalComponents
 from ssl_ecg.estimators.probe import LinearProbe, Setting
 from ssl_ecg.files import ensure_writable, replacing, write_text
+from ssl_ecg.study.context import EDGES, Windows
 
 FORMAT = 1
 KIND = "probe"
@@ -53,6 +57,7 @@ class Head:
         encoder: SHA-256 of the weights of the encoder whose embeddings it reads.
         leads: that the encoder read when it was fitted.
         windows, span: how beats were embedded, as in `Context`.
+        reduction: what reduces embeddings of beats in stretches.
         future: whether the RR features have the next interval too.
         normal: what a normal beat is, if one class is.
         about: what else is in `head.json`: on what it was fitted.
@@ -62,16 +67,38 @@ class Head:
     classes: tuple[str, ...]
     encoder: str
     leads: tuple[str, ...]
-    windows: str = "cut"
+    windows: Windows = "cut"
     span: float = 1.0
     future: bool = False
     normal: Normal | None = None
+    reduction: PrincipalComponents | None = None
     about: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def blocks(self) -> tuple[str, ...]:
         """Names of the blocks of features it reads, in their order."""
         return tuple(self.probe.sizes)
+
+    @property
+    def dim(self) -> int:
+        """Size of the embeddings it reads."""
+        return next(size for name, size in self.probe.sizes.items() if name != RR)
+
+    def embed(
+        self,
+        encoder: PretrainedEncoder,
+        x: NDArray[np.floating[Any]],
+        beats: NDArray[np.int64],
+        fs: float,
+        leads: Sequence[str],
+    ) -> NDArray[np.float32]:
+        """Embed beats (n,) of a recording (C, T) in mV as those were that it was fitted on: shape (n, D).
+
+        DataError as `PretrainedEncoder.at`.
+        """
+        if self.reduction is None:
+            return np.asarray(encoder.at(x, beats, fs, leads, span=self.span))
+        return self.reduction(np.asarray(encoder.at(x, beats, fs, leads, stretches=EDGES)))
 
     def predict(self, z: NDArray[np.floating[Any]], rr: NDArray[np.floating[Any]] | None) -> NDArray[np.float64]:
         """Give the probability of each class, (n, K), from embeddings (n, D) and RR features (n, 4 or 5)."""
@@ -107,6 +134,9 @@ def save_head(folder: Path, head: Head) -> None:
     arrays = {name: getattr(probe, name) for name in ("mean", "scale", "coefficients", "intercept", "decision")}
     if normal is not None:
         arrays |= {f"normal.{name}": value for name, value in normal.detector.state().items()}
+    if head.reduction is not None:  # it was made in half precision
+        mean, axes = head.reduction.mean.numpy(), head.reduction.axes.numpy().astype(np.float16)
+        arrays |= {"reduction.mean": mean, "reduction.axes": axes}
     packed = save({name: np.ascontiguousarray(value) for name, value in arrays.items()})
     with replacing(folder / "head.safetensors") as temporary:
         temporary.write_bytes(packed)
@@ -174,5 +204,11 @@ def _of(said: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Head:
     )
     mine = {name.partition(".")[2]: value for name, value in arrays.items() if name.startswith("normal.")}
     normal = Normal(Mahalanobis.restore(mine), **said["normal"]) if mine else None
+    reduction = None
+    if "reduction.axes" in arrays:
+        mean, axes = (torch.from_numpy(arrays[f"reduction.{name}"]).float() for name in ("mean", "axes"))
+        reduction = PrincipalComponents(mean, axes)
     how = {name: said[name] for name in ("encoder", "windows", "span", "future")}
-    return Head(probe, tuple(said["classes"]), leads=tuple(said["leads"]), normal=normal, about=said, **how)
+    return Head(
+        probe, tuple(said["classes"]), leads=tuple(said["leads"]), normal=normal, reduction=reduction, about=said, **how
+    )

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from ssl_ecg.checkpoint.long import embed_at, stages
+from ssl_ecg.checkpoint.long import stages
 from ssl_ecg.data.progress import track
 from ssl_ecg.data.store import Store
-from ssl_ecg.data.windows import BeatCentred, WindowSet, labelled
+from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.attentive import Tokens
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
+from ssl_ecg.study.context import BATCH, FIT_ON, Context, watched
 from ssl_ecg.study.hand import beat_features, record_features
 from ssl_ecg.study.minirocket import MiniRocket, fit_minirocket, require_minirocket
 from ssl_ecg.study.recordings import longer, over_recordings, whole
 from ssl_ecg.study.rhythm import rhythm_of
 from ssl_ecg.study.study import Study
-from ssl_ecg.training.embedding import embed
 
 Features = NDArray[np.float32]
 
@@ -36,69 +35,7 @@ PRETRAINED, UNTRAINED = "pretrained", "untrained"
 BASELINES = ("untrained", "raw PCA", "RR alone", "hand features", "MiniRocket")
 """What `beside` can name."""
 
-BATCH = 1024
-_FIT_ON = 20_000  # windows, evenly spaced: more do not move 64 principal components
 _COMPONENTS = 512  # of MiniRocket's 10,000 features, where they would take gigabytes
-
-
-def watched(batches: Iterable[Tensor], windows: WindowSet, what: str) -> Iterable[Tensor]:
-    """Give on the batches of windows, with a bar of progress."""
-    return track(batches, -(-len(windows) // BATCH), what)
-
-
-@dataclass(frozen=True)
-class Context:
-    """How an encoder embeds windows, by the settings of this name that every evaluation has (`Shared`).
-
-    Centring subtracts the median embedding of all windows of the recording, with a class or without: non-causal, since
-    it reads the recording's future.
-    """
-
-    windows: Literal["cut", "context"] = "cut"
-    centre: Literal["none", "record"] = "none"
-    span: float = 1.0
-
-    def check(self, task: str) -> None:
-        """Refuse what a task cannot be embedded by: UserError, naming the setting."""
-        if self.windows == "context" and task != "beat":
-            raise UserError(f"windows=context embeds beats in their recording, and these classes are those of a {task}")
-        if self.centre == "record" and task == "record":
-            raise UserError("centre=record needs several windows of a recording, and each has one label here")
-        if not 0 <= self.span < np.inf:
-            raise UserError(f"span must be a number of seconds, not {self.span}")
-
-    @property
-    def note(self) -> str:
-        """What a reader of the results must know."""
-        said = f"beats embedded in their recording (tokens within {self.span:g} s)" if self.windows == "context" else ""
-        centred = "embeddings less the median of their recording: non-causal" if self.centre == "record" else ""
-        return "; ".join(part for part in (said, centred) if part)
-
-    def embed(self, encoder: Encoder, windows: WindowSet, what: str) -> NDArray[np.float32]:
-        """Embed windows, shape (n, D), with an encoder in evaluation mode."""
-        z = self._embedded(encoder, windows, what)
-        if self.centre == "record":
-            store, samples = windows.store, windows.preprocessing.samples
-            kind = BeatCentred(unclassified=True) if store.task == "beat" else labelled(store)
-            everything = WindowSet(store, windows.preprocessing, kind.index(store, samples))
-            record = windows.index.record.numpy()
-            everything = everything.where(np.isin(everything.index.record.numpy(), record))
-            others, theirs = self._embedded(encoder, everything, f"{what}, medians"), everything.index.record.numpy()
-            for row in np.unique(record):
-                z[record == row] -= np.median(others[theirs == row], axis=0)
-        return z
-
-    def _embedded(self, encoder: Encoder, windows: WindowSet, what: str) -> NDArray[np.float32]:
-        if self.windows == "cut":
-            return embed(encoder, watched(windows.batches(BATCH), windows, f"embedding, {what}")).numpy()
-        p, record = windows.preprocessing, windows.index.record
-        z = torch.empty(len(windows), encoder.dim)
-        rows = record.unique()
-        for row in track(rows.tolist(), len(rows), f"embedding in context, {what}"):
-            mine = record == row
-            x = p.normalise_record(torch.from_numpy(windows.store.signal(row)))
-            z[mine] = embed_at(encoder, x, windows.index.start[mine] + p.samples // 2, self.span * p.fs)
-        return z.numpy()
 
 
 class System(ABC):
@@ -116,17 +53,34 @@ class System(ABC):
 
 
 class Frozen(System):
-    """An encoder, (B, C, T) to (B, D), that is not trained further, on a device, or where it is."""
+    """An encoder, (B, C, T) to (B, D), that is not trained further, on a device, or where it is.
+
+    Where beats are read in stretches, what reduces those is fitted on the train windows.
+    """
 
     def __init__(
-        self, name: str, encoder: Encoder, device: torch.device | None = None, context: Context | None = None
+        self,
+        name: str,
+        encoder: Encoder,
+        device: torch.device | None = None,
+        context: Context | None = None,
+        train: WindowSet | None = None,
     ) -> None:
         self.name, self.encoder, self._device, self.context = name, encoder, device, context or Context()
+        self.fitted, self._train = self.context.windows == "stretches", train
+
+    @cached_property
+    def reduction(self) -> PrincipalComponents | None:
+        """What reduces embeddings of stretches; None for other embeddings."""
+        if not self.fitted:
+            return None
+        assert self._train is not None
+        return self.context.fit(self.encoder.to(self._device), self._train, self.name)
 
     def features(self, windows: WindowSet) -> Features:
         """Embeddings, shape (n, D), float32."""
-        encoder = self.encoder.to(self._device)
-        return over_recordings(windows, lambda some: self.context.embed(encoder, some, self.name))
+        encoder, reduction = self.encoder.to(self._device), self.reduction
+        return over_recordings(windows, lambda some: self.context.embed(encoder, some, self.name, reduction))
 
 
 class FrozenTokens(System):
@@ -228,7 +182,7 @@ class MiniRocketFeatures(System):
 
     @cached_property
     def _fitted(self) -> MiniRocket:
-        reduced = _COMPONENTS if len(self._train) > _FIT_ON else None
+        reduced = _COMPONENTS if len(self._train) > FIT_ON else None
         return fit_minirocket(_some(self._train), seed=self._seed, components=reduced)
 
     def features(self, windows: WindowSet) -> Features:
@@ -263,14 +217,14 @@ def systems(
         raise UserError(f"no baseline {Rhythm.name} here: {study.name} has no classes of beats")
     possible = {Rhythm.name: beats, MiniRocketFeatures.name: find_spec("aeon") is not None}
     make: dict[str, Callable[[], System]] = {
-        UNTRAINED: lambda: Frozen(UNTRAINED, untrained(study.encoder.encoder, seed), device, context),
+        UNTRAINED: lambda: Frozen(UNTRAINED, untrained(study.encoder.encoder, seed), device, context, study.train),
         RawPCA.name: lambda: RawPCA(study.train, components),
         Rhythm.name: lambda: Rhythm(study.store, future=future),
         HandFeatures.name: lambda: HandFeatures(beats),
         MiniRocketFeatures.name: lambda: MiniRocketFeatures(study.train, seed),
     }
     wanted = [name for name in BASELINES if (possible.get(name, True) if beside is None else name in beside)]
-    return [Frozen(PRETRAINED, study.encoder.encoder, device, context), *(make[name]() for name in wanted)]
+    return [Frozen(PRETRAINED, study.encoder.encoder, device, context, study.train), *(make[name]() for name in wanted)]
 
 
 def check_names(beside: Sequence[str] | None) -> None:
@@ -290,6 +244,6 @@ def untrained(encoder: Encoder, seed: int) -> Encoder:
 
 
 def _some(train: WindowSet) -> NDArray[Any]:
-    rows = torch.linspace(0, len(train) - 1, min(len(train), _FIT_ON)).round().long()
+    rows = torch.linspace(0, len(train) - 1, min(len(train), FIT_ON)).round().long()
     x: NDArray[Any] = train.load(rows).numpy()
     return x

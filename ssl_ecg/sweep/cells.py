@@ -29,7 +29,13 @@ Features = NDArray[np.float32]
 
 SCORES = ("macro_auroc", "macro_auprc", "macro_f1")
 # Of these depends what is computed: other code makes it anew.
-_FEATURES = ("ssl_ecg.encoders", "ssl_ecg.study", "ssl_ecg.training.embedding", "ssl_ecg.data.windows")
+_FEATURES = (
+    "ssl_ecg.encoders",
+    "ssl_ecg.study",
+    "ssl_ecg.checkpoint.long",
+    "ssl_ecg.training.embedding",
+    "ssl_ecg.data.windows",
+)
 _RESULTS = ("ssl_ecg.estimators", "ssl_ecg.metrics", "ssl_ecg.sweep", "ssl_ecg.study")
 
 
@@ -179,6 +185,7 @@ class SharedFeatures:
         if isinstance(system, Frozen):
             weights = {name: value.cpu().numpy() for name, value in system.encoder.state_dict().items()}
             made = [type(system.encoder).__name__, system.encoder.arguments, weights, asdict(system.context)]
+            made += [settings] if system.fitted else []
         meta = {name: value for name, value in self.study.store.meta.items() if name not in ("classes", "meaning")}
         cut = [self.windows.index.record.numpy(), self.windows.index.start.numpy()]
         return fingerprint([code_fingerprint(*_FEATURES), made, meta, self.windows.preprocessing.to_dict(), cut])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -51,11 +52,16 @@ def test_a_long_recording_in_pieces_is_what_it_is_in_one(
 ) -> None:
     encoder, x = frozen(**settings), noise(61.03)
     beats = np.arange(5, 6100, 83)
-    before = encoder.tokens(x, 100, LEADS)[0], encoder.at(x, beats, 100, LEADS), encoder.features(x, 100, LEADS)[0]
+    edges = (-0.9, -0.1, 0.05, 1.2)
+
+    def everything() -> list[Any]:
+        beats_of = encoder.at(x, beats, 100, LEADS), encoder.at(x, beats, 100, LEADS, stretches=edges)
+        return [encoder.tokens(x, 100, LEADS)[0], *beats_of, encoder.features(x, 100, LEADS)[0]]
+
+    before = everything()
     monkeypatch.setattr(long, "_PIECE", 1000)
     monkeypatch.setattr(long, "_ROWS", 7)
-    after = encoder.tokens(x, 100, LEADS)[0], encoder.at(x, beats, 100, LEADS), encoder.features(x, 100, LEADS)[0]
-    for a, b in zip(before, after, strict=True):
+    for a, b in zip(before, everything(), strict=True):
         np.testing.assert_allclose(a, b, atol=1e-5)
     assert before[1].shape == (74, encoder.dim)
 
@@ -93,6 +99,26 @@ def test_with_window_normalisation_a_beat_differs_little_from_the_window_cut_aro
     at = encoder.at(x, beats, 100, LEADS)
     off = np.linalg.norm(at - cut, axis=1) / np.linalg.norm(cut - cut.mean(0), axis=1).mean()
     assert 0 < off.max() < 0.5
+
+
+def test_a_beat_in_stretches_has_the_mean_of_every_map_over_each() -> None:
+    encoder, x = frozen(), noise()
+    beats, edges = np.array([0, 701, 1502, 2999]), (-0.5, -0.1, 0.3, 0.62)
+    z = encoder.at(x, beats, 100, LEADS, stretches=edges)
+    maps, grids = long.stages(encoder.encoder, torch.from_numpy(x), details=True), encoder.encoder.detail_grids
+    wanted = []
+    for values, grid in zip(maps, grids, strict=True):  # a token lasts for its stride, around where it stands
+        fine = np.repeat(values.numpy().astype(float), 100 * grid.stride, axis=1)
+        began = grid.centre - grid.stride / 2  # samples; each step of `fine` is a hundredth of one
+        for first, last in itertools.pairwise(edges):
+            a, b = (np.rint(100 * (beats + 100 * edge - began)).astype(int) for edge in (first, last))
+            a, b = a.clip(0, fine.shape[1] - 1), b.clip(1, fine.shape[1])
+            wanted.append([fine[:, i : max(j, i + 1)].mean(1) for i, j in zip(a, b, strict=True)])
+    np.testing.assert_allclose(z, np.concatenate(wanted, axis=1), atol=2e-3)
+    for wrong in ([0.1], [0.3, 0.1], [0.1, 0.1]):
+        with pytest.raises(DataError, match="edges of stretches must ascend"):
+            encoder.at(x, beats, 100, LEADS, stretches=wrong)
+    assert encoder.at(x, [], 100, LEADS, stretches=edges).shape == (0, z.shape[1])
 
 
 def test_positions_near_the_ends_and_at_other_rates_are_embedded() -> None:

@@ -12,11 +12,16 @@ import pytest
 from checkpoints import fresh_checkpoint
 from rescoring import assert_rescored
 from torch import Tensor
+from toy import Toy
 
 from ssl_ecg import probe
 from ssl_ecg.data.windows import WindowSet
+from ssl_ecg.encoders import Encoder
+from ssl_ecg.estimators.pca import PrincipalComponents
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.probe.command import Probe
 from ssl_ecg.report.results import Results, Row, read_results
+from ssl_ecg.study.context import Context
 
 P = Preprocessing(leads=("I", "II"), window=5.0)
 
@@ -89,3 +94,21 @@ def test_only_what_is_wanted_stands_beside(tmp_path: Path) -> None:
     (file,) = checkpoint.glob("probe-simulated-*/results.json")
     results = json.loads(file.read_text())
     assert list(results["systems"]) == ["pretrained", "raw PCA"]
+
+
+def test_what_reduces_beats_in_stretches_is_fitted_on_the_other_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fitted_on: list[set[str]] = []
+    fit = Context.fit
+
+    def noting(self: Context, encoder: Encoder, train: WindowSet, what: str) -> PrincipalComponents | None:
+        fitted_on.append(set(train.patient.tolist()))
+        return fit(self, encoder, train, what)
+
+    monkeypatch.setattr(Context, "fit", noting)
+    checkpoint = fresh_checkpoint(tmp_path, Preprocessing(leads=("II", "V1"), window=1.28, normalise="record"))
+    settings = {"folds": 3, "windows": "stretches", "beside": ("untrained",), "resamples": 20}
+    made = Probe(str(checkpoint), Toy(), cache=str(tmp_path / "cache"), **settings)  # type: ignore[arg-type]
+    assert list(made.run().about["systems"]) == ["pretrained", "untrained"]
+    assert len(fitted_on) == 6 and all(len(people) == 4 for people in fitted_on)

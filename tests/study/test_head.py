@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ssl_ecg.checkpoint import PretrainedEncoder
+from ssl_ecg.encoders import ResNet1d
 from ssl_ecg.errors import CheckpointError
+from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
 from ssl_ecg.estimators.probe import fit_probe
+from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.study.context import EDGES
 from ssl_ecg.study.head import Head, load_head, normal_beats, save_head
 
 
@@ -35,6 +41,19 @@ def test_a_head_is_read_back(made: tuple[Head, dict[str, np.ndarray]], tmp_path:
     np.testing.assert_allclose(read.normal.score(z), head.normal.score(z), rtol=1e-6)
     assert (read.classes, read.leads, read.windows, read.span) == (("N", "S", "V"), ("II",), "context", 0.8)
     assert read.about["patients"] == 6
+
+
+def test_what_reduces_stretches_is_kept_and_used(made: tuple[Head, dict[str, np.ndarray]], tmp_path: Path) -> None:
+    p = Preprocessing(leads=("II",), fs=100, window=3, normalise="record")
+    encoder = PretrainedEncoder(ResNet1d(1, width=4).eval(), p)
+    x, beats = np.random.default_rng(0).normal(size=(1, 3000)), np.arange(300, 2700, 90)
+    raw = np.asarray(encoder.at(x, beats, 100, ["II"], stretches=EDGES))
+    found = fit_pca(raw, 12)
+    reduction = PrincipalComponents(found.mean, found.axes.half().float())
+    save_head(tmp_path, replace(made[0], windows="stretches", reduction=reduction))
+    read = load_head(tmp_path, "abc")
+    np.testing.assert_allclose(read.embed(encoder, x, beats, 100, ["II"]), reduction(raw), atol=1e-5)
+    assert read.dim == 12 and made[0].embed(encoder, x, beats, 100, ["II"]).shape == (len(beats), encoder.encoder.dim)
 
 
 def test_normal_is_what_normal_beats_are_like(made: tuple[Head, dict[str, np.ndarray]]) -> None:
