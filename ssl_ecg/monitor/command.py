@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 import torch
 
 from ssl_ecg import cli
-from ssl_ecg.checkpoint import load_encoder
+from ssl_ecg.checkpoint import load_encoder, shipped_head
+from ssl_ecg.checkpoint.heads import with_head
 from ssl_ecg.data.progress import bar
 from ssl_ecg.errors import UserError
 from ssl_ecg.files import ensure_writable
@@ -22,6 +23,9 @@ from ssl_ecg.monitor.outputs import safe
 from ssl_ecg.monitor.watch import Settings, watch
 from ssl_ecg.report.tables import print_table
 from ssl_ecg.study.head import load_head
+
+KIND = "beats"
+"""What a head that knows beats is called beside its encoder."""
 
 
 @dataclass
@@ -69,18 +73,19 @@ class Monitor:
     run that was stopped, however, goes on with the same command. What cannot be used is named, the others go on, and
     the command ends with 1.
 
-    The head is a probe of beats in their context, kept by `python -m ssl_ecg.probe REF --data MITBIH
-    --windows context --save_head FOLDER`. No medical device: what it finds, somebody has to look at.
+    The head is a probe of beats in their recording: one that ships with the encoder, or that was kept by
+    `python -m ssl_ecg.probe REF --data MITBIH --windows stretches --save_head FOLDER`. No medical device: what it
+    finds, somebody has to look at.
 
     Examples:
-        python -m ssl_ecg.monitor tape.hea --encoder runs/cinc2017-joint --head runs/beats --out day
+        python -m ssl_ecg.monitor tape.hea --out day
+        python -m ssl_ecg.monitor wear.csv --fs 250 --out wear
         python -m ssl_ecg.monitor ward/1.edf ward/2.ecg --encoder runs/cinc2017-joint --head runs/beats --out ward
-        python -m ssl_ecg.monitor wear.csv --fs 250 --encoder runs/cinc2017-joint --head runs/beats --out wear
 
     Args:
         records: files of recordings: WFDB (the header, or without suffix), EDF, ISHNE, CSV, NumPy.
         encoder: a run's folder, or another reference to a checkpoint.
-        head: the folder of a head for it.
+        head: the folder of a head for it; that which ships with it by default.
         out: folder of the results.
         lead: which lead is read by a head of one lead; that which it was fitted on, or the first, by default.
         brady: heart rate below which it is slow, beats a minute.
@@ -97,9 +102,9 @@ class Monitor:
 
     records: list[str]
     _: KW_ONLY
-    encoder: str
-    head: str
     out: str
+    encoder: str = "ecg1-v1"
+    head: str | None = None
     lead: str | None = None
     brady: float = 50.0
     tachy: float = 120.0
@@ -115,9 +120,16 @@ class Monitor:
         if not 0 < self.brady < self.tachy or self.pause <= 0 or self.threads < 1:
             raise UserError("brady, tachy, pause and threads must be above 0, and brady below tachy")
         encoder = load_encoder(self.encoder, self.trust)
-        head = load_head(self.head, encoder.weights)
-        if head.windows != "context":
-            raise UserError(f"the head in {self.head} reads windows cut around beats: fit one with --windows context")
+        place = self.head or shipped_head(encoder.weights, KIND)
+        fit = f"python -m ssl_ecg.probe {self.encoder} --data MITBIH --windows stretches --save_head FOLDER"
+        if place is None:
+            known = " and ".join(with_head(KIND)) or "no encoder"
+            raise UserError(
+                f"a --head that knows beats is needed: {known} has one with it, and for this one {fit} does"
+            )
+        head = load_head(place, encoder.weights)
+        if head.windows == "cut":
+            raise UserError(f"the head in {place} reads windows cut around beats: fit one with {fit}")
         torch.set_num_threads(self.threads)
         done, names = Done(Path(self.out).expanduser()), _names(self.records)
         ensure_writable(done.folder)

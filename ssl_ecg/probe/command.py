@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg import cli
+from ssl_ecg.checkpoint.references import short_name
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.probe import LinearProbe
-from ssl_ecg.files import ensure_writable
+from ssl_ecg.files import ensure_writable, write_text
+from ssl_ecg.probe.card import CARD, head_card
 from ssl_ecg.probe.report import Scored
 from ssl_ecg.report.results import Results
 from ssl_ecg.study import Study, System, open_study, open_whole
@@ -97,7 +99,12 @@ class Probe(Evaluation):
         scored.show(str(self.checkpoint))
         about = {"checkpoint": str(self.checkpoint), **scored.about()}
         scored.write_predictions(folder / "predictions.parquet")
-        return self.publish(folder, scored.rows(), scored.figures(), about, name=name)
+        results = self.publish(folder, scored.rows(), scored.figures(), about, name=name)
+        if self.save_head is not None:
+            people = len(set(study.train.patient.tolist()))
+            said = study.train.preprocessing.leads, study.data.task, people, self.context.note
+            write_text(Path(self.save_head) / CARD, head_card(results, short_name(self.checkpoint), *said))
+        return results
 
     def _by_split(self, study: Study) -> Scored:
         """The data set's own train and test sides."""

@@ -172,12 +172,22 @@ def test_a_head_of_something_else_is_refused(encoder: Path, head: Path, tmp_path
         (tmp_path / name).write_bytes((head / name).read_bytes())
     said = json.loads((head / "head.json").read_text())
     for change, why in (
-        ({"windows": "cut"}, "fit one with --windows context"),
+        ({"windows": "cut"}, "--windows stretches --save_head FOLDER"),
         ({"encoder": "0"}, "belongs to the encoder"),
     ):
         (tmp_path / "head.json").write_text(json.dumps({**said, **change}))
         with pytest.raises(UserError, match=why):
             watch(encoder, tmp_path, tmp_path / "out", tmp_path / "x.hea")
+
+
+def test_without_a_head_one_that_ships_is_taken_or_the_command_that_fits_one_is_named(
+    encoder: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(
+        UserError, match=r"has one with it, and for this one python -m ssl_ecg\.probe .*checkpoint --data"
+    ):
+        Monitor([str(tmp_path / "x.hea")], encoder=str(encoder), out=str(tmp_path / "out")).run()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_real_record(mitdb: Path, encoder: Path, head: Path, tmp_path: Path) -> None:
