@@ -23,6 +23,8 @@ from ssl_ecg.monitor.outputs import safe
 from ssl_ecg.monitor.watch import Settings, watch
 from ssl_ecg.report.tables import print_table
 from ssl_ecg.study.head import load_head
+from ssl_ecg.waves import load_head as load_wave_head
+from ssl_ecg.waves.features import check_one_lead
 
 KIND = "beats"
 """What a head that knows beats is called beside its encoder."""
@@ -69,9 +71,9 @@ class Monitor:
     """Read long recordings, such as Holter tapes of a day: beats, classes, anomalies, episodes, signal quality.
 
     Every record gets a folder: `beats.parquet` with a row a beat, `episodes.csv`, a WFDB annotation file (`.beats`),
-    `report.html`, the day on a page, and `summary.json`. Tapes are read in pieces of ten minutes, in constant memory; a
-    run that was stopped, however, goes on with the same command. What cannot be used is named, the others go on, and
-    the command ends with 1.
+    `report.html`, the day on a page, `summary.json`, and, with a head that finds waves, `intervals.parquet`. Tapes are
+    read in pieces of ten minutes, in constant memory; a run that was stopped, however, goes on with the same command.
+    What cannot be used is named, the others go on, and the command ends with 1.
 
     The head is a probe of beats in their recording: one that ships with the encoder, or that was kept by
     `python -m ssl_ecg.probe REF --data MITBIH --windows stretches --save_head FOLDER`. No medical device: what it
@@ -86,6 +88,8 @@ class Monitor:
         records: files of recordings: WFDB (the header, or without suffix), EDF, ISHNE, CSV, NumPy.
         encoder: a run's folder, or another reference to a checkpoint.
         head: the folder of a head for it; that which ships with it by default.
+        waves: the folder of a head that finds P, QRS and T, for QRS and QTc over the day; that which ships with the
+            encoder by default.
         out: folder of the results.
         lead: which lead is read by a head of one lead; that which it was fitted on, or the first, by default.
         brady: heart rate below which it is slow, beats a minute.
@@ -105,6 +109,7 @@ class Monitor:
     out: str
     encoder: str = "ecg1-v1"
     head: str | None = None
+    waves: str | None = None
     lead: str | None = None
     brady: float = 50.0
     tachy: float = 120.0
@@ -130,11 +135,15 @@ class Monitor:
         head = load_head(place, encoder.weights)
         if head.windows == "cut":
             raise UserError(f"the head in {place} reads windows cut around beats: fit one with {fit}")
+        waves = self.waves or shipped_head(encoder.weights, "waves")
+        if waves is not None:
+            check_one_lead(encoder)
+        wave_head, about = load_wave_head(waves, encoder.weights) if waves is not None else (None, {})
         torch.set_num_threads(self.threads)
         done, names = Done(Path(self.out).expanduser()), _names(self.records)
         ensure_writable(done.folder)
         limits = Limits(self.brady, self.tachy, self.pause)
-        settings = Settings(limits, self.fs, self.leads, self.unit, self.lead)
+        settings = Settings(limits, self.fs, self.leads, self.unit, self.lead, about.get("sha256"))
         for path, name in names.items():
             try:
                 with ExitStack() as stack:
@@ -142,7 +151,7 @@ class Monitor:
                     def show(pieces: int, name: str = name, stack: ExitStack = stack) -> Callable[[int], None]:
                         return stack.enter_context(bar(name, pieces))
 
-                    watched = watch(path, encoder, head, done.folder / name, settings, show)
+                    watched = watch(path, encoder, head, done.folder / name, settings, show, wave_head)
             except Exception as error:  # noqa: BLE001  (one tape must not end the batch, whatever is wrong with it)
                 said = str(error) if isinstance(error, UserError) else f"{type(error).__name__}: {error}"
                 done.refused[path] = " ".join(said.split())

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_ecg.monitor.intervals import Measured
 from ssl_ecg.monitor.listen import read_part
 
 _SAME = 0.15  # s: two peaks nearer than that, on both sides of where pieces meet, are one
@@ -40,6 +41,11 @@ class Heard:
         self.sample: NDArray[np.int64] = np.concatenate(peaks)
         self.codes: NDArray[np.int8] = np.concatenate(codes, axis=1)
         self.quality: NDArray[np.float32] = np.concatenate(quality, axis=1)
+
+    def intervals(self) -> Measured:
+        """The intervals of all beats whose waves were found."""
+        parts = [read_part(file, "qrs", "intervals") for file in self._files]
+        return np.concatenate([part["qrs"] for part in parts]), np.concatenate([part["intervals"] for part in parts])
 
     def embeddings(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.float32]]]:
         """Numbers of beats and their embeddings, (n,) and (n, D), piece by piece; none whose lead cannot be read."""

@@ -18,8 +18,10 @@ from ssl_ecg.data.tape import Tape
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.files import replacing
 from ssl_ecg.leads import pick
+from ssl_ecg.monitor.intervals import measure, none
 from ssl_ecg.monitor.quality import STRETCH, judge, runs, usable
 from ssl_ecg.study.head import Head
+from ssl_ecg.waves import Head as WaveHead
 
 PIECE = 600.0
 """s: what is read at a time. A multiple of what quality is judged of."""
@@ -35,11 +37,15 @@ _Job = tuple[Path, tuple[int, int]]
 
 @dataclass(frozen=True)
 class Reader:
-    """What reads a tape: an encoder, the leads it reads of it, and the head that its beats are embedded for."""
+    """What reads a tape: an encoder, the leads it reads of it, and the head that its beats are embedded for.
+
+    `waves` finds P, QRS and T, where there is one.
+    """
 
     encoder: PretrainedEncoder
     leads: tuple[str, ...]
     head: Head
+    waves: WaveHead | None = None
 
     def pick(self, x: NDArray[np.float32], leads: tuple[str, ...]) -> NDArray[np.float32]:
         """The encoder's leads of a signal (C, T)."""
@@ -60,6 +66,7 @@ class Piece:
         embedding: of each beat, float16, shape (n, D); NaN where its lead could not be read.
         shape: of each beat, 0.3 s before to 0.5 s after its R peak at 100 Hz, in uV, shape (n, 80).
         codes, quality: of each stretch of 10 s, of all leads of the tape, then of those the encoder reads: (C + K, s).
+        qrs, intervals: QRS complexes whose waves were found, and their intervals: see `intervals.Measured`.
     """
 
     sample: NDArray[np.int64]
@@ -67,6 +74,8 @@ class Piece:
     shape: NDArray[np.int16]
     codes: NDArray[np.int8]
     quality: NDArray[np.float32]
+    qrs: NDArray[np.int64]
+    intervals: NDArray[np.float32]
 
     def write(self, path: Path) -> None:
         """Write it to a file, whole or not at all."""
@@ -132,16 +141,23 @@ def hear(tape: Tape, reader: Reader, start: int, stop: int) -> Piece:
     good = usable(all_codes, tape.fs, x.shape[1])
     x, picked = _filled(x), _filled(picked)
     peaks = find_peaks(x, good[: len(x)], tape.fs)
+    measured = [none()]
     embedding = np.full((len(peaks), reader.head.dim), np.nan, dtype=np.float16)
     for begin, end in runs(np.all(good[len(x) :], axis=0)):
         mine = (peaks >= begin) & (peaks < end)
         if mine.any() and end - begin >= _SHORTEST * tape.fs:
             embedding[mine] = reader.embed(picked[:, begin:end], peaks[mine] - begin, tape.fs)
+            if reader.waves is not None:
+                qrs, values = measure(reader.encoder, reader.waves, picked[:, begin:end], tape.fs)
+                measured.append((qrs + begin + first, values))
     inside = (peaks + first >= start) & (peaks + first < stop)
     before = (start - first) // stretch
     here = slice(before, None if stop == tape.samples else before + (stop - start) // stretch)
     shape = _shapes(picked[0], peaks[inside], tape.fs)
-    return Piece(peaks[inside] + first, embedding[inside], shape, all_codes[:, here], quality[:, here])
+    qrs, intervals = (np.concatenate(parts) for parts in zip(*measured, strict=True))
+    mine = (qrs >= start) & (qrs < stop)
+    of_beats = peaks[inside] + first, embedding[inside], shape
+    return Piece(*of_beats, all_codes[:, here], quality[:, here], qrs[mine], intervals[mine])
 
 
 def find_peaks(x: NDArray[np.float32], good: NDArray[np.bool_], fs: float) -> NDArray[np.int64]:

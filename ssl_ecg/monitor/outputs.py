@@ -76,6 +76,17 @@ def write_quality(day: Day, path: Path) -> None:
         parquet.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), temporary)
 
 
+def write_intervals(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Write a row for each interval of each stretch of five minutes: see `by_stretch`."""
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    columns = {"start": pa.float64(), "interval": pa.string(), "beats": pa.int64()}
+    columns |= dict.fromkeys(("median", "low", "high"), pa.float64())
+    with replacing(path) as temporary:
+        parquet.write_table(pa.Table.from_pylist(list(rows), schema=pa.schema(columns)), temporary)
+
+
 def write_annotations(day: Day, episodes: Sequence[Episode], path: Path) -> None:
     """Write the beats as a WFDB annotation file, Q where there is no class; `+` where a rhythm begins and ends."""
     import wfdb

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,10 @@ from ssl_ecg.monitor.beats import Day
 from ssl_ecg.monitor.clusters import Cluster
 from ssl_ecg.monitor.episodes import KINDS, Episode
 from ssl_ecg.monitor.figures import class_colour, clock, median_beats, strip, timeline
+from ssl_ecg.monitor.intervals import over_the_day
 from ssl_ecg.monitor.quality import NAMES
 from ssl_ecg.report.page import Page, Part, Section, Table, Text, picture
+from ssl_ecg.waves.intervals import NAMES as NAMES_OF_INTERVALS
 
 _STRIPS = 6  # of a kind
 _ROWS = 200  # of a table of episodes
@@ -28,8 +31,12 @@ def day_page(
     number: NDArray[np.int16],
     clusters: Sequence[Cluster],
     odd: Sequence[str],
+    intervals: Sequence[dict[str, Any]] = (),
 ) -> Page:
-    """Make the page of a day; `number` is each beat's cluster (n,), `odd` what is to be known first."""
+    """Make the page of a day.
+
+    `number` is each beat's cluster (n,), `odd` what is to be known first, `intervals` those of each stretch.
+    """
     known = day.rr[np.isfinite(day.rr)]
     rate = f"median heart rate {60 / np.median(known):.0f} a minute" if len(known) else "no heart rate"
     counts = ", ".join(f"{int(day.of(name).sum()):,} {name}" for name in day.classes)
@@ -40,6 +47,7 @@ def day_page(
         warnings=[f"{note[:1].upper()}{note[1:]}." for note in odd],
         sections=[
             Section("day", "The day", _day(day, episodes)),
+            *([Section("intervals", "QRS and QTc", _intervals(day, intervals))] if intervals else ()),
             Section("episodes", "Episodes", _episodes(episodes)),
             *(
                 Section(kind.replace(" ", "-"), f"{kind[:1].upper()}{kind[1:]}", _kind(day, tape, episodes, kind))
@@ -71,6 +79,21 @@ def _day(day: Day, episodes: Sequence[Episode]) -> list[Part]:
         rows.append((f"{each:02d}:00", [f"{int(mine.sum()):,}", *spread, *counts, much, f"{stretches.mean():.0%}"]))
     columns = ["beats", "rate", "5 %", "95 %", *day.classes, "unusual, 95 %", "readable"]
     return [picture(timeline(day, episodes), said, _DPI), Table(columns, rows, "By the hour")]
+
+
+def _intervals(day: Day, intervals: Sequence[dict[str, Any]]) -> list[Part]:
+    rows = []
+    for hour in range(int(day.seconds // 3600) + 1):
+        mine = [row for row in intervals if row["start"] // 3600 == hour]
+        if mine:
+            of = {name: [row["median"] for row in mine if row["interval"] == name] for name in NAMES_OF_INTERVALS}
+            rows.append((f"{hour:02d}:00", [f"{np.median(each):.0f}" if each else "-" for each in of.values()]))
+    said = (
+        f"QRS duration and QT corrected by Fridericia, lead {', '.join(day.read)}, from its waves; medians "
+        "of five minutes in which at least half of the beats have them. The table has them by the hour."
+    )
+    drawn = over_the_day(list(intervals), day.seconds)
+    return [picture(drawn, said, _DPI), Table(list(NAMES_OF_INTERVALS), rows, "By the hour, ms")]
 
 
 def _episodes(episodes: Sequence[Episode]) -> list[Part]:

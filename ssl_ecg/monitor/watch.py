@@ -6,7 +6,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +21,24 @@ from ssl_ecg.monitor.beats import Day, judge
 from ssl_ecg.monitor.clusters import Cluster, cluster
 from ssl_ecg.monitor.episodes import Episode, Limits, find_episodes
 from ssl_ecg.monitor.heard import Heard
+from ssl_ecg.monitor.intervals import by_stretch
 from ssl_ecg.monitor.listen import PIECE, Reader, listen, pieces_of
-from ssl_ecg.monitor.outputs import ANNOTATOR, safe, write_annotations, write_beats, write_episodes, write_quality
+from ssl_ecg.monitor.outputs import (
+    ANNOTATOR,
+    safe,
+    write_annotations,
+    write_beats,
+    write_episodes,
+    write_intervals,
+    write_quality,
+)
 from ssl_ecg.monitor.page import day_page
 from ssl_ecg.study.head import Head
+from ssl_ecg.waves import Head as WaveHead
 
 _SHORTEST = 10.0  # s
 _BEATS = 30.0, 180.0  # a minute: no median over a tape is beyond
-_FORMAT = 2
+_FORMAT = 3
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,8 @@ class Settings:
     leads: tuple[str, ...] | None = None
     unit: str | None = None
     lead: str | None = None
+    waves: str | None = None
+    """SHA-256 of the head that finds waves."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +66,16 @@ Bar = Callable[[int], Callable[[int], None]]
 """Told how many pieces a tape has, gives what is told how many more are done."""
 
 
-def watch(path: str, encoder: PretrainedEncoder, head: Head, folder: Path, settings: Settings, bar: Bar) -> Watched:
-    """Read a tape and write all that is known of it to a folder.
+def watch(
+    path: str,
+    encoder: PretrainedEncoder,
+    head: Head,
+    folder: Path,
+    settings: Settings,
+    bar: Bar,
+    waves: WaveHead | None = None,
+) -> Watched:
+    """Read a tape and write all that is known of it to a folder; with a head for `waves`, intervals too.
 
     Finished pieces lie in `folder/.pieces` until the rest is written; whoever is stopped goes on with them. A tape that
     was done before, with the same settings, is not read again. DataError for a tape that cannot be used.
@@ -70,6 +90,7 @@ def watch(path: str, encoder: PretrainedEncoder, head: Head, folder: Path, setti
     if tape.seconds < _SHORTEST:
         raise DataError(f"{tape.seconds:.1f} s are too short: at least {_SHORTEST:g} s are needed")
     reader, notes = reader_of(tape, encoder, head, settings.lead)
+    reader = replace(reader, waves=waves)
     ensure_writable(work)
     write_text(work / "plan.json", json.dumps(plan))
     heard = Heard(listen(tape, reader, work, bar(len(pieces_of(tape)))), tape.fs)
@@ -80,7 +101,10 @@ def watch(path: str, encoder: PretrainedEncoder, head: Head, folder: Path, setti
     write_episodes(episodes, folder / "episodes.csv")
     write_quality(day, folder / "quality.parquet")
     write_annotations(day, episodes, folder / f"{safe(tape.name)}.{ANNOTATOR}")
-    day_page(day, tape, episodes, number, clusters, oddities(day)).write(folder / "report.html")
+    intervals = by_stretch(heard.intervals(), tape.fs)
+    if waves is not None:
+        write_intervals(intervals, folder / "intervals.parquet")
+    day_page(day, tape, episodes, number, clusters, oddities(day), intervals).write(folder / "report.html")
     summary = _summary(day, episodes, clusters, plan)
     write_text(folder / "summary.json", json.dumps(summary, indent=1) + "\n")
     shutil.rmtree(work, ignore_errors=True)
