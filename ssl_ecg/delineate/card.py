@@ -9,7 +9,7 @@ from ssl_ecg.waves.matching import BOUNDARIES
 _CARD = """\
 # P, QRS and T waves: a head for {encoder}
 
-One linear layer on the encoder's maps, fitted on all {people} people of {data} ({licence}), leads {leads}.
+{layers} on the encoder's maps{causal}, fitted on all {people} people of {data} ({licence}), leads {leads}.
 
 Mean F1 of the six boundaries by the tolerances of Martinez 2004, in folds: of people on whom the head was not fitted,
 but {training} others; 95 % intervals over people, one seed. {setting}.
@@ -30,9 +30,11 @@ def head_card(results: Results, encoder: str, lead: str) -> str:
     systems = [name for name in ("pretrained", "untrained") if name in found[""]]
     lines = [("all of these leads", "", "f1"), (apart, apart, "f1")]
     lines += [(f"{apart}, {wave} {end}", apart, f"f1_{wave}_{end}") for wave, end in BOUNDARIES]
-    setting = str(about["setting"])
+    setting, config = str(about["setting"]), about["config"]
     return _CARD.format(
         encoder=encoder,
+        layers="A linear layer and two convolutions" if config["head_kind"] == "conv" else "One linear layer",
+        causal=", of leads filtered forwards alone" if config["causal"] else "",
         people=about["people"],
         data=results.rows[0].data,
         licence=licence(results.rows[0].data),

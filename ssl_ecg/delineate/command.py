@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
@@ -15,12 +15,13 @@ from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder, shipped_head
 from ssl_ecg.checkpoint.heads import with_head
 from ssl_ecg.checkpoint.references import results_folder, short_name
 from ssl_ecg.data.sources import Source
-from ssl_ecg.delineate import neurokit
+from ssl_ecg.delineate import neurokit, openecg
 from ssl_ecg.delineate.card import head_card
 from ssl_ecg.delineate.corpus import Lead, deal, read_leads
 from ssl_ecg.delineate.evaluate import Outcome, cross_validate, fit_head, maps_of
 from ssl_ecg.delineate.noise import DECIBELS, KINDS, read_noise, with_noise
 from ssl_ecg.delineate.report import Report
+from ssl_ecg.delineate.tuning import Tuning, tune
 from ssl_ecg.delineate.use import Applied, delineate, open_files
 from ssl_ecg.errors import DataError, UserError
 from ssl_ecg.files import ensure_writable, write_text
@@ -33,7 +34,8 @@ from ssl_ecg.waves.head import CARD, load_head, save_head
 
 KIND = "waves"
 """What a head that finds waves is called beside its encoder."""
-BASELINES = (UNTRAINED, RawSamples.name, *neurokit.METHODS)
+FINE_TUNED, SCRATCH = "fine-tuned", "supervised from scratch"
+BASELINES = (UNTRAINED, RawSamples.name, *neurokit.METHODS, openecg.NAME, FINE_TUNED, SCRATCH)
 
 
 @dataclass
@@ -43,8 +45,9 @@ class Delineate(Question):
     With `--data`, a data set whose waves are marked (LUDB, QTDB): its people are dealt into folds, the layer is fitted
     on some of those of the other folds, and the waves of each lead follow as the most likely path through P, PQ, QRS,
     ST, T and TP, so that their order is physiological and an absent wave is absent. Beside it: the same network
-    untrained, windows of raw samples under the same layer, and NeuroKit2 where it is installed. `--save_head FOLDER`
-    then fits the layer on everybody and keeps it.
+    untrained, windows of raw samples under the same layer, NeuroKit2 and openecg where they are installed, and, if they
+    are named, encoder and head trained together, from the pretrained weights and from scratch. `--save_head FOLDER`
+    then fits the head on everybody and keeps it.
 
     With `--files FOLDER` of WFDB and EDF files, or a `--head` and any `--data`, waves and intervals of recordings
     nobody has marked: written as Parquet, as WFDB annotations, and as a strip for each recording. What cannot be used
@@ -65,8 +68,12 @@ class Delineate(Question):
         lead: which one is scored apart.
         people: numbers of people to fit on; "all" are those of the other folds.
         folds: of people.
-        beside: what to compare with: untrained, raw samples, NeuroKit2 dwt and NeuroKit2 prominence; all that are
-            possible by default.
+        beside: what to compare with: untrained, raw samples, NeuroKit2 dwt, NeuroKit2 prominence and openecg, all that
+            are possible by default; fine-tuned and supervised from scratch, which take their time.
+        head_kind: linear, one layer a sample; or conv, with two small convolutions over what it says.
+        steps: of training by gradients, where there is any: of a conv head, and of fine-tuned and supervised from
+            scratch.
+        causal: filter leads forwards alone, as a stream is: for a head of `StreamingWaves`.
         stages: also read each map of the encoders by itself, for the figure of F1 by stage.
         noise: folder of the MIT-BIH Noise Stress Test Database, to add its wander and muscle noise (bw, ma) to the lead
             that is scored apart, at 24, 12, 6 and 0 dB.
@@ -86,6 +93,9 @@ class Delineate(Question):
     people: tuple[int | Literal["all"], ...] = (4, 16, 64, "all")
     folds: int = 5
     beside: tuple[str, ...] | None = None
+    head_kind: Literal["linear", "conv"] = "linear"
+    steps: int = 400
+    causal: bool = False
     stages: bool = False
     noise: str | None = None
     penalty: float = 0.16
@@ -112,6 +122,10 @@ class Delineate(Question):
             raise UserError(f"unknown baseline {', '.join(unknown)}: there is {', '.join(BASELINES)}")
         if any(name in neurokit.METHODS for name in self.beside or ()):
             neurokit.require()
+        if openecg.NAME in (self.beside or ()):
+            openecg.require()
+        if self.steps < 1:
+            raise UserError(f"steps must be at least 1, not {self.steps}")
         if bad := [number for number in self.people if number != "all" and number < 1]:
             raise UserError(f"people must be numbers from 1 on, or all, not {', '.join(map(str, bad))}")
         if not self.people:
@@ -132,7 +146,7 @@ class Delineate(Question):
         if self.save_head is not None:
             ensure_writable(Path(self.save_head))
         self.data.ensure()
-        leads = read_leads(self.data, encoder.preprocessing, self.leads)
+        leads = read_leads(self.data, encoder.preprocessing, self.leads, self.causal)
         report = self._score(encoder, leads)
         rows = report.rows()
         report.show(self.checkpoint, rows)
@@ -149,18 +163,23 @@ class Delineate(Question):
         training = len(fold) - max(list(fold.values()).count(number) for number in range(self.folds))
         people = sorted({training if number == "all" else min(number, training) for number in self.people})
         rate, fresh = encoder.preprocessing.fs, untrained(encoder.encoder, self.seed)
-        systems: list[System] = [Frozen(PRETRAINED, encoder.encoder, rate)]
+        conv, frozen = self.head_kind == "conv", Frozen(PRETRAINED, encoder.encoder, rate)
+        head = Tuning(conv, False, self.steps) if conv else None
+        systems: list[tuple[System, Tuning | None]] = [(frozen, head)]
         if self._wants(UNTRAINED):
-            systems.append(Frozen(UNTRAINED, fresh, rate))
+            systems.append((Frozen(UNTRAINED, fresh, rate), head))
         if self._wants(RawSamples.name):
-            systems.append(RawSamples(rate))
+            systems.append((RawSamples(rate), head))
+        for name, of in ((FINE_TUNED, encoder.encoder), (SCRATCH, fresh)):
+            if name in (self.beside or ()):
+                systems.append((Frozen(name, of, rate), Tuning(conv, True, self.steps)))
         how: dict[str, Any] = {"rate": rate, "penalty": self.penalty, "seed": self.seed}
         noisy, outcomes = self._noisy(encoder, leads), list[Outcome]()
-        for system in systems:
+        for system, tuning in systems:
             print(f"fitting {system.name} ...", file=sys.stderr, flush=True)
-            outcomes += cross_validate(system, leads, fold, reversed(people), noisy=noisy, **how)
+            outcomes += cross_validate(system, leads, fold, reversed(people), noisy=noisy, tuning=tuning, **how)
         rules: list[Outcome] = []
-        for name in (name for name in neurokit.METHODS if neurokit.installed() and self._wants(name)):
+        for name in self._rules():
             print(f"running {name} ...", file=sys.stderr, flush=True)
             rules += [_by_rule(name, leads), *(_by_rule(name, some, added) for added, some in noisy.items())]
         stages: list[Outcome] = []
@@ -189,9 +208,14 @@ class Delineate(Question):
         for kind, name in KINDS.items():
             noise = read_noise(root, kind, mine[0].fs)
             for decibels in DECIBELS:
-                added = with_noise(mine, noise, decibels, encoder.preprocessing, self.seed)
+                added = with_noise(mine, noise, decibels, encoder.preprocessing, self.seed, self.causal)
                 found[f"{name}, {decibels} dB"] = added
         return found
+
+    def _rules(self) -> list[str]:
+        """What is installed, and wanted, of that which fits nothing."""
+        there = [*(neurokit.METHODS if neurokit.installed() else ()), *([openecg.NAME] if openecg.installed() else ())]
+        return [name for name in there if self._wants(name)]
 
     def _wants(self, name: str) -> bool:
         return self.beside is None or name in self.beside
@@ -199,14 +223,16 @@ class Delineate(Question):
     def _save(self, encoder: PretrainedEncoder, leads: Sequence[Lead]) -> None:
         assert self.data is not None and self.save_head is not None
         rate = encoder.preprocessing.fs
-        maps = maps_of(Frozen(PRETRAINED, encoder.encoder, rate), leads)
-        head = fit_head(maps, leads, rate, self.penalty, self.seed)
+        frozen = Frozen(PRETRAINED, encoder.encoder, rate)
+        head = fit_head(maps_of(frozen, leads), leads, rate, self.penalty, self.seed)
+        if self.head_kind == "conv":
+            _, head = tune(frozen, head, leads, rate, Tuning(True, False, self.steps), self.seed)
         about = {
             "fitted_on": type(self.data).__name__,
             "people": len({lead.patient for lead in leads}),
             "leads": sorted({lead.name for lead in leads}),
         }
-        save_head(Path(self.save_head), head, encoder.weights, about)
+        save_head(Path(self.save_head), replace(head, causal=self.causal), encoder.weights, about)
         print(f"A head fitted on all {about['people']} people: {self.save_head}")
 
     def _apply(self, encoder: PretrainedEncoder) -> Applied:
@@ -230,10 +256,13 @@ class Delineate(Question):
 
 
 def _by_rule(name: str, leads: Sequence[Lead], noise: str = "") -> Outcome:
-    """What NeuroKit2 finds."""
+    """What NeuroKit2 or openecg finds."""
     outcome = Outcome(name, 0, len(leads), noise)
     for row, lead in enumerate(leads):
-        outcome.add(row, lead, neurokit.find(lead.signal, lead.fs, neurokit.METHODS[name]))
+        if name == openecg.NAME:
+            outcome.add(row, lead, openecg.find(lead.signal, lead.fs))
+        else:
+            outcome.add(row, lead, neurokit.find(lead.signal, lead.fs, neurokit.METHODS[name]))
     return outcome
 
 

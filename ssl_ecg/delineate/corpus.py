@@ -35,11 +35,11 @@ class Lead:
     marked: Waves
 
 
-def read_leads(data: Source, preprocessing: Preprocessing, wanted: Sequence[str]) -> list[Lead]:
+def read_leads(data: Source, preprocessing: Preprocessing, wanted: Sequence[str], causal: bool = False) -> list[Lead]:
     """Read the leads that are wanted, all if none are named, of every recording with marks, lead by lead.
 
-    Recordings that cannot be read are left out. DataError if nothing is left, or the waves are of no lead that is
-    wanted; UserError for a data set without marks.
+    `causal`: they are filtered forwards alone. Recordings that cannot be read are left out. DataError if nothing is
+    left, or the waves are of no lead that is wanted; UserError for a data set without marks.
     """
     found: list[Lead] = []
     names = [canonical(name) for name in wanted]
@@ -55,7 +55,7 @@ def read_leads(data: Source, preprocessing: Preprocessing, wanted: Sequence[str]
                 if (names and name not in names) or not len(waves.labels):
                     continue
                 signal = recording.signal[rows[name]]
-                x = condition(preprocessing, torch.from_numpy(signal)[None], recording.fs)[0]
+                x = condition(preprocessing, torch.from_numpy(signal)[None], recording.fs, causal)[0]
                 of = recording.patient, recording.record, name, recording.labels
                 found.append(Lead(*of, signal, recording.fs, x, waves))
     if not found:

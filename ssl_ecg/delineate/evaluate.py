@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ssl_ecg.data.progress import track
 from ssl_ecg.delineate.corpus import Lead
+from ssl_ecg.delineate.tuning import Tuning, tune
 from ssl_ecg.waves.decoding import Durations
 from ssl_ecg.waves.features import Map, System
 from ssl_ecg.waves.head import Head, fit
@@ -81,12 +82,13 @@ def cross_validate(
     penalty: float,
     seed: int,
     noisy: Mapping[str, Sequence[Lead]] | None = None,
+    tuning: Tuning | None = None,
 ) -> list[Outcome]:
     """Find the waves of everybody by heads of the other folds, once for every number of people to fit on.
 
     Those of most people find them in the `noisy` leads too, which are some of the same people, by what was added: their
-    outcomes are the last. Of the people of the other folds, fewer are part of more. Systems of the same seed are fitted
-    on the same people.
+    outcomes are the last. With a `tuning`, what was fitted is trained further. Of the people of the other folds, fewer
+    are part of more. Systems of the same seed are fitted on the same people.
     """
     maps, outcomes = maps_of(system, leads), []
     folds, people, noisy = sorted(set(fold.values())), list(people), noisy or {}
@@ -96,14 +98,17 @@ def cross_validate(
         for held in track(folds, len(folds), f"{system.name}, {number} people"):
             chosen = training_people(fold, held, number, seed)
             mine = [i for i, lead in enumerate(leads) if lead.patient in chosen]
-            head = fit_head([maps[i] for i in mine], [leads[i] for i in mine], rate, penalty, seed)
+            head, tuned = fit_head([maps[i] for i in mine], [leads[i] for i in mine], rate, penalty, seed), system
+            if tuning is not None:
+                tuned, head = tune(system, head, [leads[i] for i in mine], rate, tuning, seed)
             scored = [i for i, lead in enumerate(leads) if fold[lead.patient] == held]
-            found = head.find([head.scores(maps[i], len(leads[i].x)) for i in scored], rate)
+            read = [maps[i] if tuned is system else tuned.maps(leads[i].x) for i in scored]
+            found = head.find([head.scores(some, len(leads[i].x)) for i, some in zip(scored, read, strict=True)], rate)
             for i, each in zip(scored, found, strict=True):
                 outcome.add(i, leads[i], each)
             for other, some in zip(under, noisy.values(), strict=True) if number == max(people) else ():
                 scored = [i for i, lead in enumerate(some) if fold[lead.patient] == held]
-                found = head.find([head.scores(system.maps(some[i].x), len(some[i].x)) for i in scored], rate)
+                found = head.find([head.scores(tuned.maps(some[i].x), len(some[i].x)) for i in scored], rate)
                 for i, each in zip(scored, found, strict=True):
                     other.add(i, some[i], each)
         outcomes.append(outcome)

@@ -37,7 +37,12 @@ def read_noise(root: Path, kind: str, fs: float) -> NDArray[np.float64]:
 
 
 def with_noise(
-    leads: Sequence[Lead], noise: NDArray[np.float64], decibels: float, preprocessing: Preprocessing, seed: int
+    leads: Sequence[Lead],
+    noise: NDArray[np.float64],
+    decibels: float,
+    preprocessing: Preprocessing,
+    seed: int,
+    causal: bool = False,
 ) -> list[Lead]:
     """Add a stretch of noise (T,), at the rate of the leads, to each of them.
 
@@ -57,6 +62,6 @@ def with_noise(
         height = float(np.mean([np.ptp(lead.signal[on : off + 1]) for on, off in spans])) if whole.any() else 1.0
         power = height**2 / 8 / 10 ** (decibels / 10)
         signal = (lead.signal + stretch * np.sqrt(power / max(float(stretch.var()), 1e-12))).astype(np.float32)
-        x = condition(preprocessing, torch.from_numpy(signal)[None], lead.fs)[0]
+        x = condition(preprocessing, torch.from_numpy(signal)[None], lead.fs, causal)[0]
         found.append(replace(lead, signal=signal, x=x))
     return found

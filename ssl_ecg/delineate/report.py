@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ssl_ecg.delineate import openecg
 from ssl_ecg.delineate.corpus import Lead
 from ssl_ecg.delineate.evaluate import Outcome
 from ssl_ecg.delineate.figures import by_noise, by_people, by_stage, worst_page
@@ -143,6 +144,8 @@ class Report:
             if subset in self.subsets:
                 print_table(table, title=f"{checkpoint}: F1 of the waves of {self.data}, {origin(self.simulated)}")
         print_table(self._errors(results, apart), title=f"errors in {apart}, ms: mean ± SD of hits, median")
+        if any(o.system == openecg.NAME for o in self.rules):
+            print(f"{openecg.SAW}.")
         people = len({lead.patient for lead in self.leads})
         print(
             f"Folds over {people} people, tolerances of Martinez 2004 (P 50, QRS 40, T onset 50, T offset 100 ms), "

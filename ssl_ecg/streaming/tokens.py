@@ -24,21 +24,23 @@ class Tokens:
 
     Args:
         encoder: has tokens.
+        details: give the maps of `Encoder.details`, not those of `features`.
         block: samples of a block, a multiple of `step_of(encoder)`.
 
     Raises:
         UserError: for an encoder without tokens, or one whose tokens see everything and that does not carry.
     """
 
-    def __init__(self, encoder: Encoder, block: int) -> None:
-        self.encoder, self.block = copy.deepcopy(encoder).eval(), block
-        self.strides = [grid.stride for grid in encoder.grids]
+    def __init__(self, encoder: Encoder, block: int, details: bool = False) -> None:
+        self.encoder, self.block, self.details = copy.deepcopy(encoder).eval(), block, details
+        grids = encoder.detail_grids if details else encoder.grids
+        self.strides = [grid.stride for grid in grids]
         self.layers = (
             {n: m for n, m in self.encoder.named_modules() if isinstance(m, Carrying)} if encoder.carries else {}
         )
         for layer in self.layers.values():
             layer.carrying = True
-        reach = 0 if encoder.carries else max(max(grid.left, grid.right) for grid in encoder.grids)
+        reach = 0 if encoder.carries else max(max(grid.left, grid.right) for grid in grids)
         if math.isinf(reach):
             raise UserError(
                 f"{type(encoder).__name__} cannot stream: its tokens see the whole recording, and it does not carry "
@@ -88,7 +90,8 @@ class Tokens:
         return maps
 
     def _encoded(self, x: Tensor) -> list[Tensor]:
-        return list(self.encoder.features(self.encoder.split_leads(x)))
+        maps = self.encoder.details if self.details else self.encoder.features
+        return list(maps(self.encoder.split_leads(x)))
 
     def state(self) -> State:
         """All that the future depends on."""

@@ -6,5 +6,6 @@ A head says how likely each phase of a heartbeat is at each sample; the waves ar
 from ssl_ecg.waves.find import find_waves
 from ssl_ecg.waves.head import Head, load_head, save_head
 from ssl_ecg.waves.matching import Found
+from ssl_ecg.waves.stream import StreamingWaves
 
-__all__ = ["Found", "Head", "find_waves", "load_head", "save_head"]
+__all__ = ["Found", "Head", "StreamingWaves", "find_waves", "load_head", "save_head"]

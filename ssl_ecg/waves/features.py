@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,7 +14,8 @@ from ssl_ecg.checkpoint import PretrainedEncoder
 from ssl_ecg.checkpoint.long import stages
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
-from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.preprocessing import Preprocessing, typical_sd
+from ssl_ecg.streaming.conditioning import CausalConditioning
 
 AROUND = (-0.08, 0.08)
 """Moments that a map is read at, s from the sample that its tokens are about."""
@@ -72,6 +74,10 @@ class System(ABC):
     def maps(self, x: Tensor) -> list[Map]:
         """Maps of a conditioned and normalised lead (T,) at the encoder's rate."""
 
+    @abstractmethod
+    def batch(self, x: Tensor) -> list[Map]:
+        """The maps of several leads (C, T) at once, with gradients where they are wanted."""
+
     def of_leads(self, x: Tensor) -> list[list[Map]]:
         """The maps of each of several leads (C, T)."""
         return [self.maps(each) for each in x]
@@ -88,19 +94,24 @@ class Frozen(System):
 
     def maps(self, x: Tensor) -> list[Map]:
         """Those of `Encoder.details`, each around the sample that its tokens are about."""
-        return self._placed(stages(self.encoder, x[None], details=True))
+        return self.placed(stages(self.encoder, x[None], details=True))
+
+    def batch(self, x: Tensor) -> list[Map]:
+        """The maps of several leads (C, T) that are encoded at once."""
+        return self.placed([each.float() for each in self.encoder.details(self.encoder.seen(x[:, None]))])
 
     @torch.inference_mode()
     def together(self, x: Tensor) -> list[Map]:
-        """The maps of several leads (C, T) that are encoded at once."""
-        return self._placed([each.float() for each in self.encoder.details(self.encoder.seen(x[:, None]))])
+        """As `batch`, without gradients."""
+        return self.batch(x)
 
     def of_leads(self, x: Tensor) -> list[list[Map]]:
         """The maps of each of several leads (C, T) that are encoded at once."""
         maps = self.together(x)
         return [[replace(each, values=each.values[lead]) for each in maps] for lead in range(len(x))]
 
-    def _placed(self, values: Sequence[Tensor]) -> list[Map]:
+    def placed(self, values: Sequence[Tensor]) -> list[Map]:
+        """The encoder's maps (..., F_i, T_i), each with the moments it is read at."""
         found = []
         for each, grid in zip(values, self.encoder.detail_grids, strict=True):
             causal = grid.right < grid.stride
@@ -122,6 +133,10 @@ class RawSamples(System):
         """One map of one feature, read at many moments."""
         return [Map(x[None], 1, self._shifts)]
 
+    def batch(self, x: Tensor) -> list[Map]:
+        """The same of several leads (C, T)."""
+        return [Map(x[:, None], 1, self._shifts)]
+
 
 def check_one_lead(encoder: PretrainedEncoder) -> None:
     """Refuse, by a UserError, an encoder that cannot read a lead by itself, or has no tokens."""
@@ -134,11 +149,20 @@ def check_one_lead(encoder: PretrainedEncoder) -> None:
         )
 
 
-def condition(preprocessing: Preprocessing, leads: Tensor, fs: float) -> Tensor:
+def condition(preprocessing: Preprocessing, leads: Tensor, fs: float, causal: bool = False) -> Tensor:
     """Prepare leads (C, T) in mV as the encoder wants each of them, whatever they are called: shape (C, T').
 
-    DataError for samples that are not numbers, or a rate too low.
+    Causally as a stream is, but that each lead is divided by its standard deviation over the whole. DataError for
+    samples that are not numbers, or a rate too low.
     """
     name = ("lead",) if preprocessing.any_leads else preprocessing.leads
-    x = torch.from_numpy(preprocessing.condition(leads[:, None].numpy(), fs, name))
-    return preprocessing.normalise_record(x[:, 0])
+    if not causal:
+        return preprocessing.normalise_record(
+            torch.from_numpy(preprocessing.condition(leads[:, None].numpy(), fs, name))[:, 0]
+        )
+    rows = []
+    for lead in leads[:, None].double().numpy():
+        conditioning = CausalConditioning(preprocessing, fs, name)
+        row = np.concatenate([conditioning.push(lead), conditioning.finish()], axis=1)
+        rows.append(row / typical_sd(row, round(2 * preprocessing.fs)) if preprocessing.normalise == "record" else row)
+    return preprocessing.normalise_record(torch.from_numpy(np.concatenate(rows).astype(np.float32)))

@@ -23,7 +23,7 @@ def find_waves(encoder: PretrainedEncoder, head: Head, signal: NDArray[np.float3
     """
     rate = encoder.preprocessing.fs
     frozen = Frozen("", encoder.encoder, rate)
-    x = condition(encoder.preprocessing, torch.from_numpy(signal), fs)
+    x = condition(encoder.preprocessing, torch.from_numpy(signal), fs, head.causal)
     size, before, after = (round(seconds * rate) for seconds in (_PIECE, _BEFORE, _AFTER))
     parts: list[list[NDArray[np.float64]]] = [[] for _ in x]
     for start in range(0, x.shape[1], size):

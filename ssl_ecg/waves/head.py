@@ -1,4 +1,4 @@
-"""One linear layer a sample, from features to phases of the heartbeat, and the path through what it says."""
+"""From features to phases of the heartbeat, a sample at a time, and the path through what is said of each."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ from ssl_ecg.waves.decoding import Durations, PhasePath, decode
 from ssl_ecg.waves.features import Map
 from ssl_ecg.waves.matching import Found
 from ssl_ecg.waves.phases import PHASES, QRS, WAVES, P
+from ssl_ecg.waves.refine import Refine
 
 FORMAT = 1
 CARD = "README.md"
@@ -36,17 +37,28 @@ _AT_ONCE = 64  # of them that are decoded at once: their scores stay near the pr
 
 @dataclass(frozen=True)
 class Head:
-    """A linear layer (D, 6) with a bias (6,) on maps of features side by side, and how long phases last."""
+    """A linear layer (D, K) with a bias (K,) on maps of features side by side, and how long phases last.
+
+    K is 6, or more where convolutions `refine` them. `causal` says that leads are filtered forwards alone.
+    """
 
     weight: Tensor
     bias: Tensor
     durations: Durations
+    refine: Refine | None = None
+    causal: bool = False
 
-    def scores(self, maps: Sequence[Map], n: int) -> NDArray[np.float64]:
-        """The log-probability of each phase at samples 0 to n - 1, shape (n, 6), of several leads (C, n, 6)."""
+    def logits(self, maps: Sequence[Map], n: int) -> Tensor:
+        """The score of each phase at samples 0 to n - 1, shape (n, 6), of several leads (C, n, 6)."""
         parts = self.weight.split([each.width for each in maps])
         total = sum((each.scores(part, n) for each, part in zip(maps, parts, strict=True)), start=self.bias)
-        return torch.log_softmax(total, dim=-1).double().numpy()
+        found: Tensor = total if self.refine is None else self.refine(total)
+        return found
+
+    @torch.inference_mode()
+    def scores(self, maps: Sequence[Map], n: int) -> NDArray[np.float64]:
+        """The log-probability of each phase at samples 0 to n - 1, shape (n, 6), of several leads (C, n, 6)."""
+        return torch.log_softmax(self.logits(maps, n), dim=-1).double().numpy()
 
     def find(self, scores: Sequence[NDArray[np.float64]], rate: float) -> list[Found]:
         """Find the waves of leads by the scores (n, 6) of each at `rate` Hz."""
@@ -159,6 +171,8 @@ def save_head(folder: Path, head: Head, encoder: str, about: dict[str, Any]) -> 
     d = head.durations
     tensors = {"weight": head.weight, "bias": head.bias}
     tensors |= {name: torch.from_numpy(getattr(d, name)) for name in ("mean", "spread", "follows")}
+    if head.refine is not None:
+        tensors |= {f"refine.{name}": each for name, each in head.refine.state_dict().items()}
     packed = save({name: each.contiguous() for name, each in tensors.items()})
     with replacing(folder / "head.safetensors") as temporary:
         temporary.write_bytes(packed)
@@ -168,6 +182,7 @@ def save_head(folder: Path, head: Head, encoder: str, about: dict[str, Any]) -> 
         "ssl_ecg": __version__,
         "classes": list(PHASES),
         "encoder": encoder,
+        "causal": head.causal,
         "sha256": hashlib.sha256(packed).hexdigest(),
         **about,
     }
@@ -194,7 +209,11 @@ def load_head(folder: str | Path, encoder: str) -> tuple[Head, dict[str, Any]]:
             )
         tensors = load(packed)
         durations = Durations(*(tensors[name].numpy() for name in ("mean", "spread", "follows")))
-        return Head(tensors["weight"], tensors["bias"], durations), document
+        mine = {name.partition(".")[2]: each for name, each in tensors.items() if name.startswith("refine.")}
+        refine = Refine().eval().requires_grad_(False) if mine else None
+        if refine is not None:
+            refine.load_state_dict(mine)
+        return Head(tensors["weight"], tensors["bias"], durations, refine, document.get("causal", False)), document
     except CheckpointError:
         raise
     except Exception as error:  # noqa: BLE001  (JSON and safetensors each raise several kinds of their own)
