@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from ssl_ecg import cli
-from ssl_ecg.checkpoint import PretrainedEncoder, find_checkpoint, load_encoder
+from ssl_ecg.checkpoint import PretrainedEncoder, find_checkpoint, load_encoder, shipped_head
 from ssl_ecg.checkpoint.references import results_folder
 from ssl_ecg.data.sources import Source
 from ssl_ecg.data.windows import WindowSet
@@ -33,6 +33,8 @@ from ssl_ecg.export.timing import Timing, measure
 from ssl_ecg.files import ensure_writable, write_text
 from ssl_ecg.report.tables import Value, print_table
 from ssl_ecg.study import Study, open_study
+from ssl_ecg.waves import Head as WaveHead
+from ssl_ecg.waves import load_head as load_wave_head
 
 CARD, ABOUT, REJECTED = "README.md", "card.json", ".rejected"
 _EQUAL = 1e-4  # what runtime.py may differ from `load_encoder` by, of the largest value
@@ -62,6 +64,8 @@ class Export:
         format: onnx, in fp32; or onnx-int8.
         data: a labelled data set: to calibrate on, and to fit a linear probe on.
         head: put that probe into the graph, as a second output: the device gives classes.
+        waves: put a head that finds P, QRS and T into it, as an output of how likely each phase of a heartbeat is at
+            each sample: its folder, or "shipped" for the one that comes with the encoder.
         accept: keep a quantised file that the gate rejects.
         calibration: windows to calibrate on.
         limit: windows to fit the probe on, and to compare on, at most.
@@ -77,6 +81,7 @@ class Export:
     format: Literal["onnx", "onnx-int8"] = "onnx"
     data: Source | None = None
     head: bool = False
+    waves: str | None = None
     accept: bool = False
     calibration: int = 256
     limit: int = 4000
@@ -102,7 +107,8 @@ class Export:
             fp32, model = Path(temporary) / "fp32.onnx", made / runtime.MODEL
             probe = sides.probe(pretrained, fp32) if sides else None
             classes = self.data.classes if self.data is not None else ()
-            about = write_graph(pretrained, fp32, Head.of(probe, classes) if probe is not None and self.head else None)
+            head = Head.of(probe, classes) if probe is not None and self.head else None
+            about = write_graph(pretrained, fp32, head, self._waves(pretrained))
             passed = True
             if self.format == "onnx":
                 shutil.copy(fp32, model)
@@ -142,6 +148,14 @@ class Export:
             raise UserError("--head needs --data: labelled recordings to fit it on")
         if self.calibration < 1 or self.limit < 1:
             raise UserError("calibration and limit must be at least 1 window")
+
+    def _waves(self, pretrained: PretrainedEncoder) -> WaveHead | None:
+        if self.waves is None:
+            return None
+        place = shipped_head(pretrained.weights, "waves") if self.waves == "shipped" else Path(self.waves)
+        if place is None:
+            raise UserError(f"no head that finds waves ships with {self.checkpoint}: give the folder of one")
+        return load_wave_head(place, pretrained.weights)[0]
 
     def _sides(self, place: Path) -> Sides:
         assert self.data is not None

@@ -56,7 +56,7 @@ def quantise(fp32: Path, int8: Path, windows: Sequence[NDArray[np.float32]], rec
     """Write an 8-bit copy of an ONNX file: convolutions and matrix products, per channel, weights signed.
 
     `windows` (C, T) calibrate it. Activations are unsigned, in QDQ form; weights keep seven bits (`reduce_range`),
-    since on x86 without VNNI eight overflow. GRUs, normalisation, pooling and the head stay in fp32. Returns the share
+    since on x86 without VNNI eight overflow. GRUs, normalisation, pooling and heads stay in fp32. Returns the share
     of the weights that are 8-bit.
     """
     import onnx
@@ -80,8 +80,8 @@ def quantise(fp32: Path, int8: Path, windows: Sequence[NDArray[np.float32]], rec
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
         model = onnx.load(prepared)
-        convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
-        left = [node.name for node in model.graph.node if "logits" in node.output]
+        convolutions = [n.name for n in model.graph.node if n.op_type == "Conv" and not _of_waves(n.name)]
+        left = [node.name for node in model.graph.node if "logits" in node.output or _of_waves(node.name)]
         if not recipe.ends and len(convolutions) > 2:
             left += [convolutions[0], convolutions[-1]]
         methods = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
@@ -103,6 +103,11 @@ def quantise(fp32: Path, int8: Path, windows: Sequence[NDArray[np.float32]], rec
         if recipe.corrected:
             correct_biases(prepared, int8, [batch["signal"] for batch in _batches(windows)])
     return _share(onnx.load(int8))
+
+
+def _of_waves(node: str) -> bool:
+    """Whether a node belongs to the head that finds waves."""
+    return node.startswith("/waves/")
 
 
 def _batches(windows: Sequence[NDArray[np.float32]]) -> Iterator[dict[str, NDArray[np.float32]]]:

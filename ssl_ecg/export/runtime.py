@@ -29,6 +29,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 MODEL, GOLDEN = "model.onnx", "golden.npz"
+PHASES = "phases"
 MILLIVOLTS = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
 FLAT = 1e-4  # mV: what varies less is a disconnected electrode
 BATCH = 64  # windows at a time
@@ -76,6 +77,20 @@ class ExportedEncoder:
             raise ValueError("this encoder was exported without a head")
         return self._run(signal, fs, leads, unit)["logits"]
 
+    def phases(self, signal: NDArray[Any], fs: float, leads: Sequence[str], unit: str = "mV") -> NDArray[np.float32]:
+        """Give the log-probability of each phase of a heartbeat at each sample of a recording (C, T): (C, n, 6).
+
+        The phases are `about["phases"]`, n samples are at the encoder's rate; the likeliest path through them are the
+        waves. ValueError as calling it, or without a head that finds waves.
+        """
+        if not self.about.get("phases"):
+            raise ValueError("this encoder was exported without a head that finds waves")
+        if unit not in MILLIVOLTS or np.ndim(signal) != 2:
+            raise ValueError(f"a recording has shape (leads, time) in {', '.join(MILLIVOLTS)}")
+        x = condition(np.asarray(signal, dtype=np.float64) * MILLIVOLTS[unit], fs, leads, self.preprocessing)
+        found = self.session.run([PHASES], {"signal": x[:, None]})[0]
+        return np.asarray(found, dtype=np.float32)
+
     def _run(self, signal: NDArray[Any], fs: float, leads: Sequence[str], unit: str) -> dict[str, NDArray[np.float32]]:
         if unit not in MILLIVOLTS:
             raise ValueError(f"the unit of a signal is one of {', '.join(MILLIVOLTS)}, not {unit!r}")
@@ -93,11 +108,12 @@ class ExportedEncoder:
         if self.about["each_lead"]:  # one network for every lead, and their mean
             shape = windows.shape[:3]
         windows = windows.reshape(-1, *(windows.shape[-2:] if len(shape) == 2 else (1, windows.shape[-1])))
-        parts = [self.session.run(None, {"signal": windows[i : i + BATCH]}) for i in range(0, len(windows), BATCH)]
+        wanted = [output.name for output in self.session.get_outputs() if output.name != PHASES]
+        parts = [self.session.run(wanted, {"signal": windows[i : i + BATCH]}) for i in range(0, len(windows), BATCH)]
         found = {}
-        for output, pieces in zip(self.session.get_outputs(), zip(*parts, strict=True), strict=True):
+        for name, pieces in zip(wanted, zip(*parts, strict=True), strict=True):
             z = np.concatenate(pieces).reshape(*shape, -1).mean(axis=tuple(range(1, len(shape))))
-            found[output.name] = z[0] if single else z
+            found[name] = z[0] if single else z
         return found
 
     def golden_error(self) -> float:

@@ -49,19 +49,20 @@ class Map:
 
         Applied to the tokens and then interpolated, which is the same and many times as fast.
         """
-        samples, total = torch.arange(n), torch.zeros(1)
+        samples, total, time = torch.arange(n), torch.zeros(1), self.values.ndim - 2
         for shift, part in zip(self.shifts, weight.split(self.values.shape[-2]), strict=True):
-            tokens = (self.values.transpose(-1, -2) @ part).movedim(-2, 0).contiguous()
+            tokens = (self.values.transpose(-1, -2) @ part).transpose(0, time).contiguous()
             total = total + _between(tokens, (samples + shift) / self.stride)
-        return total.movedim(0, -2)
+        return total.transpose(0, time)
 
 
 def _between(tokens: Tensor, where: Tensor) -> Tensor:
     """Interpolate (T', ...) linearly at places counted in tokens, (n,), the ends held: shape (n, ...)."""
-    where = where.clamp(0, len(tokens) - 1)
-    left = where.floor().long()
-    right = (left + 1).clamp_max(len(tokens) - 1)
-    first, share = tokens.index_select(0, left), (where - left).view(-1, *[1] * (tokens.ndim - 1))
+    last = torch.full_like(where, tokens.shape[0] - 1)  # in operations that know no length beforehand: for ONNX
+    where = torch.minimum(where.clamp(min=0), last)
+    left = where.floor()
+    right = torch.minimum(left + 1, last).long()
+    first, share = tokens.index_select(0, left.long()), (where - left).view(-1, *[1] * (tokens.ndim - 1))
     return torch.lerp(first, tokens.index_select(0, right), share.to(first.dtype))
 
 
