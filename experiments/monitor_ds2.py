@@ -1,6 +1,6 @@
 """The monitor on MIT-BIH's DS2 from end to end: beats are found by it, not given.
 
-    python experiments/monitor_ds2.py --encoder runs/cinc2017-joint --head runs/beats --root ../shared/data/mitdb
+    python experiments/monitor_ds2.py --root ../shared/data/mitdb
 
 Beat-by-beat matching within 150 ms after ANSI/AAMI EC57, by wfdb's comparator: a missed V is a missed V, and a V where
 no beat is is a false one; V that is called so at a fusion or unclassifiable beat counts as neither, nor does S at an
@@ -10,6 +10,7 @@ and read at the same detected ones. DS2 chooses nothing.
 
 import argparse
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from ssl_ecg.data.sources.holter import AAMI
 from ssl_ecg.data.sources.mitbih import DS1, DS2
 from ssl_ecg.data.wfdb_io import read_beats
 from ssl_ecg.estimators.probe import LinearProbe, fit_probe
+from ssl_ecg.estimators.tempering import temper
 from ssl_ecg.monitor import Monitor
 from ssl_ecg.report.tables import print_table
 from ssl_ecg.study.rhythm import rr_features
@@ -39,7 +41,9 @@ def rr_probe(root: Path, future: bool) -> LinearProbe:
         blocks.append(rr_features(beats.samples, FS, future=future)[mine])
         labels.append([CLASSES.index(label) for label in beats.labels[mine]])
         records.append(np.full(int(mine.sum()), record))
-    return fit_probe({"RR": np.concatenate(blocks)}, np.concatenate(labels), np.concatenate(records), len(CLASSES))
+    fitted_on = {"RR": np.concatenate(blocks)}, np.concatenate(labels), np.concatenate(records)
+    probe = fit_probe(*fitted_on, len(CLASSES))
+    return replace(probe, decision=temper(probe, *fitted_on)[0])
 
 
 def counted(
@@ -74,8 +78,8 @@ def words(counts: Mapping[str, NDArray[np.int64]]) -> dict[str, str]:
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--encoder", required=True)
-    parser.add_argument("--head", required=True)
+    parser.add_argument("--encoder", default="ecg1-v1")
+    parser.add_argument("--head", help="by default that which ships with the encoder")
     parser.add_argument("--root", type=Path, default=Path("data/mitdb"))
     parser.add_argument("--out", default="runs/monitor-ds2")
     parser.add_argument("--records", nargs="+", default=list(DS2))

@@ -16,6 +16,7 @@ from ssl_ecg.checkpoint.references import short_name
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.probe import LinearProbe
+from ssl_ecg.estimators.tempering import temper
 from ssl_ecg.files import ensure_writable, write_text
 from ssl_ecg.probe.card import CARD, head_card
 from ssl_ecg.probe.report import Scored
@@ -149,11 +150,18 @@ class Probe(Evaluation):
         classes, train = tuple(study.data.classes), study.train
         z, is_normal = features[PRETRAINED], train.targets[:, classes.index("N")] if "N" in classes else None
         normal = None if is_normal is None else normal_beats(z[is_normal], train.patient[is_normal])
-        about = {"fitted_on": study.name, "task": study.data.task, "patients": len(set(train.patient.tolist()))}
+        about: dict[str, Any] = {
+            "fitted_on": study.name,
+            "task": study.data.task,
+            "patients": len(set(train.patient.tolist())),
+        }
         how: dict[str, Any] = {"windows": self.windows, "span": self.span, "future": self.future, "about": about}
         how |= {"normal": normal, "reduction": system.reduction}
-        leads = train.preprocessing.leads
-        save_head(Path(self.save_head), Head(fitted.probe, classes, study.encoder.weights, leads, **how))
+        probe, leads = fitted.probe, train.preprocessing.leads
+        if probe.exclusive:
+            decision, about["prior_exponent"] = temper(probe, features, train.label, train.patient)
+            probe = replace(probe, decision=decision)
+        save_head(Path(self.save_head), Head(probe, classes, study.encoder.weights, leads, **how))
 
     def _by_folds(self, study: Study) -> Scored:
         """Folds over all patients, or over those who are not on the test side."""

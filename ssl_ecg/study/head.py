@@ -106,7 +106,10 @@ class Head:
         return self.probe.predict_proba({name: block for name, block in given.items() if block is not None})
 
     def posterior(self, z: NDArray[np.floating[Any]], rr: NDArray[np.floating[Any]] | None) -> NDArray[np.float64]:
-        """As `predict`, with each class as common as in training, where the probe was fitted on balanced ones."""
+        """As `predict`, heeding how common classes were in training, where the probe was fitted on balanced ones.
+
+        As far as served best on held-out patients: see `ssl_ecg.estimators.tempering`.
+        """
         p = self.predict(z, rr)
         if not self.probe.exclusive:
             return p
