@@ -202,6 +202,19 @@ def test_a_real_record(mitdb: Path, encoder: Path, head: Path, tmp_path: Path) -
     assert (off <= 0.15 * 360).mean() > 0.98 and abs(len(beats) - len(truth)) < 0.03 * len(truth)
 
 
+def test_the_head_that_ships_finds_ventricular_beats_of_a_patient_it_never_saw(mitdb: Path, tmp_path: Path) -> None:
+    n = 3 * 60 * 360
+    record = wfdb.rdrecord(str(mitdb / "233"), sampto=n)  # of DS2
+    tape = write(tmp_path, "233", record.p_signal.T, fs=360, leads=record.sig_name)
+    Monitor([str(tape)], out=str(tmp_path / "out")).run()
+    beats = pd.read_parquet(tmp_path / "out" / "233" / "beats.parquet")
+    marked = wfdb.rdann(str(mitdb / "233"), "atr", sampto=n)
+    truth = marked.sample[np.array(marked.symbol) == "V"]
+    called = beats["sample"][beats["class"] == "V"].to_numpy()
+    off = np.abs(truth[:, None] - called).min(axis=1)
+    assert len(truth) > 50 and (off < 54).mean() > 0.9 and len(called) < 1.1 * len(truth)
+
+
 @pytest.mark.slow
 def test_a_killed_command_goes_on(mitdb: Path, encoder: Path, head: Path, tmp_path: Path) -> None:
     """Half an hour of 208, killed as soon as a piece of ten minutes is there."""
