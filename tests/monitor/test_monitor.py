@@ -205,7 +205,7 @@ def test_a_real_record(mitdb: Path, encoder: Path, head: Path, tmp_path: Path) -
 def test_the_head_that_ships_finds_ventricular_beats_of_a_patient_it_never_saw(mitdb: Path, tmp_path: Path) -> None:
     n = 3 * 60 * 360
     record = wfdb.rdrecord(str(mitdb / "233"), sampto=n)  # of DS2
-    tape = write(tmp_path, "233", record.p_signal.T, fs=360, leads=record.sig_name)
+    tape = write(tmp_path, "233", record.p_signal.T, fs=360, leads=tuple(record.sig_name))
     Monitor([str(tape)], out=str(tmp_path / "out")).run()
     beats = pd.read_parquet(tmp_path / "out" / "233" / "beats.parquet")
     marked = wfdb.rdann(str(mitdb / "233"), "atr", sampto=n)
