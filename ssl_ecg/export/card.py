@@ -8,7 +8,7 @@ from typing import Any
 from ssl_ecg.export.gate import ARGMAX, COSINE, LOSS
 
 _CARD = """\
-# {encoder}, exported as ONNX in {precision}
+# {encoder}, exported as {kind} in {precision}
 
 | | |
 |---|---|
@@ -19,7 +19,7 @@ _CARD = """\
 | file | {kilobytes:,.0f} kB |
 | equal to torch | fp32 graph off by {off_torch:.1e} of the largest value |
 {figures}
-`runtime.py` needs this folder, NumPy and ONNX Runtime: a raw recording at any rate in, the embedding out.
+`runtime.py` needs this folder, NumPy and {needs}: a raw recording at any rate in, the embedding out.
 
 ```sh
 python runtime.py                                  # checks golden.npz: at most {tolerance:g} of the largest value
@@ -39,7 +39,7 @@ _GATE = """
 ## Quantised
 
 Weights of convolutions and matrix products in 8 bits, {share:.0%} of all ({recipe}), calibrated on {calibration}
-windows of {data}; compared with fp32 on {windows:,} windows of {patients:,} other train patients:
+windows of {data}; compared with fp32 on {windows:,} {of} of {patients:,} other train patients:
 
 | | | needed |
 |---|---|---|
@@ -53,8 +53,8 @@ windows of {data}; compared with fp32 on {windows:,} windows of {patients:,} oth
 """
 
 
-def write_card(about: Mapping[str, Any], kilobytes: float) -> str:
-    """Write an export's card from what `card.json` holds."""
+def write_card(about: Mapping[str, Any], kilobytes: float, program: bool = False) -> str:
+    """Write an export's card from what `card.json` holds, of an ONNX file or an ExecuTorch program."""
     settings, gate = about["preprocessing"], about.get("gate")
     figures = ""
     if gate:
@@ -72,6 +72,8 @@ def write_card(about: Mapping[str, Any], kilobytes: float) -> str:
         "logits": f", `logits` of {', '.join(about['classes'])}" if about["classes"] else "",
         "normalise": _NORMALISE[settings["normalise"]],
         "kilobytes": kilobytes,
+        "kind": "an ExecuTorch program" if program else "ONNX",
+        "needs": "executorch" if program else "ONNX Runtime",
         "figures": figures,
     }
     return _CARD.format(**{**about, **settings, **shown})

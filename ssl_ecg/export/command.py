@@ -7,44 +7,38 @@ import json
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator
 from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from safetensors.numpy import load_file
 
 from ssl_ecg import cli
 from ssl_ecg.checkpoint import PretrainedEncoder, find_checkpoint, load_encoder, shipped_head
 from ssl_ecg.checkpoint.references import results_folder
 from ssl_ecg.data.sources import Source
-from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.errors import UserError
-from ssl_ecg.estimators.design import patient_folds
-from ssl_ecg.estimators.probe import LinearProbe, fit_probe
 from ssl_ecg.export import runtime
+from ssl_ecg.export.attempts import quantised
 from ssl_ecg.export.card import write_card
-from ssl_ecg.export.gate import Agreement, compare, embed_with
+from ssl_ecg.export.executorch import write_program
 from ssl_ecg.export.graph import Head, set_metadata, write_graph
-from ssl_ecg.export.quantise import RECIPES, Recipe, quantise
+from ssl_ecg.export.sides import Sides
 from ssl_ecg.export.timing import Timing, measure
 from ssl_ecg.files import ensure_writable, write_text
 from ssl_ecg.report.tables import Value, print_table
-from ssl_ecg.study import Study, open_study
+from ssl_ecg.study import open_study
 from ssl_ecg.waves import Head as WaveHead
 from ssl_ecg.waves import load_head as load_wave_head
 
-CARD, ABOUT, REJECTED = "README.md", "card.json", ".rejected"
+CARD, REJECTED = "README.md", ".rejected"
 _EQUAL = 1e-4  # what runtime.py may differ from `load_encoder` by, of the largest value
-_INT8 = 0.05  # what another machine's 8-bit arithmetic may, of the largest value
-_BLOCK = "embedding"
 
 
 @dataclass
 class Export:
-    """Export an encoder as a folder that a device runs with NumPy and ONNX Runtime: no torch, no ssl_ecg.
+    """Export an encoder as a folder that a device runs: with NumPy and ONNX Runtime, no torch, no ssl_ecg.
 
     The folder holds `model.onnx` (with its preprocessing and hashes as metadata), `runtime.py` (a raw recording at any
     rate in, the embedding of `load_encoder` out), `golden.npz` to check both, and a card. The fp32 file is compared
@@ -52,7 +46,8 @@ class Export:
 
     `--format onnx-int8` quantises it, calibrated on train patients of `--data`, and compares with fp32 on other train
     patients: median cosine, the nearest neighbour, and the decisions and AUROC of a linear probe. Several ways are
-    tried in order; if none passes, the file is named `model.onnx.rejected` and the command ends with exit status 1.
+    tried in order, the last a fine-tuning; if none passes, the file is named `model.onnx.rejected` and the command ends
+    with exit status 1. `--format executorch` writes `model.pte`, in fp32, for PyTorch's runtime on phones.
 
     Examples:
         python -m ssl_ecg.export runs/simclr-mitbih
@@ -61,13 +56,14 @@ class Export:
 
     Args:
         checkpoint: a run's folder, or another reference to a checkpoint.
-        format: onnx, in fp32; or onnx-int8.
+        format: onnx, in fp32; onnx-int8; or executorch, in fp32.
         data: a labelled data set: to calibrate on, and to fit a linear probe on.
         head: put that probe into the graph, as a second output: the device gives classes.
         waves: put a head that finds P, QRS and T into it, as an output of how likely each phase of a heartbeat is at
             each sample: its folder, or "shipped" for the one that comes with the encoder.
         accept: keep a quantised file that the gate rejects.
         calibration: windows to calibrate on.
+        fine_tuning: steps of the fine-tuning that is the last way tried; 0, or `waves`, leaves it out.
         limit: windows to fit the probe on, and to compare on, at most.
         benchmark: print size, time of a window on one thread (median and p99 of 1,000 runs) and memory.
         seed: of the draw of windows.
@@ -78,12 +74,13 @@ class Export:
 
     checkpoint: str
     _: KW_ONLY
-    format: Literal["onnx", "onnx-int8"] = "onnx"
+    format: Literal["onnx", "onnx-int8", "executorch"] = "onnx"
     data: Source | None = None
     head: bool = False
     waves: str | None = None
     accept: bool = False
     calibration: int = 256
+    fine_tuning: int = 400
     limit: int = 4000
     benchmark: bool = False
     seed: int = 0
@@ -104,27 +101,33 @@ class Export:
         with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}-") as temporary:
             made = Path(temporary) / "export"
             made.mkdir()
-            fp32, model = Path(temporary) / "fp32.onnx", made / runtime.MODEL
+            fp32 = Path(temporary) / "fp32.onnx"
+            model = made / (runtime.PROGRAM if self.format == "executorch" else runtime.MODEL)
             probe = sides.probe(pretrained, fp32) if sides else None
             classes = self.data.classes if self.data is not None else ()
             head = Head.of(probe, classes) if probe is not None and self.head else None
             about = write_graph(pretrained, fp32, head, self._waves(pretrained))
             passed = True
-            if self.format == "onnx":
+            if self.format == "executorch":
+                about |= {"off_torch": write_program(pretrained, model, head), "any_length": False}
+                write_text(made / runtime.ABOUT, json.dumps(about))
+            elif self.format == "onnx":
                 shutil.copy(fp32, model)
+                set_metadata(model, about)
             else:
                 assert sides is not None and probe is not None
-                about |= self._quantised(sides, probe, fp32, model)
+                steps = 0 if self.waves else self.fine_tuning  # which keeps embeddings, not what finds waves
+                about |= quantised(sides, probe, head, fp32, model, self.calibration, steps, self.seed)
                 passed = not about["gate"]["failures"]
-            set_metadata(model, about)
+                set_metadata(model, about)
             shutil.copy(runtime.__file__, made / "runtime.py")
             about["off_load_encoder"] = _write_golden(pretrained, place, made)
-            if self.format == "onnx" and not about["off_load_encoder"] <= _EQUAL:
+            if self.format != "onnx-int8" and not about["off_load_encoder"] <= _EQUAL:
                 raise UserError(f"runtime.py is off by {about['off_load_encoder']:.1e} of what load_encoder gives")
-            timings = self._timed(pretrained, {"fp32": fp32} | ({"int8": model} if self.format != "onnx" else {}))
+            timings = self._timed(pretrained, {"fp32": fp32} | ({"int8": model} if self.format == "onnx-int8" else {}))
             about |= {"benchmark": {name: asdict(timing) for name, timing in timings.items()}} if timings else {}
-            write_text(made / CARD, write_card(about, model.stat().st_size / 1000))
-            write_text(made / ABOUT, json.dumps(about, indent=1) + "\n")
+            write_text(made / CARD, write_card(about, model.stat().st_size / 1000, self.format == "executorch"))
+            write_text(made / runtime.ABOUT, json.dumps(about, indent=1) + "\n")
             kept = passed or self.accept
             if not kept:
                 model.rename(model.with_name(model.name + REJECTED))
@@ -142,12 +145,16 @@ class Export:
         missing = [name for name in ("onnx", "onnxruntime") if importlib.util.find_spec(name) is None]
         if missing:
             raise UserError(f"export needs {' and '.join(missing)}: pip install 'ssl-ecg[export]'")
+        if self.format == "executorch" and importlib.util.find_spec("executorch") is None:
+            raise UserError("--format executorch needs executorch: pip install 'ssl-ecg[executorch]'")
+        if self.format == "executorch" and (self.benchmark or self.waves):
+            raise UserError("--benchmark and --waves are for ONNX files: leave them out with --format executorch")
         if self.data is None and self.format == "onnx-int8":
             raise UserError("onnx-int8 needs --data: labelled recordings to calibrate on and to compare with fp32 on")
         if self.data is None and self.head:
             raise UserError("--head needs --data: labelled recordings to fit it on")
-        if self.calibration < 1 or self.limit < 1:
-            raise UserError("calibration and limit must be at least 1 window")
+        if self.calibration < 1 or self.limit < 1 or self.fine_tuning < 0:
+            raise UserError("calibration and limit must be at least 1 window, fine_tuning at least 0 steps")
 
     def _waves(self, pretrained: PretrainedEncoder) -> WaveHead | None:
         if self.waves is None:
@@ -162,72 +169,11 @@ class Export:
         study = open_study(place, self.data, self.cache, self.trust)
         return Sides.of(study, self.limit, self.seed)
 
-    def _quantised(self, sides: Sides, probe: LinearProbe, fp32: Path, model: Path) -> dict[str, Any]:
-        """Quantise in one way after another until the gate lets one through; the last one stays otherwise."""
-        calibration = sides.fit.sample(self.calibration, self.seed)
-        windows = [x for batch in calibration.conditioned() for x in batch.numpy()]
-        original = sides.embedded(fp32, sides.held_out)
-        tried: list[tuple[Recipe, float, Agreement]] = []
-        for recipe in RECIPES:
-            print(f"quantising: {recipe} ...", file=sys.stderr, flush=True)
-            attempt = model.with_name(f"{len(tried)}.onnx")
-            share = quantise(fp32, attempt, windows, recipe)
-            labels = sides.held_out.targets, sides.held_out.patient
-            found = compare(original, sides.embedded(attempt, sides.held_out), *labels, probe, _BLOCK)
-            tried.append((recipe, share, found))
-            if not found.failures:
-                break
-        best = min(range(len(tried)), key=lambda i: (len(tried[i][2].failures), -tried[i][2].argmax))
-        for i in range(len(tried)):
-            attempt = model.with_name(f"{i}.onnx")
-            attempt.rename(model) if i == best else attempt.unlink()
-        recipe, share, found = tried[best]
-        gate = {**found.to_dict(), "recipe": str(recipe), "share": share, "calibration": len(windows)}
-        others = {str(r): f.to_dict() for r, _, f in tried if r != recipe}
-        name = type(self.data).__name__
-        return {"precision": "int8", "tolerance": _INT8, "gate": {**gate, "data": name, "also_tried": others}}
-
     def _timed(self, pretrained: PretrainedEncoder, files: dict[str, Path]) -> dict[str, Timing]:
         if not self.benchmark:
             return {}
         channels = 1 if pretrained.preprocessing.any_leads else pretrained.encoder.in_channels
         return {name: measure(path, channels, pretrained.preprocessing.samples) for name, path in files.items()}
-
-
-@dataclass(frozen=True)
-class Sides:
-    """The train patients of a data set in two: what is fitted and calibrated on, and what is compared on."""
-
-    study: Study
-    fit: WindowSet
-    held_out: WindowSet
-
-    @classmethod
-    def of(cls, study: Study, limit: int, seed: int) -> Sides:
-        """Hold out the data set's validation split, or else a fifth of the train patients; no test patient is met."""
-        train = study.train
-        mine = train.split == "val"
-        if not mine.any():
-            mine = patient_folds(train.patient, train.targets) == 0
-        return cls(study, train.where(~mine).sample(limit, seed), train.where(mine).sample(limit, seed))
-
-    def embedded(self, path: Path, windows: WindowSet) -> NDArray[np.float32]:
-        """Embed windows with an ONNX file, shape (n, D); each lead by itself, and their mean, for any lead."""
-        if not self.study.encoder.preprocessing.any_leads:
-            return embed_with(path, _arrays(windows))
-        each = embed_with(path, (x.reshape(-1, 1, x.shape[-1]) for x in _arrays(windows)))
-        mean: NDArray[np.float32] = each.reshape(len(windows), -1, each.shape[1]).mean(1)
-        return mean
-
-    def probe(self, pretrained: PretrainedEncoder, path: Path) -> LinearProbe:
-        """Fit a linear probe on the embeddings of the side to fit on, by way of an ONNX file without a head."""
-        write_graph(pretrained, path)
-        z, labels = self.embedded(path, self.fit), self.study.labels(self.fit)
-        return fit_probe({_BLOCK: z}, labels.y, labels.patients, len(self.study.data.classes))
-
-
-def _arrays(windows: WindowSet) -> Iterator[NDArray[np.float32]]:
-    return (x.numpy() for x in windows.conditioned(64))
 
 
 def _write_golden(pretrained: PretrainedEncoder, place: Path, folder: Path) -> float:
@@ -246,7 +192,15 @@ def _write_golden(pretrained: PretrainedEncoder, place: Path, folder: Path) -> f
 
 def _take_place(made: Path, folder: Path) -> None:
     """Move a finished export into its folder, in place of an older one's files."""
-    for name in (runtime.MODEL, runtime.MODEL + REJECTED, "runtime.py", runtime.GOLDEN, CARD, ABOUT):
+    for name in (
+        runtime.MODEL,
+        runtime.MODEL + REJECTED,
+        runtime.PROGRAM,
+        "runtime.py",
+        runtime.GOLDEN,
+        CARD,
+        runtime.ABOUT,
+    ):
         (folder / name).unlink(missing_ok=True)
     for file in made.iterdir():
         shutil.move(file, folder / file.name)
@@ -268,10 +222,8 @@ def _show(about: dict[str, Any], timings: dict[str, Timing]) -> None:
             }
             for name, found in {**gate["also_tried"], gate["recipe"]: gate}.items()
         }
-        title = (
-            f"int8 beside fp32, {gate['windows']:,} windows of {gate['patients']:,} train patients of {gate['data']}"
-        )
-        print_table(rows, title=title)
+        compared = f"{gate['windows']:,} {gate['of']} of {gate['patients']:,} train patients of {gate['data']}"
+        print_table(rows, title=f"int8 beside fp32, {compared}")
         print(f"{gate['share']:.0%} of the weights in 8 bits")
     if timings:
         columns = ("kB", "median, ms", "p99, ms", "peak, MB", "model, MB")

@@ -19,10 +19,10 @@ COSINE, ARGMAX, LOSS = 0.99, 0.995, 0.005
 
 @dataclass(frozen=True)
 class Agreement:
-    """Figures of a quantised encoder beside its fp32 original, on the windows of held-out train patients.
+    """Figures of a quantised encoder beside its fp32 original, on held-out train patients.
 
     Attributes:
-        windows: how many.
+        windows: how many, or how many recordings, each the mean of its windows.
         patients: of how many.
         cosine: median cosine of the two embeddings of a window.
         cosine_low: the first percentile.
@@ -75,10 +75,9 @@ def compare(
 ) -> Agreement:
     """Compare embeddings (n, D) of the same windows; `targets` (n, K) are their classes, `probe` reads `block`."""
     cosine = (_unit(original) * _unit(quantised)).sum(1)
-    logits = [probe.logits({block: z}) for z in (original, quantised)]
+    chances = [probe.predict_proba({block: z}) for z in (original, quantised)]
     areas = [
-        float(mean_defined(np.array([auroc(yes, of) for yes, of in zip(targets.T, found.T, strict=True)])))
-        for found in logits
+        float(mean_defined(np.array([auroc(yes, of) for yes, of in zip(targets.T, p.T, strict=True)]))) for p in chances
     ]
     return Agreement(
         windows=len(original),
@@ -86,7 +85,7 @@ def compare(
         cosine=float(np.median(cosine)),
         cosine_low=float(np.quantile(cosine, 0.01)),
         nearest=float((_nearest(original) == _nearest(quantised)).mean()),
-        argmax=float((logits[0].argmax(1) == logits[1].argmax(1)).mean()),
+        argmax=float((chances[0].argmax(1) == chances[1].argmax(1)).mean()),
         auroc_fp32=areas[0],
         auroc=areas[1],
     )

@@ -17,7 +17,10 @@ from numpy.typing import NDArray
 from ssl_ecg.export.bias_correction import correct_biases
 
 _BATCH = 16  # windows at a time: calibration keeps every activation of a batch
-_PERCENTILE = 99.99
+PERCENTILE = 99.99
+
+Ranges = Sequence[tuple[float, float] | None]
+"""Of the input of each convolution, in the order of execution; None where it stays in fp32."""
 
 
 @dataclass(frozen=True)
@@ -26,20 +29,19 @@ class Recipe:
 
     Attributes:
         calibration: a tensor's range is that of what calibration saw, or leaves out its rarest values.
-        ends: whether the first and the last convolution are quantised too.
-        additions: whether sums of branches are, or are left in fp32 between quantised convolutions.
         corrected: whether biases are shifted so that every channel has the mean it had.
+        stem: whether the first convolution is quantised too, and with it the signal.
+        tuned: whether the encoder is fine-tuned before, to be quantised so.
     """
 
     calibration: Literal["minmax", "percentile"] = "minmax"
-    ends: bool = True
-    additions: bool = True
     corrected: bool = False
+    stem: bool = True
+    tuned: bool = False
 
     def __str__(self) -> str:
-        parts = {"min-max": self.calibration == "minmax", f"percentile {_PERCENTILE:g}": self.calibration != "minmax"}
-        parts |= {"additions in fp32": not self.additions, "stem and last convolution in fp32": not self.ends}
-        parts |= {"biases corrected": self.corrected}
+        parts = {"min-max": self.calibration == "minmax", f"percentile {PERCENTILE:g}": self.calibration != "minmax"}
+        parts |= {"biases corrected": self.corrected, "stem in fp32": not self.stem, "fine-tuned": self.tuned}
         return ", ".join(name for name, there in parts.items() if there)
 
 
@@ -47,17 +49,23 @@ RECIPES = (
     Recipe(),
     Recipe(corrected=True),
     Recipe("percentile", corrected=True),
-    Recipe("percentile", ends=False, corrected=True),
-    Recipe("percentile", ends=False, additions=False, corrected=True),
+    Recipe("percentile", corrected=True, stem=False),
+    Recipe("percentile", corrected=True, stem=False, tuned=True),
 )
 
 
-def quantise(fp32: Path, int8: Path, windows: Sequence[NDArray[np.float32]], recipe: Recipe) -> float:
+def quantise(
+    fp32: Path,
+    int8: Path,
+    windows: Sequence[NDArray[np.float32]],
+    recipe: Recipe,
+    ranges: Ranges = (),
+) -> float:
     """Write an 8-bit copy of an ONNX file: convolutions and matrix products, per channel, weights signed.
 
-    `windows` (C, T) calibrate it. Activations are unsigned, in QDQ form; weights keep seven bits (`reduce_range`),
-    since on x86 without VNNI eight overflow. GRUs, normalisation, pooling and heads stay in fp32. Returns the share
-    of the weights that are 8-bit.
+    `windows` (C, T) calibrate it, but for inputs of convolutions whose `ranges` are given, in the order of execution.
+    Activations are unsigned, in QDQ form; weights keep seven bits (`reduce_range`), since on x86 without VNNI eight
+    overflow. GRUs, normalisation, pooling and heads stay in fp32. Returns the share of the weights that are 8-bit.
     """
     import onnx
     from onnxruntime.quantization import (
@@ -80,25 +88,31 @@ def quantise(fp32: Path, int8: Path, windows: Sequence[NDArray[np.float32]], rec
         prepared = Path(folder) / "prepared.onnx"
         quant_pre_process(fp32, prepared, skip_symbolic_shape=True)
         model = onnx.load(prepared)
-        convolutions = [n.name for n in model.graph.node if n.op_type == "Conv" and not _of_waves(n.name)]
+        convolutions = [n for n in model.graph.node if n.op_type == "Conv" and not _of_waves(n.name)]
         left = [node.name for node in model.graph.node if "logits" in node.output or _of_waves(node.name)]
-        if not recipe.ends and len(convolutions) > 2:
-            left += [convolutions[0], convolutions[-1]]
+        left += [] if recipe.stem else [node.name for node in convolutions[:1]]
         methods = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
-        kinds = ["Conv", "MatMul", "Gemm", "Relu", "Clip", *(["Add"] if recipe.additions else [])]
+        given = zip(convolutions, ranges, strict=True) if len(ranges) == len(convolutions) else ()
+        overrides = {
+            node.input[0]: [{"rmin": np.float32(r[0]), "rmax": np.float32(r[1])}] for node, r in given if r is not None
+        }
         quantize_static(
             prepared,
             int8,
             Reader(),
             quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=kinds,
+            op_types_to_quantize=["Conv", "MatMul", "Gemm", "Relu", "Clip", "Add"],
             nodes_to_exclude=left,
             per_channel=True,
             reduce_range=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=methods[recipe.calibration],
-            extra_options={"CalibPercentile": _PERCENTILE, "CalibTensorRangeSymmetric": False},
+            extra_options={
+                "CalibPercentile": PERCENTILE,
+                "CalibTensorRangeSymmetric": False,
+                "TensorQuantOverrides": overrides,
+            },
         )
         if recipe.corrected:
             correct_biases(prepared, int8, [batch["signal"] for batch in _batches(windows)])

@@ -1,5 +1,7 @@
 """Embed raw ECG recordings with an exported encoder: this file, its folder, NumPy and ONNX Runtime are all it takes.
 
+Of a folder with an ExecuTorch program, `model.pte`, executorch takes the place of ONNX Runtime.
+
     python runtime.py                                       # checks the stored pair of signal and embedding
     python runtime.py ecg.npy --fs 500 --leads I,II         # (leads, time) in mV -> its embedding
 
@@ -17,18 +19,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Outputs = Callable[[list[str], NDArray[np.float32]], Sequence[NDArray[np.float32]]]
 
-MODEL, GOLDEN = "model.onnx", "golden.npz"
+MODEL, PROGRAM, GOLDEN, ABOUT = "model.onnx", "model.pte", "golden.npz", "card.json"
 PHASES = "phases"
 MILLIVOLTS = {"mV": 1.0, "uV": 1e-3, "V": 1e3}
 FLAT = 1e-4  # mV: what varies less is a disconnected electrode
@@ -45,7 +47,7 @@ class ExportedEncoder:
     """Maps raw recordings to embeddings, and to logits of classes where the model has a head.
 
     Args:
-        folder: holds `model.onnx`; by default the one of this file.
+        folder: holds `model.onnx` or `model.pte`; by default the one of this file.
         threads: of ONNX Runtime.
 
     Attributes:
@@ -54,12 +56,12 @@ class ExportedEncoder:
     """
 
     def __init__(self, folder: str | Path | None = None, threads: int = 1) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        folder = Path(__file__).parent if folder is None else Path(folder)
-        self.folder = folder
-        self.session = onnxruntime.InferenceSession(folder / MODEL, options, providers=["CPUExecutionProvider"])
-        self.about: dict[str, Any] = json.loads(self.session.get_modelmeta().custom_metadata_map["ssl_ecg"])
+        self.folder = Path(__file__).parent if folder is None else Path(folder)
+        self.about: dict[str, Any]
+        if (self.folder / PROGRAM).exists():
+            self._outputs, self.about = _program(self.folder)
+        else:
+            self._outputs, self.about = _onnx(self.folder, threads)
         self.classes: tuple[str, ...] = tuple(self.about["classes"])
         self.preprocessing: dict[str, Any] = self.about["preprocessing"]
 
@@ -88,7 +90,7 @@ class ExportedEncoder:
         if unit not in MILLIVOLTS or np.ndim(signal) != 2:
             raise ValueError(f"a recording has shape (leads, time) in {', '.join(MILLIVOLTS)}")
         x = condition(np.asarray(signal, dtype=np.float64) * MILLIVOLTS[unit], fs, leads, self.preprocessing)
-        found = self.session.run([PHASES], {"signal": x[:, None]})[0]
+        found = self._outputs([PHASES], x[:, None])[0]
         return np.asarray(found, dtype=np.float32)
 
     def _run(self, signal: NDArray[Any], fs: float, leads: Sequence[str], unit: str) -> dict[str, NDArray[np.float32]]:
@@ -108,8 +110,8 @@ class ExportedEncoder:
         if self.about["each_lead"]:  # one network for every lead, and their mean
             shape = windows.shape[:3]
         windows = windows.reshape(-1, *(windows.shape[-2:] if len(shape) == 2 else (1, windows.shape[-1])))
-        wanted = [output.name for output in self.session.get_outputs() if output.name != PHASES]
-        parts = [self.session.run(wanted, {"signal": windows[i : i + BATCH]}) for i in range(0, len(windows), BATCH)]
+        wanted = ["embedding", *(["logits"] if self.classes else [])]
+        parts = [self._outputs(wanted, windows[i : i + BATCH]) for i in range(0, len(windows), BATCH)]
         found = {}
         for name, pieces in zip(wanted, zip(*parts, strict=True), strict=True):
             z = np.concatenate(pieces).reshape(*shape, -1).mean(axis=tuple(range(1, len(shape))))
@@ -121,6 +123,31 @@ class ExportedEncoder:
         with np.load(self.folder / GOLDEN) as golden:
             z = self(golden["signal"], float(golden["fs"]), [str(lead) for lead in golden["leads"]])
             return float(np.abs(z - golden["embedding"]).max() / np.abs(golden["embedding"]).max())
+
+
+def _onnx(folder: Path, threads: int) -> tuple[Outputs, dict[str, Any]]:
+    """Load an ONNX file: what gives its outputs of windows, and what is known of it."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(folder / MODEL, options, providers=["CPUExecutionProvider"])
+    about = json.loads(session.get_modelmeta().custom_metadata_map["ssl_ecg"])
+    return lambda names, windows: session.run(names, {"signal": windows}), about
+
+
+def _program(folder: Path) -> tuple[Outputs, dict[str, Any]]:
+    """Load an ExecuTorch program, which takes a window at a time; the same."""
+    import torch
+    from executorch.runtime import Runtime
+
+    method = Runtime.get().load_program(folder / PROGRAM).load_method("forward")
+
+    def outputs(names: list[str], windows: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        each = [method.execute([torch.from_numpy(window[None].copy())]) for window in windows]
+        return [np.concatenate([np.array(given) for given in of]) for of in zip(*each, strict=True)][: len(names)]
+
+    return outputs, json.loads((folder / ABOUT).read_text())
 
 
 def condition(signal: Array, fs: float, leads: Sequence[str], settings: dict[str, Any]) -> NDArray[np.float32]:

@@ -12,14 +12,19 @@ import torch
 from export_encoders import saved, tiny
 
 from ssl_ecg import export
-from ssl_ecg.checkpoint import load_encoder
+from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
+from ssl_ecg.data.sources import Simulated
 from ssl_ecg.encoders import Encoder, ResNet1d
 from ssl_ecg.estimators.probe import fit_probe
+from ssl_ecg.export.fine_tune import fine_tune
 from ssl_ecg.export.gate import compare, embed_with
 from ssl_ecg.export.graph import write_graph
 from ssl_ecg.export.quantise import RECIPES, Recipe, quantise
 from ssl_ecg.export.runtime import ExportedEncoder
+from ssl_ecg.export.sides import Sides
 from ssl_ecg.preprocessing import Preprocessing
+from ssl_ecg.study import open_study
+from ssl_ecg.study.recordings import every_window
 
 P = Preprocessing(leads=("I", "V1"), window=3.0)
 DATA = [
@@ -28,6 +33,7 @@ DATA = [
     "--data.records_per_patient=2",
     "--data.duration=5",
     "--calibration=24",
+    "--fine_tuning=20",
 ]
 
 
@@ -52,7 +58,7 @@ def run(folder: Path, encoder: Encoder, *more: str) -> Path:
 
 
 def test_a_quantised_encoder_is_small_close_and_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    out = run(tmp_path, tiny("MobileNet1d"), "--accept=true", "--head=true", "--benchmark=true")
+    out = run(tmp_path, tiny("MobileNet1d"), "--accept=true", "--head=true", "--benchmark=true", "--fine_tuning=0")
     about = json.loads((out / "card.json").read_text())
     gate = about["gate"]
     assert gate["cosine"] > 0.98 and 0 <= gate["nearest"] <= 1
@@ -95,6 +101,39 @@ def test_corrected_biases_bring_the_mean_of_the_embeddings_back(tmp_path: Path) 
         embed_with(tmp_path / f"{name}.onnx", [np.stack(windows)]).mean(0) for name in ("fp32", "plain", "corrected")
     )
     assert np.linalg.norm(corrected - wanted) < 0.7 * np.linalg.norm(plain - wanted)
+
+
+def test_fine_tuning_learns_to_be_quantised(tmp_path: Path) -> None:
+    pretrained = load_encoder(saved(tmp_path, tiny("MobileNet1d"), P))
+    x = torch.randn(400, 2, 300, generator=torch.Generator().manual_seed(0)).cumsum(-1) / 10
+    random, others = torch.Generator().manual_seed(1), [*x[300:].numpy()]
+    before = {name: value.clone() for name, value in pretrained.encoder.state_dict().items()}
+    tuned = fine_tune(
+        pretrained.encoder, lambda n: x[torch.randint(300, (n,), generator=random)], x[:64], 99.99, False, 40
+    )
+    assert tuned is not None
+    assert all(torch.equal(value, before[name]) for name, value in pretrained.encoder.state_dict().items())
+    assert tuned.ranges[0] is None and all(r is not None and r[0] <= 0 < r[1] for r in tuned.ranges[1:])
+    write_graph(pretrained, tmp_path / "fp32.onnx")
+    write_graph(PretrainedEncoder(tuned.encoder, P), tmp_path / "tuned.onnx")
+    recipe, wanted = Recipe(stem=False), embed_with(tmp_path / "fp32.onnx", [np.stack(others)])
+    off = {}
+    for name, ranges in {"fp32": (), "tuned": tuned.ranges}.items():
+        quantise(tmp_path / f"{name}.onnx", tmp_path / "int8.onnx", [*x[:64].numpy()], recipe, ranges)
+        off[name] = np.linalg.norm(embed_with(tmp_path / "int8.onnx", [np.stack(others)]) - wanted)
+    assert off["tuned"] < 0.8 * off["fp32"]
+
+
+def test_recordings_are_compared_by_the_mean_of_their_windows(tmp_path: Path) -> None:
+    checkpoint = saved(tmp_path, tiny("MobileNet1d"), P)
+    data = Simulated(patients=24, duration=8)
+    sides = Sides.of(open_study(checkpoint, data, str(tmp_path / "cache")), 100, 0)
+    write_graph(sides.study.encoder, tmp_path / "fp32.onnx")
+    every, count = every_window(sides.held_out)
+    assert set(count.tolist()) == {5}  # 3 of 8 s, overlapping by half
+    found = sides.embedded(tmp_path / "fp32.onnx", sides.held_out)
+    each = embed_with(tmp_path / "fp32.onnx", [x.numpy() for x in every.conditioned()])
+    np.testing.assert_allclose(found, each.reshape(len(found), 5, -1).mean(1), atol=1e-5)
 
 
 def test_the_gate() -> None:
