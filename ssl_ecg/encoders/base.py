@@ -33,15 +33,17 @@ class Encoder(nn.Module):
         statistics: what is taken of each stage over time: any of "mean", "max", "std" and "attentive".
         stretch: length of the stretches whose maxima are averaged, in samples; they overlap by half. 0 takes one
             maximum of all.
-        leads: "together": `features` gets all leads; "apart": it gets one at a time, and the embeddings are averaged.
+        leads: "together": `features` gets all leads; "apart": it gets one at a time, and the embeddings are averaged;
+            "beside": one at a time, and the C embeddings stand side by side, in the order of the leads.
         amplitudes: for windows in mV: `features` gets each lead divided by its standard deviation, and the logarithms
             of each lead's standard deviation, maximum and depth stand beside the pooled stages. Shapes then carry over
             to other devices, and voltages are kept. Pretrain with `AmplitudeScale` per lead, or views match by size.
 
     Attributes:
         in_channels: number of leads C.
-        inputs: number of leads that `features` gets: C, or 1 where leads are embedded apart.
-        any_leads: whether it takes any number of leads, each embedded by itself.
+        inputs: number of leads that `features` gets: C, or 1 where leads are embedded one by one.
+        one_by_one: whether each lead is embedded by itself.
+        any_leads: whether it takes any number of leads, each embedded by itself, and averages them.
         carries: whether all of its layers that look back are `Carrying`, so that a signal may come piece by piece.
         widths: features F_i of each stage; the last one's are a token's.
         dim: length of an embedding, D.
@@ -53,6 +55,7 @@ class Encoder(nn.Module):
 
     in_channels: int
     inputs: int
+    one_by_one: bool = False
     any_leads: bool = False
     amplitudes: bool = False
     carries: bool = False
@@ -68,7 +71,7 @@ class Encoder(nn.Module):
         pooling: Literal["last", "stages"] = "last",
         statistics: Sequence[Statistic] = ("mean", "max"),
         stretch: int = 0,
-        leads: Literal["together", "apart"] = "together",
+        leads: Literal["together", "apart", "beside"] = "together",
         amplitudes: bool = False,
     ) -> None:
         super().__init__()
@@ -79,10 +82,11 @@ class Encoder(nn.Module):
             raise ValueError(f"{name}: pooling must be 'last' or 'stages', not {pooling!r}")
         if stretch < 0:
             raise ValueError(f"{name}: stretch must not be negative, not {stretch}")
-        if leads not in ("together", "apart"):
-            raise ValueError(f"{name}: leads must be 'together' or 'apart', not {leads!r}")
+        if leads not in ("together", "apart", "beside"):
+            raise ValueError(f"{name}: leads must be 'together', 'apart' or 'beside', not {leads!r}")
         self.in_channels, self.any_leads = in_channels, leads == "apart"
-        self.inputs = 1 if self.any_leads else in_channels
+        self.inputs = in_channels if leads == "together" else 1
+        self.one_by_one = leads != "together"
         self.pooling, self.statistics, self.stretch = pooling, tuple(statistics), stretch
         self.amplitudes = amplitudes
 
@@ -136,7 +140,9 @@ class Encoder(nn.Module):
             UserError: if it takes leads together.
         """
         if not self.any_leads:
-            raise UserError(f"{type(self).__name__} takes its leads together: none has an embedding of its own")
+            raise UserError(
+                f"{type(self).__name__} embeds its {self.in_channels} leads as one: none has an embedding of its own"
+            )
         z: Tensor = self(x.flatten(0, 1)[:, None])
         return cast("Tensor", z.unflatten(0, x.shape[:2]))
 
@@ -163,8 +169,8 @@ class Encoder(nn.Module):
         return cast("Tensor", self.pools[0](deque(maps, maxlen=1).pop()))
 
     def split_leads(self, x: Tensor) -> Tensor:
-        """Make each lead a sample of its own where they are embedded apart: (B, C, T) -> (B C, 1, T)."""
-        return x.flatten(0, 1)[:, None] if self.any_leads else x
+        """Make each lead a sample of its own where they are embedded one by one: (B, C, T) -> (B C, 1, T)."""
+        return x.flatten(0, 1)[:, None] if self.one_by_one else x
 
     def seen(self, x: Tensor) -> Tensor:
         """Make of windows (B, C, T) what `features` gets: leads apart, and in standard deviations, where asked for."""
@@ -178,8 +184,14 @@ class Encoder(nn.Module):
         return torch.cat([z, self.join_leads(log_amplitudes(self.split_leads(x)), len(x)).to(z.dtype)], dim=1)
 
     def join_leads(self, z: Tensor, batch: int) -> Tensor:
-        """Average over the leads of each sample where they were embedded apart: (B C, ...) -> (B, ...)."""
-        return z.unflatten(0, (batch, -1)).mean(1) if self.any_leads else z
+        """Average the leads of each sample where they were embedded apart, or put them side by side.
+
+        (B C, F, ...) -> (B, F, ...) or (B, C F, ...).
+        """
+        if not self.one_by_one:
+            return z
+        each: Tensor = z.unflatten(0, (batch, -1))
+        return each.mean(1) if self.any_leads else each.flatten(1, 2)
 
     @property
     def grids(self) -> tuple[Grid, ...]:
@@ -242,7 +254,9 @@ class Encoder(nn.Module):
             for width, stride in list(zip(self.widths, strides, strict=True))[used]
         )
         if "dim" not in self.__dict__:
-            self.dim = len(self.statistics) * sum(self.widths[used]) + self.amplitudes * PER_LEAD * self.inputs
+            lead_by_lead = self.in_channels if self.one_by_one and not self.any_leads else 1
+            of_each = len(self.statistics) * sum(self.widths[used]) + self.amplitudes * PER_LEAD * self.inputs
+            self.dim = lead_by_lead * of_each
 
 
 def _noting(init: Callable[..., None]) -> Callable[..., None]:

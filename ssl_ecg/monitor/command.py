@@ -135,6 +135,12 @@ class Monitor:
         head = load_head(place, encoder.weights)
         if head.windows == "cut":
             raise UserError(f"the head in {place} reads windows cut around beats: fit one with {fit}")
+        wanted = encoder.preprocessing.leads
+        if not encoder.preprocessing.any_leads and len(wanted) != len(head.leads):
+            raise UserError(
+                f"the head in {place} reads {', '.join(head.leads)}, and {self.encoder} {', '.join(wanted)}: fit one "
+                f"with {fit}"
+            )
         waves = self.waves or shipped_head(encoder.weights, "waves")
         if waves is not None:
             check_one_lead(encoder)

@@ -143,9 +143,9 @@ def check_one_lead(encoder: PretrainedEncoder) -> None:
     """Refuse, by a UserError, an encoder that cannot read a lead by itself, or has no tokens."""
     if not encoder.encoder.has_tokens:
         encoder.encoder.features(torch.zeros(1, 1, 8))  # it says so
-    if encoder.encoder.inputs != 1:
+    if (count := len(encoder.preprocessing.leads)) != 1:
         raise UserError(
-            f"the encoder reads {encoder.encoder.inputs} leads together, and waves are found in each lead by itself: "
+            f"the encoder reads {count} leads together, and waves are found in each lead by itself: "
             "use one that was pretrained on one lead, or with --preprocessing.leads any"
         )
 

@@ -46,7 +46,9 @@ def test_tokens_are_the_last_stage_s_and_know_their_time() -> None:
     assert np.ptp(times[moved > 0]) <= (291 - 1) / 100
 
 
-@pytest.mark.parametrize("settings", [{}, {"pooling": "stages", "stretch": 40}, {"leads": "apart"}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"pooling": "stages", "stretch": 40}, {"leads": "apart"}, {"leads": "beside"}]
+)
 def test_a_long_recording_in_pieces_is_what_it_is_in_one(
     monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:

@@ -103,6 +103,22 @@ def test_leads_apart_are_the_base_s_business() -> None:
     torch.testing.assert_close(encoder.tokens(X), (encoder.tokens(X[:, :1]) + encoder.tokens(X[:, 1:])) / 2)
 
 
+@pytest.mark.parametrize("more", [{}, {"amplitudes": True}, {"pooling": "stages", "statistics": ("mean", "attentive")}])
+def test_leads_beside_each_other_keep_their_places(more: dict[str, Any]) -> None:
+    encoder = Conv(2, 5, leads="beside", **more).eval()
+    alone = Conv(1, 5, **{**more, "leads": "apart"}).eval()
+    alone.load_state_dict(encoder.state_dict())
+    z, first, second = encoder(X), alone(X[:, :1]), alone(X[:, 1:])
+    assert z.shape == (3, encoder.dim) and encoder.dim == 2 * alone.dim and not encoder.any_leads
+    pooled = first.shape[1] - (3 if more.get("amplitudes") else 0)
+    wanted = [first[:, :pooled], second[:, :pooled], first[:, pooled:], second[:, pooled:]]
+    torch.testing.assert_close(z, torch.cat(wanted, dim=1))
+    tokens = torch.cat([alone.tokens(X[:, :1]), alone.tokens(X[:, 1:])], dim=1)
+    torch.testing.assert_close(encoder.tokens(X), tokens)
+    with pytest.raises(UserError, match="embedding of its own"):
+        encoder.each_lead(X)
+
+
 def test_an_encoder_with_forward_alone_embeds_and_refuses_tokens_by_name() -> None:
     encoder = Alone(2)
     assert encoder(X).shape == (3, encoder.dim)

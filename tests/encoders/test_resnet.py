@@ -106,5 +106,5 @@ def test_leads_apart_are_averaged_whatever_their_number_and_order() -> None:
 
 
 def test_unknown_treatment_of_leads_is_refused() -> None:
-    with pytest.raises(ValueError, match="'together' or 'apart'"):
+    with pytest.raises(ValueError, match="'together', 'apart' or 'beside'"):
         ResNet1d(2, leads="both")  # type: ignore[arg-type]
