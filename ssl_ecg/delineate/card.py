@@ -23,8 +23,11 @@ are the worst. On another device's recordings, look at what it finds. Not a medi
 """
 
 
-def head_card(results: Results, encoder: str, lead: str) -> str:
-    """Write it as Markdown, from the scores in folds of the same encoder; `lead` was scored apart."""
+def head_card(results: Results, encoder: str, lead: str, version: str = "") -> str:
+    """Write it as Markdown, from the scores in folds of the same encoder; `lead` was scored apart.
+
+    `version` is that of the data set, if it has one.
+    """
     about, apart = results.about, f"lead {lead}"
     found = {subset: results.scores(subset=subset, fraction=1.0) for subset in ("", apart)}
     systems = [name for name in ("pretrained", "untrained") if name in found[""]]
@@ -36,7 +39,7 @@ def head_card(results: Results, encoder: str, lead: str) -> str:
         layers="A linear layer and two convolutions" if config["head_kind"] == "conv" else "One linear layer",
         causal=", of leads filtered forwards alone" if config["causal"] else "",
         people=about["people"],
-        data=results.rows[0].data,
+        data=" ".join(filter(None, (results.rows[0].data, version))),
         licence=licence(results.rows[0].data),
         leads=", ".join(about["leads"]),
         training=max(about["fitted_on_people"]),

@@ -154,7 +154,9 @@ class Delineate(Question):
         results = self.publish(folder, rows, report.figures(rows), about)
         if self.save_head is not None:
             self._save(encoder, leads)
-            write_text(Path(self.save_head) / CARD, head_card(results, short_name(self.checkpoint), self.lead))
+            version = str(getattr(self.data, "database", "")).rpartition("/")[2]  # of PhysioNet's
+            card = head_card(results, short_name(self.checkpoint), self.lead, version)
+            write_text(Path(self.save_head) / CARD, card)
         return results
 
     def _score(self, encoder: PretrainedEncoder, leads: Sequence[Lead]) -> Report:
@@ -197,7 +199,7 @@ class Delineate(Question):
         what = type(self.data).__name__, setting, self.data.simulated, leads, canonical(self.lead), training
         clean, ruled = ([o for o in some if not o.noise] for some in (outcomes, rules))
         under = [o for o in (*outcomes, *rules) if o.noise]
-        return Report(*what, clean, ruled, stages, under, self.resamples, self.seed)
+        return Report(*what, clean, ruled, stages, under, self.resamples, self.seed, f"{self.head_kind} head")
 
     def _noisy(self, encoder: PretrainedEncoder, leads: Sequence[Lead]) -> dict[str, list[Lead]]:
         """The lead that is scored apart with noise, by what was added."""

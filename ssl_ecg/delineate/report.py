@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Array = NDArray[np.float64]
-PREDICTOR = "linear head"
 FIBRILLATION = ("Atrial fibrillation", "AFIB")
 """What recordings without P waves are labelled."""
 
@@ -33,7 +32,7 @@ class Report:
 
     `outcomes` are those of the heads, the pretrained encoder's first; `rules` those of systems that fit nothing;
     `stages` those of single maps of the encoders, by name; `noisy` those of the lead that is scored apart, under noise.
-    `lead` is scored apart; `training` is the number of people outside a fold.
+    `lead` is scored apart; `training` is the number of people outside a fold, `predictor` the kind of head.
     """
 
     data: str
@@ -48,6 +47,7 @@ class Report:
     noisy: Sequence[Outcome]
     resamples: int
     seed: int
+    predictor: str = "linear head"
 
     @property
     def subsets(self) -> dict[str, NDArray[np.bool_]]:
@@ -69,7 +69,7 @@ class Report:
             resampled = {(o.system, o.people): self._resampled(o, mine, bootstrap, subset) for o in self._all}
             for (system, people), scores in resampled.items():
                 where: dict[str, Any] = {"data": self.data, "task": "waves", "system": system, "subset": subset}
-                where |= {"predictor": PREDICTOR if people else "rules"}
+                where |= {"predictor": self.predictor if people else "rules"}
                 where |= {"fraction": people / self.training if people else 0.0}
                 found += rows_of(scores.intervals(), **where)
                 for other in (key for key in resampled if key[0] != system and key[1] in (people, 0)):
@@ -87,7 +87,7 @@ class Report:
         for o in self.noisy:
             scores = self._resampled(o, everything, bootstrap, o.noise)
             where: dict[str, Any] = {"data": self.data, "task": "waves", "system": o.system, "subset": o.noise}
-            where |= {"predictor": PREDICTOR if o.people else "rules", "fraction": self._fraction(o)}
+            where |= {"predictor": self.predictor if o.people else "rules", "fraction": self._fraction(o)}
             found += rows_of(scores.intervals(), **where)
         return found
 

@@ -117,7 +117,7 @@ def test_a_head_is_read_back_and_belongs_to_its_encoder(scored: tuple[Results, P
     with pytest.raises(CheckpointError, match="holds no head"):
         load_head(folder.parent, encoder.weights)
     card = (folder / "README.md").read_text()
-    assert "all 8 people of LUDB (ODC-By 1.0), leads II, V2" in card and "| lead II, P onset | " in card
+    assert "all 8 people of LUDB 1.0.1 (ODC-By 1.0), leads II, V2" in card and "| lead II, P onset | " in card
 
 
 def test_a_changed_head_is_refused(scored: tuple[Results, Path], checkpoint: Path, tmp_path: Path) -> None:
