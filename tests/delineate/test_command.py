@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -176,6 +177,23 @@ def test_files_are_delineated_and_bad_ones_named(
     assert (ward / "found" / "1.png").stat().st_size > 10_000
 
 
+def test_heads_are_convolutional_and_causal_and_encoders_fine_tuned(
+    ludb: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    how: dict[str, Any] = {"leads": ("II",), "people": (2,), "folds": 2, "resamples": 20, "steps": 2}
+    how |= {"head_kind": "conv", "causal": True, "beside": ("fine-tuned",), "out": str(tmp_path / "out")}
+    results = Delineate(str(checkpoint), LUDB(str(ludb), download=False), save_head=str(tmp_path / "head"), **how).run()
+    assert isinstance(results, Results)
+    assert {row.system for row in results.rows} == {"pretrained", "fine-tuned"}
+    assert {row.predictor for row in results.rows} == {"conv head"}
+    head, about = load_head(tmp_path / "head", load_encoder(checkpoint).weights)
+    assert head.causal and about["causal"] and head.refine is not None and head.weight.shape[1] == 24
+    assert "two convolutions" in (card := (tmp_path / "head" / "README.md").read_text()) and "forwards alone" in card
+    recording = LUDB(str(ludb), download=False).read(0)
+    (found,) = find_waves(load_encoder(checkpoint), head, recording.signal[1:2], recording.fs)
+    assert (found.labels == "QRS").sum() >= 5
+
+
 @pytest.mark.parametrize("name", shipped())
 def test_a_shipped_encoder_brings_its_head(
     name: str, ward: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -217,6 +235,7 @@ def test_what_cannot_be_used_is_said_before_any_work(checkpoint: Path, tmp_path:
         "unknown baseline mice": {"data": data, "beside": ("mice",)},
         "people must be numbers": {"data": data, "people": (0,)},
         "penalty": {"data": data, "penalty": -1.0},
+        "steps must be at least 1": {"data": data, "steps": 0},
     }.items():
         with pytest.raises(UserError, match=settings):
             Delineate(str(checkpoint), **said).run()  # type: ignore[arg-type]
