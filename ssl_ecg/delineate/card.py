@@ -23,21 +23,23 @@ are the worst. On another device's recordings, look at what it finds. Not a medi
 """
 
 
-def head_card(results: Results, encoder: str, lead: str, version: str = "") -> str:
+def head_card(
+    results: Results, encoder: str, lead: str, version: str = "", conv: bool = False, causal: bool = False
+) -> str:
     """Write it as Markdown, from the scores in folds of the same encoder; `lead` was scored apart.
 
-    `version` is that of the data set, if it has one.
+    `version` is that of the data set, if it has one; `conv` and `causal` are those of the head.
     """
     about, apart = results.about, f"lead {lead}"
     found = {subset: results.scores(subset=subset, fraction=1.0) for subset in ("", apart)}
     systems = [name for name in ("pretrained", "untrained") if name in found[""]]
     lines = [("all of these leads", "", "f1"), (apart, apart, "f1")]
     lines += [(f"{apart}, {wave} {end}", apart, f"f1_{wave}_{end}") for wave, end in BOUNDARIES]
-    setting, config = str(about["setting"]), about["config"]
+    setting = str(about["setting"])
     return _CARD.format(
         encoder=encoder,
-        layers="A linear layer and two convolutions" if config["head_kind"] == "conv" else "One linear layer",
-        causal=", of leads filtered forwards alone" if config["causal"] else "",
+        layers="A linear layer and two convolutions" if conv else "One linear layer",
+        causal=", of leads filtered forwards alone" if causal else "",
         people=about["people"],
         data=" ".join(filter(None, (results.rows[0].data, version))),
         licence=licence(results.rows[0].data),

@@ -155,7 +155,8 @@ class Delineate(Question):
         if self.save_head is not None:
             self._save(encoder, leads)
             version = str(getattr(self.data, "database", "")).rpartition("/")[2]  # of PhysioNet's
-            card = head_card(results, short_name(self.checkpoint), self.lead, version)
+            what = version, self.head_kind == "conv", self.causal
+            card = head_card(results, short_name(self.checkpoint), self.lead, *what)
             write_text(Path(self.save_head) / CARD, card)
         return results
 
