@@ -16,7 +16,7 @@ from ssl_ecg.export import runtime
 from ssl_ecg.preprocessing import Preprocessing
 
 P = Preprocessing(leads=("I", "V1"), window=3.0)
-DATA = ["--data=Simulated", "--data.patients=24", "--data.duration=5"]
+DATA = ["--data=Simulated", "--data.patients=60", "--data.records_per_patient=2", "--data.duration=5"]
 
 
 @pytest.mark.skipif(find_spec("executorch") is None, reason="executorch is not installed")
