@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import sys
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -53,6 +54,11 @@ class Done:
         if self.took:
             speed = self.seconds / self.took
             print(f"{self.seconds / 3600:.2f} h in {self.took:.1f} s: {speed:,.0f} times faster than real time")
+            used = resource.getrusage(resource.RUSAGE_SELF)
+            spent, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
+            print(
+                f"{spent:.1f} s of processor time, start included; {peak:,.0f} MB of memory at most, libraries included"
+            )
 
 
 def _row(summary: dict[str, Any]) -> dict[str, str]:

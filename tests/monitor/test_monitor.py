@@ -153,6 +153,7 @@ def test_what_is_bad_is_named(encoder: Path, head: Path, tmp_path: Path, capsys:
         "off: 25% of the time no lead could be read",
         "is the sampling rate of 85 Hz right?",
         "ok: the head was fitted on lead II, and lead ECG is read",
+        "MB of memory at most, libraries included",
     ):
         assert text in said, text
     state = pd.read_parquet(tmp_path / "o" / "off" / "quality.parquet").set_index(["lead", "start"]).state
