@@ -140,9 +140,7 @@ class Encoder(nn.Module):
             UserError: if it takes leads together.
         """
         if not self.any_leads:
-            raise UserError(
-                f"{type(self).__name__} embeds its {self.in_channels} leads as one: none has an embedding of its own"
-            )
+            raise UserError(f"{type(self).__name__} takes its leads together: none has an embedding of its own")
         z: Tensor = self(x.flatten(0, 1)[:, None])
         return cast("Tensor", z.unflatten(0, x.shape[:2]))
 
