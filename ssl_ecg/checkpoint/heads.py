@@ -1,12 +1,46 @@
-"""Heads inside the package, each beside the encoder it was fitted on: `NAME/heads/KIND`."""
+"""Folders of heads: read and checked, and those in the package, each beside its encoder: `NAME/heads/KIND`."""
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ssl_ecg.checkpoint.references import find_checkpoint, shipped
+from ssl_ecg.errors import CheckpointError
+
+Head = TypeVar("Head")
+FORMAT = 1
+
+
+def read_head(
+    folder: str | Path, encoder: str, kind: str, remedy: str, build: Callable[[dict[str, Any], bytes], Head]
+) -> Head:
+    """Read a head from its folder: what `build` makes of its `head.json` and of the bytes of `head.safetensors`.
+
+    CheckpointError if there is none of the kind, it is damaged, or belongs to another encoder than the one with these
+    weights; the `remedy` says how to fit one.
+    """
+    folder = Path(folder).expanduser()
+    try:
+        said = json.loads((folder / "head.json").read_text())
+        packed = (folder / "head.safetensors").read_bytes()
+        if (said["format"], said["kind"]) != (FORMAT, kind):
+            raise CheckpointError(f"{folder} is no head of kind {kind} and format {FORMAT}: {said['kind']}")
+        if hashlib.sha256(packed).hexdigest() != said["sha256"]:
+            raise CheckpointError(f"{folder}/head.safetensors is not the file that was saved: fit the head again")
+        if said["encoder"] != encoder:
+            raise CheckpointError(
+                f"the head in {folder} belongs to the encoder with weights {said['encoder'][:12]}, and this one's are "
+                f"{encoder[:12]}: {remedy}"
+            )
+        return build(said, packed)
+    except CheckpointError:
+        raise
+    except Exception as error:  # noqa: BLE001  (JSON and safetensors each raise several kinds of their own)
+        raise CheckpointError(f"{folder} holds no head that can be read ({type(error).__name__}: {error})") from None
 
 
 def shipped_head(weights: str, kind: str) -> Path | None:

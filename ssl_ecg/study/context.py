@@ -36,6 +36,11 @@ def watched(batches: Iterable[Tensor], windows: WindowSet, what: str) -> Iterabl
     return track(batches, -(-len(windows) // BATCH), what)
 
 
+def evenly(windows: WindowSet) -> Tensor:
+    """Rows of at most 20,000 windows, evenly spaced."""
+    return torch.linspace(0, len(windows) - 1, min(len(windows), FIT_ON)).round().long()
+
+
 @dataclass(frozen=True)
 class Context:
     """How an encoder embeds windows, by the settings of this name that every evaluation has (`Shared`).
@@ -78,8 +83,7 @@ class Context:
         """
         if self.windows != "stretches":
             return None
-        rows = torch.linspace(0, len(train) - 1, min(len(train), FIT_ON)).round().long()
-        z = self._in_recordings(encoder, train[rows], f"{what}, to be reduced")
+        z = self._in_recordings(encoder, train[evenly(train)], f"{what}, to be reduced")
         scale = z.std(axis=0) + 1e-6
         found = fit_pca(z / scale, COMPONENTS)
         mean, axes = found.mean * torch.from_numpy(scale), found.axes / torch.from_numpy(scale)[:, None]

@@ -16,14 +16,13 @@ from safetensors.numpy import load, save
 
 from ssl_ecg import __version__
 from ssl_ecg.checkpoint import PretrainedEncoder
-from ssl_ecg.errors import CheckpointError
+from ssl_ecg.checkpoint.heads import FORMAT, read_head
 from ssl_ecg.estimators.detectors import Mahalanobis, held_out_scores
 from ssl_ecg.estimators.pca import PrincipalComponents
 from ssl_ecg.estimators.probe import LinearProbe, Setting
 from ssl_ecg.files import ensure_writable, replacing, write_text
 from ssl_ecg.study.context import EDGES, Windows
 
-FORMAT = 1
 KIND = "probe"
 RR = "RR"
 """Name of a probe's block of RR features."""
@@ -169,24 +168,8 @@ def load_head(folder: str | Path, encoder: str) -> Head:
 
     CheckpointError if there is none, it is damaged, or belongs to another encoder than the one with these weights.
     """
-    folder = Path(folder).expanduser()
-    try:
-        said = json.loads((folder / "head.json").read_text())
-        packed = (folder / "head.safetensors").read_bytes()
-        if (said["format"], said["kind"]) != (FORMAT, KIND):
-            raise CheckpointError(f"{folder} is no head of a probe of format {FORMAT}: {said['kind']}")
-        if hashlib.sha256(packed).hexdigest() != said["sha256"]:
-            raise CheckpointError(f"{folder}/head.safetensors is not the file that was saved: fit the head again")
-        if said["encoder"] != encoder:
-            raise CheckpointError(
-                f"the head in {folder} belongs to the encoder with weights {said['encoder'][:12]}, and this one's are "
-                f"{encoder[:12]}: fit one with python -m ssl_ecg.probe ... --save_head FOLDER"
-            )
-        return _of(said, load(packed))
-    except CheckpointError:
-        raise
-    except Exception as error:  # noqa: BLE001  (JSON and safetensors each raise several kinds of their own)
-        raise CheckpointError(f"{folder} holds no head that can be read ({type(error).__name__}: {error})") from None
+    remedy = "fit one with python -m ssl_ecg.probe ... --save_head FOLDER"
+    return read_head(folder, encoder, KIND, remedy, lambda said, packed: _of(said, load(packed)))
 
 
 def _of(said: dict[str, Any], arrays: dict[str, NDArray[Any]]) -> Head:

@@ -21,7 +21,7 @@ from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.attentive import Tokens
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
-from ssl_ecg.study.context import BATCH, FIT_ON, Context, watched
+from ssl_ecg.study.context import BATCH, FIT_ON, Context, evenly, watched
 from ssl_ecg.study.hand import beat_features, record_features
 from ssl_ecg.study.minirocket import MiniRocket, fit_minirocket, require_minirocket
 from ssl_ecg.study.recordings import longer, over_recordings, whole
@@ -244,6 +244,5 @@ def untrained(encoder: Encoder, seed: int) -> Encoder:
 
 
 def _some(train: WindowSet) -> NDArray[Any]:
-    rows = torch.linspace(0, len(train) - 1, min(len(train), FIT_ON)).round().long()
-    x: NDArray[Any] = train.load(rows).numpy()
+    x: NDArray[Any] = train.load(evenly(train)).numpy()
     return x

@@ -18,7 +18,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from ssl_ecg import __version__
-from ssl_ecg.errors import CheckpointError
+from ssl_ecg.checkpoint.heads import FORMAT, read_head
 from ssl_ecg.files import ensure_writable, replacing, write_text
 from ssl_ecg.waves.decoding import Durations, PhasePath, decode
 from ssl_ecg.waves.features import Map
@@ -26,7 +26,7 @@ from ssl_ecg.waves.matching import Found
 from ssl_ecg.waves.phases import PHASES, QRS, WAVES, P
 from ssl_ecg.waves.refine import Refine
 
-FORMAT = 1
+KIND = "delineate"
 CARD = "README.md"
 Wave = tuple[int, float, float, float]
 """Phase, onset and offset in samples, and confidence."""
@@ -178,7 +178,7 @@ def save_head(folder: Path, head: Head, encoder: str, about: dict[str, Any]) -> 
         temporary.write_bytes(packed)
     document = {
         "format": FORMAT,
-        "kind": "delineate",
+        "kind": KIND,
         "ssl_ecg": __version__,
         "classes": list(PHASES),
         "encoder": encoder,
@@ -194,27 +194,16 @@ def load_head(folder: str | Path, encoder: str) -> tuple[Head, dict[str, Any]]:
 
     CheckpointError if there is none, it is damaged, or belongs to another encoder than the one with these weights.
     """
-    folder = Path(folder).expanduser()
-    try:
-        document = json.loads((folder / "head.json").read_text())
-        packed = (folder / "head.safetensors").read_bytes()
-        if (document["format"], document["kind"], document["classes"]) != (FORMAT, "delineate", list(PHASES)):
-            raise CheckpointError(f"{folder} is no head of format {FORMAT} that finds waves")
-        if hashlib.sha256(packed).hexdigest() != document["sha256"]:
-            raise CheckpointError(f"{folder}/head.safetensors is not the file that was saved: fit the head again")
-        if document["encoder"] != encoder:
-            raise CheckpointError(
-                f"the head in {folder} belongs to the encoder with weights {document['encoder'][:12]}, and this one's "
-                f"are {encoder[:12]}: fit a head on this encoder with --save_head"
-            )
-        tensors = load(packed)
-        durations = Durations(*(tensors[name].numpy() for name in ("mean", "spread", "follows")))
-        mine = {name.partition(".")[2]: each for name, each in tensors.items() if name.startswith("refine.")}
-        refine = Refine().eval().requires_grad_(False) if mine else None
-        if refine is not None:
-            refine.load_state_dict(mine)
-        return Head(tensors["weight"], tensors["bias"], durations, refine, document.get("causal", False)), document
-    except CheckpointError:
-        raise
-    except Exception as error:  # noqa: BLE001  (JSON and safetensors each raise several kinds of their own)
-        raise CheckpointError(f"{folder} holds no head that can be read ({type(error).__name__}: {error})") from None
+    return read_head(folder, encoder, KIND, "fit a head on this encoder with --save_head", _built)
+
+
+def _built(document: dict[str, Any], packed: bytes) -> tuple[Head, dict[str, Any]]:
+    if document["classes"] != list(PHASES):
+        raise ValueError(f"of the phases {document['classes']}, not {list(PHASES)}")
+    tensors = load(packed)
+    durations = Durations(*(tensors[name].numpy() for name in ("mean", "spread", "follows")))
+    mine = {name.partition(".")[2]: each for name, each in tensors.items() if name.startswith("refine.")}
+    refine = Refine().eval().requires_grad_(False) if mine else None
+    if refine is not None:
+        refine.load_state_dict(mine)
+    return Head(tensors["weight"], tensors["bias"], durations, refine, document.get("causal", False)), document
