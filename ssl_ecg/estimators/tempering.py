@@ -12,6 +12,8 @@ from ssl_ecg.estimators.probe import LinearProbe, fit_probe
 from ssl_ecg.metrics.scores import confusion_matrix, f1
 
 EXPONENTS = tuple(np.round(np.arange(0, 1.01, 0.1), 1).tolist())
+PEOPLE = 2.0
+"""A class of fewer patients in effect is one patient's: with that one held out, others say nothing about it."""
 
 
 def temper(
@@ -21,7 +23,8 @@ def temper(
 
     A strong penalty makes a probe less sure than it should be; whole priors, which are right for true probabilities,
     then never let a rare class win, and no priors call it too often. The power, of 0 to 1, is that with the largest
-    macro F1 of patients held out in turn, by probes of the chosen setting; of equals the largest.
+    macro F1 of patients held out in turn, by probes of the chosen setting; of equals the largest. A class that is one
+    patient's, in effect, has no say and keeps its whole prior: how often it should be called cannot be learned.
 
     Args:
         probe: fitted on these samples; its classes exclude each other.
@@ -44,8 +47,17 @@ def temper(
         }
         one = fit_probe({name: np.asarray(x)[fit] for name, x in blocks.items()}, y[fit], patients[fit], k, **given)
         p[out] = one.predict_proba({name: np.asarray(x)[out] for name, x in blocks.items()})
-    there = np.bincount(y, minlength=k) > 0
-    decisions = [np.where(there, probe.decision**exponent, 0) for exponent in EXPONENTS]
-    scores = [float(f1(confusion_matrix(y, (p * d).argmax(axis=1), k))[there].mean()) for d in decisions]
+    there, told = np.bincount(y, minlength=k) > 0, _patients_in_effect(y, patients, k) >= PEOPLE
+    powers = [np.where(told, exponent, 1.0) for exponent in EXPONENTS]
+    decisions = [np.where(there, probe.decision**power, 0) for power in powers]
+    scores = [float(f1(confusion_matrix(y, (p * d).argmax(axis=1), k))[told].mean()) for d in decisions]
     best = len(scores) - 1 - int(np.argmax(scores[::-1]))
     return decisions[best], EXPONENTS[best]
+
+
+def _patients_in_effect(y: NDArray[np.int64], patients: NDArray[Any], k: int) -> NDArray[np.float64]:
+    """How many patients with equal shares would give each class: the reciprocal of Simpson's index, shape (K,)."""
+    _, patient = np.unique(patients, return_inverse=True)
+    counts = np.zeros((k, patient.max() + 1))
+    np.add.at(counts, (y, patient), 1)
+    return np.asarray(counts.sum(axis=1) ** 2 / np.maximum((counts**2).sum(axis=1), 1))

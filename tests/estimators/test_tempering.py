@@ -45,3 +45,16 @@ def test_one_patient_tells_nothing_about_others() -> None:
     probe = fit_probe(blocks, y, patients, 2, cs=[1.0])
     with pytest.raises(UserError, match="two patients"):
         temper(probe, blocks, y, np.full(len(y), "p"))
+
+
+def test_a_class_of_one_patient_has_no_say_and_is_not_called_elsewhere() -> None:
+    blocks, y, patients = drawn(30, 0)
+    odd = (patients == "p0") & (np.arange(len(y)) % 2 == 0)
+    blocks["x"][odd, 1] += 3
+    y = np.where(odd, 2, y)
+    probe = fit_probe(blocks, y, patients, 3, cs=[1e-3])
+    decision, exponent = temper(probe, blocks, y, patients)
+    assert decision[2] == probe.decision[2] and np.allclose(decision[:2], probe.decision[:2] ** exponent)
+    elsewhere = patients != "p0"
+    p = probe.predict_proba(blocks)[elsewhere]
+    assert ((p * decision).argmax(axis=1) == 2).sum() < ((p * probe.decision**exponent).argmax(axis=1) == 2).sum()
