@@ -15,6 +15,7 @@ from ssl_ecg.estimators.design import patient_folds
 from ssl_ecg.estimators.probe import LinearProbe, fit_probe
 from ssl_ecg.metrics.bootstrap import Difference, Interval, Resampled, ScoreBootstrap, difference, mean_of
 from ssl_ecg.report.results import Row, differences, rows_of
+from ssl_ecg.study.odds import as_kept
 
 Features = NDArray[np.floating[Any]]
 
@@ -153,6 +154,7 @@ class Benchmark:
 
     def scored(self, system: str, p: NDArray[np.float64], decision: NDArray[np.float64]) -> Result:
         """Score probabilities (m, K) of the test samples; for `decision` (K,) see `ScoreBootstrap.resample`."""
+        p = as_kept(p)
         parts = {
             name: bootstrap.resample(p[keep], decision).intervals() for name, (keep, bootstrap) in self._rest.items()
         }
@@ -203,7 +205,7 @@ class Folds:
 
     def scored(self, system: str, p: NDArray[np.float64], decision: NDArray[np.float64]) -> Result:
         """Score probabilities (n, K) of all samples, each fold by its own decision, (F, K); means over folds."""
-        every = enumerate(self.benchmarks)
+        p, every = as_kept(p), enumerate(self.benchmarks)
         parts = [benchmark.scored(system, p[self.fold == f], decision[f]).resampled for f, benchmark in every]
         scored = [part for part in parts if part is not None]
         mean = mean_of(scored, hash(tuple(part.key for part in scored)))

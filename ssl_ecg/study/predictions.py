@@ -17,6 +17,7 @@ from ssl_ecg.errors import DataError
 from ssl_ecg.files import replacing
 from ssl_ecg.report.results import Row
 from ssl_ecg.study.benchmark import Benchmark, Folds, Labels, Result
+from ssl_ecg.study.odds import log_odds
 
 _KEY = b"ssl_ecg"
 
@@ -27,7 +28,7 @@ def write_predictions(
     """Write what was predicted for the scored samples, whole or not at all.
 
     A row a sample: record, patient, its class (or which of the classes it has), and for each system and class the
-    log-odds of its probability, float32. The file's metadata say how they are scored; `where` gives columns of each
+    log-odds of its probability (`log_odds`). The file's metadata say how they are scored; `where` gives columns of each
     system's rows.
     """
     test = protocol.labels if isinstance(protocol, Folds) else protocol.test
@@ -39,14 +40,16 @@ def write_predictions(
     systems = []
     for r, more in zip(results, where, strict=True):
         assert r.probabilities is not None and r.decision is not None
-        odds = _log_odds(r.probabilities)
+        odds = log_odds(r.probabilities)
         columns |= {f"{r.system}: {name}": odds[:, k] for k, name in enumerate(protocol.classes)}
         how = {"decision": r.decision.tolist(), "versus": list(r.versus), "where": more}
         systems.append({"system": r.system, **how})
     head = {"classes": protocol.classes, "options": protocol.options, "systems": systems}
     table = pa.table(columns).replace_schema_metadata({_KEY: json.dumps(head).encode()})
+    split = {field.name: "BYTE_STREAM_SPLIT" for field in table.schema if pa.types.is_floating(field.type)}
+    small: dict[str, Any] = {"compression": "zstd", "compression_level": 19, "use_dictionary": False}
     with replacing(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd", compression_level=19)
+        pq.write_table(table, temporary, column_encoding=split, **small)
 
 
 def rescored(path: Path) -> list[Row]:
@@ -77,13 +80,6 @@ def rescored(path: Path) -> list[Row]:
         before[how["system"]] = found
         rows = found.rows(**how["where"]) + rows
     return rows
-
-
-def _log_odds(p: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Float32 tells probabilities apart that it would call 1."""
-    p = p.clip(1e-300, 1)
-    odds: NDArray[np.float32] = (np.log(p) - np.log((1 - p).clip(1e-17))).astype(np.float32)
-    return odds
 
 
 def _numbers(decision: list[Any]) -> NDArray[np.float64]:
