@@ -16,7 +16,8 @@ more than .0005."""
 def log_odds(p: NDArray[np.float64]) -> NDArray[np.floating[Any]]:
     """Log-odds of probabilities (n, K): float32, which tells apart what it would call 1, or float16 for many."""
     p = p.clip(1e-300, 1)
-    return (np.log(p) - np.log((1 - p).clip(1e-17))).astype(np.float16 if len(p) > MANY else np.float32)
+    odds = np.log(p) - np.log((1 - p).clip(1e-17))
+    return np.asarray(odds, dtype=np.float16 if len(p) > MANY else np.float32)
 
 
 def as_kept(p: NDArray[np.float64]) -> NDArray[np.float64]:
