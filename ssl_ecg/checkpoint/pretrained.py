@@ -69,6 +69,11 @@ class PretrainedEncoder(nn.Module):
         """Length of an embedding."""
         return self.encoder.dim
 
+    @property
+    def channels(self) -> int:
+        """Channels of a window: 1 where each lead is embedded by itself, whichever it is."""
+        return 1 if self.preprocessing.any_leads else self.encoder.in_channels
+
     def train(self, mode: bool = True) -> PretrainedEncoder:
         """Stays in evaluation mode: batch statistics of whatever is embedded must not leak into it."""
         return super().train(False)

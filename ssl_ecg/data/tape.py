@@ -80,7 +80,11 @@ def open_tape(
 
 
 class _WFDB(Tape):
-    """A WFDB record, of one segment or several; channels that are no voltages are left out."""
+    """A WFDB record; channels that are no voltages are left out.
+
+    It may have segments, in a fixed layout or in a variable one, where some lack a channel; nothing is in those named
+    `~`, which wfdb reads in the variable layout alone.
+    """
 
     def __init__(self, path: Path) -> None:
         import wfdb
@@ -92,8 +96,12 @@ class _WFDB(Tape):
         if isinstance(header, wfdb.Record):
             read_header(path)  # says what is missing or truncated
         first = header
+        self._spans = [(0, int(header.sig_len or 0))]
         if isinstance(header, wfdb.MultiRecord):
             first = next((each for each in header.segments if each is not None), None)
+            starts = np.cumsum([0, *header.seg_len]).tolist()
+            segments = zip(header.seg_name, starts, starts[1:], strict=False)
+            self._spans = [(start, stop) for name, start, stop in segments if name != "~"]
         if first is None or not first.sig_name or not header.sig_len or not header.fs:
             raise DataError(f"{path} is incomplete: it does not describe its signals. {AGAIN}")
         units = dict(zip(first.sig_name, first.units, strict=True))
@@ -109,10 +117,15 @@ class _WFDB(Tape):
     def read(self, start: int, stop: int) -> NDArray[np.float32]:
         import wfdb
 
+        x = np.full((len(self._channels), stop - start), np.nan, dtype=np.float32)
         try:
-            where = {"sampfrom": start, "sampto": stop, "channels": self._channels}
-            record = wfdb.rdrecord(self._stem, return_res=32, **where)
-            return np.ascontiguousarray(record.p_signal.T, dtype=np.float32) * self._scale
+            for begin, end in self._spans:
+                first, last = max(start, begin), min(stop, end)
+                if first < last:
+                    where = {"sampfrom": first, "sampto": last, "channels": self._channels}
+                    record = wfdb.rdrecord(self._stem, return_res=32, **where)
+                    x[:, first - start : last - start] = record.p_signal.T
+            return x * self._scale
         except Exception as error:  # as above
             what = f"{start / self.fs:.0f} to {stop / self.fs:.0f} s"
             raise DataError(f"{self._stem}: the samples from {what} cannot be read ({error}). {AGAIN}") from error

@@ -172,8 +172,8 @@ class Export:
     def _timed(self, pretrained: PretrainedEncoder, files: dict[str, Path]) -> dict[str, Timing]:
         if not self.benchmark:
             return {}
-        channels = 1 if pretrained.preprocessing.any_leads else pretrained.encoder.in_channels
-        return {name: measure(path, channels, pretrained.preprocessing.samples) for name, path in files.items()}
+        samples = pretrained.preprocessing.samples
+        return {name: measure(path, pretrained.channels, samples) for name, path in files.items()}
 
 
 def _write_golden(pretrained: PretrainedEncoder, place: Path, folder: Path) -> float:

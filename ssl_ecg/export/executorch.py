@@ -47,6 +47,5 @@ def write_program(pretrained: PretrainedEncoder, path: Path, head: Head | None =
 
 def _example(pretrained: PretrainedEncoder) -> Tensor:
     """A window (1, C, T) of noise that wanders."""
-    channels = 1 if pretrained.preprocessing.any_leads else pretrained.encoder.in_channels
     random = torch.Generator().manual_seed(0)
-    return torch.randn(1, channels, pretrained.preprocessing.samples, generator=random).cumsum(-1) / 10
+    return torch.randn(1, pretrained.channels, pretrained.preprocessing.samples, generator=random).cumsum(-1) / 10

@@ -115,7 +115,7 @@ def write_graph(
         UserError: for an encoder with operations that ONNX lacks, or whose graph gives something else than torch.
     """
     graph, samples = Graph(pretrained, head, waves).eval().cpu(), pretrained.preprocessing.samples
-    channels = 1 if pretrained.preprocessing.any_leads else pretrained.encoder.in_channels
+    channels = pretrained.channels
     lengths = (samples, samples + 37, 2 * samples)
     for dynamic in (True, False):
         _trace(graph, channels, samples, path, dynamic)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import resource
 import sys
+import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import KW_ONLY, dataclass, field
@@ -54,11 +54,18 @@ class Done:
         if self.took:
             speed = self.seconds / self.took
             print(f"{self.seconds / 3600:.2f} h in {self.took:.1f} s: {speed:,.0f} times faster than real time")
-            used = resource.getrusage(resource.RUSAGE_SELF)
-            spent, peak = used.ru_utime + used.ru_stime, used.ru_maxrss / 1024
-            print(
-                f"{spent:.1f} s of processor time, start included; {peak:,.0f} MB of memory at most, libraries included"
-            )
+            print(f"{time.process_time():.1f} s of processor time, start included{_memory()}")
+
+
+def _memory() -> str:
+    """How much memory was used at most, where the system tells; Windows has no `resource`."""
+    try:
+        import resource
+    except ImportError:
+        return ""
+    unit = 1024 if sys.platform == "darwin" else 1  # macOS counts bytes, Linux kB
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 / unit
+    return f"; {peak:,.0f} MB of memory at most, libraries included"
 
 
 def _row(summary: dict[str, Any]) -> dict[str, str]:

@@ -61,6 +61,36 @@ def test_parts_are_those_of_the_whole(write: Callable[[Path], Path], tmp_path: P
     assert any("Resp" in note for note in tape.notes) == (write is edf)
 
 
+@pytest.mark.parametrize("layout", ["fixed", "variable"])
+def test_segments_are_one_tape_with_gaps_where_nothing_was_recorded(layout: str, tmp_path: Path) -> None:
+    def segment(name: str, rows: list[int], start: int, stop: int) -> str:
+        names, many = [("II", "V1")[row] for row in rows], len(rows)
+        how = {"fmt": ["16"] * many, "adc_gain": [200.0] * many, "baseline": [0] * many, "write_dir": str(tmp_path)}
+        wfdb.wrsamp(name, FS, ["mV"] * many, names, X[rows, start:stop].T.astype(float), **how)
+        return f"{name} {stop - start}"
+
+    wanted, fixed = X.copy(), layout == "fixed"
+    wanted[:, 1000:2000] = np.nan
+    if not fixed:
+        wanted[0, 2000:4000] = np.nan
+    parts = [
+        segment("a", [0, 1], 0, 1000),
+        "~ 1000",
+        segment("b", [0, 1] if fixed else [1], 2000, 4000),
+        segment("c", [0, 1] if fixed else [1, 0], 4000, 6000),
+    ]
+    channels = 2
+    if not fixed:  # as MIMIC's waveforms have it
+        said = [f"~ 0 200/{unit} 16 0 0 0 0 {name}\n" for name, unit in (("II", "mV"), ("ABP", "mmHg"), ("V1", "mV"))]
+        (tmp_path / "r_layout.hea").write_text(f"r_layout 3 {FS:g} 0\n{''.join(said)}")
+        parts, channels = ["r_layout 0", *parts], 3
+    (tmp_path / "r.hea").write_text("\n".join([f"r/{len(parts)} {channels} {FS:g} 6000", *parts, ""]))
+    tape = open_tape(tmp_path / "r.hea", tmp_path / "scratch")
+    assert (tape.leads, tape.samples) == (("II", "V1"), 6000)
+    for start, stop in ((0, 6000), (900, 2100), (1000, 2000), (1200, 1300), (3990, 4010)):
+        np.testing.assert_allclose(tape.read(start, stop), wanted[:, start:stop], atol=0.006)
+
+
 def test_an_array_needs_its_rate_and_leads(tmp_path: Path) -> None:
     np.save(tmp_path / "r.npy", 1000 * X)
     with pytest.raises(UserError, match="--fs"):
