@@ -172,6 +172,7 @@ def _limits(
     found.append(f"It sees {band}, and recordings of {preprocessing['window']:g} s or more.")
     if preprocessing["normalise"] != "none":
         found.append(f"Amplitudes in mV are lost: signals are normalised by {preprocessing['normalise']}.")
+    found.append("An embedding tells who somebody is, as the recording does: it is no anonymous data.")
     found.append(
         "Not a medical device: for research. Weights, configuration and a stored embedding are checked at load."
     )
