@@ -1,10 +1,11 @@
-"""How well R peaks are found: MIT-BIH clean and with recorded noise, and LUDB.
+"""How well R peaks are found: MIT-BIH and LUDB, clean and with recorded noise.
 
     python experiments/benchmarks/peaks.py --data ../shared/data
+    python experiments/benchmarks/peaks.py --data ../shared/data --records    # LUDB alone
 
 Sensitivity and positive predictivity, gross over all beats, matched within 150 ms (ANSI/AAMI EC57) by wfdb's
 comparator; whole records, no learning period. Noise of the MIT-BIH Noise Stress Test Database, its second half, at the
-signal-to-noise ratios of its program `nst`, added to both leads.
+signal-to-noise ratios of its program `nst`, added to both leads; to LUDB's lead II as `delineate --noise` does.
 """
 
 import argparse
@@ -18,15 +19,18 @@ from ssl_ecg.data.sources import LUDB
 from ssl_ecg.data.sources.holter import AAMI
 from ssl_ecg.data.sources.mitbih import DS1, DS2
 from ssl_ecg.data.wfdb_io import read_beats, read_header, read_signal
-from ssl_ecg.delineate.noise import KINDS, read_noise
-from ssl_ecg.errors import DataError
+from ssl_ecg.delineate.corpus import Lead, read_leads
+from ssl_ecg.delineate.noise import DECIBELS as delineated
+from ssl_ecg.delineate.noise import KINDS, read_noise, with_noise
 from ssl_ecg.leads import canonical
 from ssl_ecg.monitor.listen import find_peaks
 from ssl_ecg.monitor.quality import judge, usable
+from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.report.tables import print_table
 
 WINDOW = 0.15  # s
 DECIBELS = (24, 18, 12, 6, 0)
+_PREPARED = Preprocessing(fs=100, leads=("ECG",), window=9)  # what an encoder would read is not looked at
 
 
 def found(x: NDArray[np.float32], fs: float) -> NDArray[np.int64]:
@@ -68,7 +72,7 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with mitdb, nstdb, ludb")
-    parser.add_argument("--records", nargs="+", default=[*DS1, *DS2])
+    parser.add_argument("--records", nargs="*", default=[*DS1, *DS2])
     parser.add_argument("--noisy", nargs="+", default=[*DS1, *DS2][::4], help="records that noise is added to")
     chosen = parser.parse_args()
     table: dict[str, dict[str, str]] = {}
@@ -92,11 +96,14 @@ def main() -> None:
                 what = f"{name}, {decibels} dB"
                 peaks = found(noisy(x, truth, noise, decibels, fs), fs)
                 mixed[what] = mixed.get(what, np.zeros(3, int)) + compared(truth, peaks, fs)
-    table |= {f"MIT-BIH, {len(chosen.records)} records, {name}": row(counts) for name, counts in sums.items()}
-    table |= {f"MIT-BIH, {len(chosen.noisy)} records, {name}": row(counts) for name, counts in mixed.items()}
-    table["118e00 (electrode motion, 0 dB, half of the time)"] = row(_stress(chosen.data))
-    table["LUDB, lead II"] = row(_ludb(chosen.data))
+    if chosen.records:
+        table |= {f"MIT-BIH, {len(chosen.records)} records, {name}": row(counts) for name, counts in sums.items()}
+        table |= {f"MIT-BIH, {len(chosen.noisy)} records, {name}": row(counts) for name, counts in mixed.items()}
+        table["118e00 (electrode motion, 0 dB, half of the time)"] = row(_stress(chosen.data))
+    table |= {f"LUDB, lead II{name}": row(counts) for name, counts in _ludb(chosen.data).items()}
     print_table(table, title=f"R peaks, within {1000 * WINDOW:.0f} ms")
+    if not chosen.records:
+        return
     order = sorted(worst, key=lambda record: worst[record][1:].sum(), reverse=True)[:5]
     print("Most errors (missed + extra):", ", ".join(f"{r} ({worst[r][1]} + {worst[r][2]})" for r in order))
 
@@ -108,23 +115,22 @@ def _stress(data: Path) -> NDArray[np.int64]:
     return compared(truth, found(x, header.fs), header.fs)
 
 
-def _ludb(data: Path) -> NDArray[np.int64]:
-    source, counts = LUDB(str(data / "ludb"), download=False), np.zeros(3, int)
-    for number in range(len(source)):
-        try:
-            recording, marks = source.read(number), source.waves(number)
-        except DataError:
-            continue
-        (mine,) = [waves for waves in marks if canonical(waves.lead) == "II"] or [None]
-        if mine is None:
-            continue
-        truth = mine.peak[mine.labels == "QRS"]
-        row = [canonical(lead) for lead in recording.leads].index("II")
-        peaks = found(recording.signal[row : row + 1], recording.fs)
-        reach = WINDOW * recording.fs  # beats near the ends are not marked
-        inside = (peaks >= truth[0] - reach) & (peaks <= truth[-1] + reach)
-        counts += compared(truth, peaks[inside], recording.fs)
-    return counts
+def _ludb(data: Path) -> dict[str, NDArray[np.int64]]:
+    leads = read_leads(LUDB(str(data / "ludb"), download=False), _PREPARED, ("II",))
+    heard = {"": leads}
+    for kind, name in KINDS.items():
+        noise = read_noise(data / "nstdb", kind, leads[0].fs)
+        for decibels in delineated:
+            heard[f", {name}, {decibels} dB"] = with_noise(leads, noise, decibels, _PREPARED, seed=0)
+    return {name: sum(map(_of_lead, some), np.zeros(3, int)) for name, some in heard.items()}
+
+
+def _of_lead(lead: Lead) -> NDArray[np.int64]:
+    truth = lead.marked.peak[lead.marked.labels == "QRS"]
+    peaks = found(lead.signal[None], lead.fs)
+    reach = WINDOW * lead.fs  # beats near the ends are not marked
+    inside = (peaks >= truth[0] - reach) & (peaks <= truth[-1] + reach)
+    return compared(truth, peaks[inside], lead.fs)
 
 
 if __name__ == "__main__":

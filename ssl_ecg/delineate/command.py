@@ -200,7 +200,9 @@ class Delineate(Question):
         what = type(self.data).__name__, setting, self.data.simulated, leads, canonical(self.lead), training
         clean, ruled = ([o for o in some if not o.noise] for some in (outcomes, rules))
         under = [o for o in (*outcomes, *rules) if o.noise]
-        return Report(*what, clean, ruled, stages, under, self.resamples, self.seed, f"{self.head_kind} head")
+        strides = [1000 * grid.stride / rate for grid in encoder.encoder.detail_grids]
+        how_drawn = self.resamples, self.seed, f"{self.head_kind} head", strides
+        return Report(*what, clean, ruled, stages, under, *how_drawn)
 
     def _noisy(self, encoder: PretrainedEncoder, leads: Sequence[Lead]) -> dict[str, list[Lead]]:
         """The lead that is scored apart with noise, by what was added."""

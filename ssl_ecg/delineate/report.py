@@ -32,7 +32,8 @@ class Report:
 
     `outcomes` are those of the heads, the pretrained encoder's first; `rules` those of systems that fit nothing;
     `stages` those of single maps of the encoders, by name; `noisy` those of the lead that is scored apart, under noise.
-    `lead` is scored apart; `training` is the number of people outside a fold, `predictor` the kind of head.
+    `lead` is scored apart; `training` is the number of people outside a fold, `predictor` the kind of head, `strides`
+    the time from a token of each map to the next, ms.
     """
 
     data: str
@@ -48,6 +49,7 @@ class Report:
     resamples: int
     seed: int
     predictor: str = "linear head"
+    strides: Sequence[float] = ()
 
     @property
     def subsets(self) -> dict[str, NDArray[np.bool_]]:
@@ -84,11 +86,15 @@ class Report:
             return found
         bootstrap = Bootstrap(patients, len(patients), self.resamples, self.seed)
         everything = np.ones(len(patients), dtype=np.bool_)
+        resampled = {(o.noise, o.system): self._resampled(o, everything, bootstrap, o.noise) for o in self.noisy}
         for o in self.noisy:
-            scores = self._resampled(o, everything, bootstrap, o.noise)
+            scores = resampled[o.noise, o.system]
             where: dict[str, Any] = {"data": self.data, "task": "waves", "system": o.system, "subset": o.noise}
             where |= {"predictor": self.predictor if o.people else "rules", "fraction": self._fraction(o)}
             found += rows_of(scores.intervals(), **where)
+            for noise, other in resampled:
+                if noise == o.noise and other != o.system == self.outcomes[0].system:
+                    found += differences({other: difference(scores, resampled[noise, other])}, **where)
         return found
 
     @property
@@ -194,16 +200,14 @@ class Report:
             "people.png": by_people({(o.system, o.people): f1(o) for o in (*self.outcomes, *self.rules)}, subset)
         }
         if self.stages:
-            waves = {wave: [f"f1_{wave}_{end}" for end in ("onset", "offset")] for wave in ("P", "QRS", "T")}
-            found = {
-                o.system: {wave: float(np.mean([f1(o, name).value for name in names])) for wave, names in waves.items()}
-                for o in self.stages
-            }
-            figures["stages.png"] = by_stage(found, subset)
+            most = [o for o in self.outcomes if o.people == self.stages[0].people]
+            found = {o.system: {w: f1(o, f"f1_{w}") for w in ("P", "QRS", "T")} for o in (*most, *self.stages)}
+            figures["stages.png"] = by_stage(found, self.strides, subset)
         if self.noisy:
-            figures["noise.png"] = by_noise(
-                {(o.system, o.noise): _of(results, o, self._fraction(o)) for o in self.noisy}
-            )
+            largest = max(o.people for o in self.outcomes)
+            clean = {o.system: f1(o) for o in (*self.outcomes, *self.rules) if o.people in (0, largest)}
+            under = {(o.system, o.noise): _of(results, o, self._fraction(o)) for o in self.noisy}
+            figures["noise.png"] = by_noise(under, clean)
         best = max((o for o in self.outcomes if o.system == self.outcomes[0].system), key=lambda o: o.people)
         figures["worst.png"] = worst_page(self.leads, best)
         return figures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,16 +61,7 @@ def count(marked: Waves, fs: float, found: Found) -> tuple[Array, list[Array]]:
     counted, nor beside a wave of which that boundary is not marked.
     """
     counts, errors = np.zeros((len(TOLERANCES), len(BOUNDARIES), COUNTS)), []
-    stretches = marked.stretches / fs
-    for number, (wave, end) in enumerate(BOUNDARIES):
-        mine = marked.labels == wave
-        at: NDArray[np.int64] = getattr(marked, end)[mine]
-        true, peak = at[at >= 0] / fs, marked.peak[mine][at < 0] / fs
-        theirs = found.labels == wave
-        times: Array = getattr(found, end)[theirs]
-        inside = (times[:, None] >= stretches[:, 0]) & (times[:, None] < stretches[:, 1])
-        unmarked = (found.onset[theirs][:, None] <= peak) & (peak <= found.offset[theirs][:, None])
-        scored = inside.any(axis=1) & ~unmarked.any(axis=1)
+    for number, (_, true, _, times, scored) in enumerate(_boundaries(marked, fs, found)):
         for kind, tolerances in enumerate(TOLERANCES.values()):
             a, b = match(true, times, tolerances[number])
             error = 1000 * (times[b] - true[a])
@@ -81,8 +73,41 @@ def count(marked: Waves, fs: float, found: Found) -> tuple[Array, list[Array]]:
     return counts, errors
 
 
+def unmatched(marked: Waves, fs: float, found: Found) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which marked waves (n,) have a boundary that was missed, and which found ones (m,) one that is extra.
+
+    By Martinez's tolerances, and as they are counted.
+    """
+    missed, extra = np.zeros(len(marked.labels), dtype=np.bool_), np.zeros(len(found.labels), dtype=np.bool_)
+    for (mine, true, theirs, times, scored), tolerance in zip(_boundaries(marked, fs, found), MARTINEZ, strict=True):
+        a, b = match(true, times, tolerance)
+        scored[b] = False
+        missed[np.delete(mine, a)] = True
+        extra[theirs[scored]] = True
+    return missed, extra
+
+
+_Boundary = tuple[NDArray[np.intp], Array, NDArray[np.intp], Array, NDArray[np.bool_]]
+
+
+def _boundaries(marked: Waves, fs: float, found: Found) -> Iterator[_Boundary]:
+    """Of each boundary, the places and times of those that are marked and of those found, and which of these count."""
+    stretches = marked.stretches / fs
+    for wave, end in BOUNDARIES:
+        at: NDArray[np.int64] = getattr(marked, end)
+        one, theirs = marked.labels == wave, np.flatnonzero(found.labels == wave)
+        mine, peak = np.flatnonzero(one & (at >= 0)), marked.peak[one & (at < 0)] / fs
+        times: Array = getattr(found, end)[theirs]
+        inside = (times[:, None] >= stretches[:, 0]) & (times[:, None] < stretches[:, 1])
+        unmarked = (found.onset[theirs][:, None] <= peak) & (peak <= found.offset[theirs][:, None])
+        yield mine, at[mine] / fs, theirs, times, inside.any(axis=1) & ~unmarked.any(axis=1)
+
+
 def scores_of(counts: Array) -> dict[str, Array]:
-    """Scores of counts (..., 6, 5): of each boundary Se, PPV, F1, mean and SD of the error in ms, and the mean F1."""
+    """Scores of counts (..., 6, 5): of each boundary Se, PPV, F1, mean and SD of the error in ms, and the mean F1.
+
+    The F1 of a wave is the mean of its onset's and its offset's.
+    """
     hits, extra, missed, error, squared = np.moveaxis(np.asarray(counts, dtype=np.float64), -1, 0)
     with np.errstate(divide="ignore", invalid="ignore"):
         se, ppv = hits / (hits + missed), hits / (hits + extra)
@@ -90,6 +115,7 @@ def scores_of(counts: Array) -> dict[str, Array]:
         mean = error / hits
         sd = np.sqrt(np.maximum(squared / hits - mean**2, 0))
     made = {"f1": f1.mean(axis=-1)}
+    made |= {f"f1_{wave}": f1[..., i : i + 2].mean(axis=-1) for i, (wave, _) in enumerate(BOUNDARIES) if not i % 2}
     for name, each in {"f1": f1, "sensitivity": se, "ppv": ppv, "mean_ms": mean, "sd_ms": sd}.items():
         made |= {f"{name}_{wave}_{end}": each[..., i] for i, (wave, end) in enumerate(BOUNDARIES)}
     return made

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ssl_ecg.data.source import Waves
-from ssl_ecg.waves.matching import BOUNDARIES, EXTRA, HITS, MISSED, Found, count, match, scores_of
+from ssl_ecg.waves.matching import BOUNDARIES, EXTRA, HITS, MISSED, Found, count, match, scores_of, unmatched
 
 times = st.lists(st.integers(0, 400), max_size=30, unique=True).map(lambda x: np.sort(np.array(x, dtype=float)) / 100)
 
@@ -39,7 +39,7 @@ def test_a_shift_within_the_tolerances_is_an_error_and_no_miss(shift: float) -> 
     marked = waves()
     counts, errors = count(marked, 500, found_of(marked, shift))
     scores = scores_of(counts)
-    np.testing.assert_allclose(scores["f1"], 1)
+    np.testing.assert_allclose([scores[name] for name in ("f1", "f1_P", "f1_QRS", "f1_T")], 1)
     for wave, end in BOUNDARIES:
         assert scores[f"mean_ms_{wave}_{end}"][0] == pytest.approx(1000 * shift, abs=1e-6)
         assert scores[f"sd_ms_{wave}_{end}"][0] == pytest.approx(0, abs=1e-3)
@@ -61,6 +61,9 @@ def test_what_is_missed_and_what_is_extra() -> None:
     fewer = Waves("ii", *(x[3:] for x in (marked.labels, marked.onset, marked.peak, marked.offset)), marked.stretches)
     counts, _ = count(fewer, 500, found_of(marked))
     assert (counts[..., EXTRA] == 1).all() and (counts[..., MISSED] == 0).all()
+    missed, extra = unmatched(fewer, 500, found_of(marked, 0.045))
+    assert (missed == (fewer.labels == "QRS")).all(), "QRS has 40 ms"
+    assert extra.tolist() == [True] * 3 + (fewer.labels == "QRS").tolist()
 
 
 def test_outside_what_is_marked_nothing_counts() -> None:
@@ -81,6 +84,7 @@ def test_a_boundary_that_is_not_marked_is_neither_right_nor_wrong() -> None:
     t_onset = BOUNDARIES.index(("T", "onset"))
     assert counts[0, t_onset, [HITS, EXTRA, MISSED]].tolist() == [4, 0, 0]
     assert counts[0, t_onset + 1, HITS] == 5
+    assert not np.concatenate(unmatched(partly, 500, found_of(marked))).any()
 
 
 def test_boundaries_that_a_rule_leaves_open_are_missed() -> None:
