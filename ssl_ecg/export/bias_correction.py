@@ -21,7 +21,7 @@ def correct_biases(fp32: Path, int8: Path, batches: Windows) -> None:
 
     Args:
         fp32: the file that was quantised, of the same node names.
-        int8: its QDQ form, whose biases are 32-bit integers.
+        int8: its QDQ form, whose biases are 32-bit integers, or fp32 where weights alone are quantised.
         batches: windows that calibrated it.
     """
     import onnx
@@ -31,15 +31,19 @@ def correct_biases(fp32: Path, int8: Path, batches: Windows) -> None:
     biases = {tensor.name: tensor for tensor in after.graph.initializer}
     made = {node.output[0]: node for node in after.graph.node}
     for node in [node for node in after.graph.node if node.op_type == "Conv" and len(node.input) == 3]:
-        source = made.get(node.input[2])  # the DequantizeLinear of a bias, where the convolution is quantised
-        if source is None or source.op_type != "DequantizeLinear" or node.name not in wanted:
+        source = made.get(node.input[2])  # the DequantizeLinear of a bias, where that is quantised too
+        name = node.input[2] if source is None else source.input[0]
+        if name not in biases or node.input[1] not in made or node.name not in wanted:  # its weight is in fp32
             continue
-        found = _means(after, {node.name: node.output[0]}, batches)[node.name]
-        bias, scale = (onnx.numpy_helper.to_array(biases[name]) for name in source.input[:2])
-        steps = np.rint((wanted[node.name] - found) / scale)
-        info = np.iinfo(bias.dtype)
-        moved = (bias.astype(np.float64) + steps).clip(info.min, info.max).astype(bias.dtype)
-        biases[source.input[0]].CopyFrom(onnx.numpy_helper.from_array(moved, source.input[0]))
+        shift = wanted[node.name] - _means(after, {node.name: node.output[0]}, batches)[node.name]
+        bias = onnx.numpy_helper.to_array(biases[name])
+        if source is not None:
+            info = np.iinfo(bias.dtype)
+            steps = np.rint(shift / onnx.numpy_helper.to_array(biases[source.input[1]]))
+            moved = (bias.astype(np.float64) + steps).clip(info.min, info.max)
+        else:
+            moved = bias + shift
+        biases[name].CopyFrom(onnx.numpy_helper.from_array(moved.astype(bias.dtype), name))
     onnx.save(after, int8)
 
 

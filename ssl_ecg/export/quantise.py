@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ssl_ecg.export.bias_correction import correct_biases
+from ssl_ecg.export.weights import quantise_weights
 
 _BATCH = 16  # windows at a time: calibration keeps every activation of a batch
 PERCENTILE = 99.99
@@ -32,16 +33,21 @@ class Recipe:
         corrected: whether biases are shifted so that every channel has the mean it had.
         stem: whether the first convolution is quantised too, and with it the signal.
         tuned: whether the encoder is fine-tuned before, to be quantised so.
+        activations: whether what flows between layers is in 8 bits too, and so arithmetic; if not, weights alone are,
+            but for depthwise convolutions, and all is computed in fp32.
     """
 
     calibration: Literal["minmax", "percentile"] = "minmax"
     corrected: bool = False
     stem: bool = True
     tuned: bool = False
+    activations: bool = True
 
     def __str__(self) -> str:
-        parts = {"min-max": self.calibration == "minmax", f"percentile {PERCENTILE:g}": self.calibration != "minmax"}
-        parts |= {"biases corrected": self.corrected, "stem in fp32": not self.stem, "fine-tuned": self.tuned}
+        ranges = "min-max" if self.calibration == "minmax" else f"percentile {PERCENTILE:g}"
+        kept = "stem in fp32" if self.activations else "stem and depthwise convolutions in fp32"
+        parts = {ranges if self.activations else "weights alone in 8 bits": True}
+        parts |= {"biases corrected": self.corrected, kept: not self.stem, "fine-tuned": self.tuned}
         return ", ".join(name for name, there in parts.items() if there)
 
 
@@ -51,6 +57,7 @@ RECIPES = (
     Recipe("percentile", corrected=True),
     Recipe("percentile", corrected=True, stem=False),
     Recipe("percentile", corrected=True, stem=False, tuned=True),
+    Recipe(corrected=True, stem=False, activations=False),
 )
 
 
@@ -65,24 +72,11 @@ def quantise(
 
     `windows` (C, T) calibrate it, but for inputs of convolutions whose `ranges` are given, in the order of execution.
     Activations are unsigned, in QDQ form; weights keep seven bits (`reduce_range`), since on x86 without VNNI eight
-    overflow. GRUs, normalisation, pooling and heads stay in fp32. Returns the share of the weights that are 8-bit.
+    overflow. GRUs, normalisation, pooling and heads stay in fp32. Where a recipe leaves activations alone, weights have
+    all eight. Returns the share of the weights that are 8-bit.
     """
     import onnx
-    from onnxruntime.quantization import (
-        CalibrationDataReader,
-        CalibrationMethod,
-        QuantFormat,
-        QuantType,
-        quantize_static,
-    )
     from onnxruntime.quantization.shape_inference import quant_pre_process
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
-        def __init__(self) -> None:
-            self.batches = _batches(windows)
-
-        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
-            return next(self.batches, None)
 
     with tempfile.TemporaryDirectory() as folder, _quiet():
         prepared = Path(folder) / "prepared.onnx"
@@ -91,32 +85,60 @@ def quantise(
         convolutions = [n for n in model.graph.node if n.op_type == "Conv" and not _of_waves(n.name)]
         left = [node.name for node in model.graph.node if "logits" in node.output or _of_waves(node.name)]
         left += [] if recipe.stem else [node.name for node in convolutions[:1]]
-        methods = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
-        given = zip(convolutions, ranges, strict=True) if len(ranges) == len(convolutions) else ()
-        overrides = {
-            node.input[0]: [{"rmin": np.float32(r[0]), "rmax": np.float32(r[1])}] for node, r in given if r is not None
-        }
-        quantize_static(
-            prepared,
-            int8,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=["Conv", "MatMul", "Gemm", "Relu", "Clip", "Add"],
-            nodes_to_exclude=left,
-            per_channel=True,
-            reduce_range=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=methods[recipe.calibration],
-            extra_options={
-                "CalibPercentile": PERCENTILE,
-                "CalibTensorRangeSymmetric": False,
-                "TensorQuantOverrides": overrides,
-            },
-        )
+        if recipe.activations:
+            given = zip(convolutions, ranges, strict=True) if len(ranges) == len(convolutions) else ()
+            _static(prepared, int8, windows, recipe, left, {node.input[0]: r for node, r in given if r is not None})
+        else:
+            quantise_weights(prepared, int8, left)
         if recipe.corrected:
             correct_biases(prepared, int8, [batch["signal"] for batch in _batches(windows)])
     return _share(onnx.load(int8))
+
+
+def _static(
+    fp32: Path,
+    int8: Path,
+    windows: Sequence[NDArray[np.float32]],
+    recipe: Recipe,
+    left: list[str],
+    ranges: dict[str, tuple[float, float]],
+) -> None:
+    """Quantise weights and activations, those of the tensors in `ranges` so; nodes named in `left` stay in fp32."""
+    from onnxruntime.quantization import (
+        CalibrationDataReader,
+        CalibrationMethod,
+        QuantFormat,
+        QuantType,
+        quantize_static,
+    )
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
+        def __init__(self) -> None:
+            self.batches = _batches(windows)
+
+        def get_next(self) -> dict[str, NDArray[np.float32]] | None:
+            return next(self.batches, None)
+
+    methods = {"minmax": CalibrationMethod.MinMax, "percentile": CalibrationMethod.Percentile}
+    overrides = {name: [{"rmin": np.float32(low), "rmax": np.float32(high)}] for name, (low, high) in ranges.items()}
+    quantize_static(
+        fp32,
+        int8,
+        Reader(),
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=["Conv", "MatMul", "Gemm", "Relu", "Clip", "Add"],
+        nodes_to_exclude=left,
+        per_channel=True,
+        reduce_range=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QInt8,
+        calibrate_method=methods[recipe.calibration],
+        extra_options={
+            "CalibPercentile": PERCENTILE,
+            "CalibTensorRangeSymmetric": False,
+            "TensorQuantOverrides": overrides,
+        },
+    )
 
 
 def _of_waves(node: str) -> bool:

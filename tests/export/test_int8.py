@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import onnx
+import onnxruntime
 import pytest
 import torch
 from export_encoders import saved, tiny
@@ -16,6 +17,7 @@ from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
 from ssl_ecg.data.sources import Simulated
 from ssl_ecg.encoders import Encoder, ResNet1d
 from ssl_ecg.estimators.probe import fit_probe
+from ssl_ecg.export import attempts
 from ssl_ecg.export.fine_tune import fine_tune
 from ssl_ecg.export.gate import compare, embed_with
 from ssl_ecg.export.graph import write_graph
@@ -57,7 +59,10 @@ def run(folder: Path, encoder: Encoder, *more: str) -> Path:
     return out
 
 
-def test_a_quantised_encoder_is_small_close_and_described(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_quantised_encoder_is_small_close_and_described(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attempts, "RECIPES", [recipe for recipe in RECIPES if recipe.activations])
     out = run(tmp_path, tiny("MobileNet1d"), "--accept=true", "--head=true", "--benchmark=true", "--fine_tuning=0")
     about = json.loads((out / "card.json").read_text())
     gate = about["gate"]
@@ -101,6 +106,27 @@ def test_corrected_biases_bring_the_mean_of_the_embeddings_back(tmp_path: Path) 
         embed_with(tmp_path / f"{name}.onnx", [np.stack(windows)]).mean(0) for name in ("fp32", "plain", "corrected")
     )
     assert np.linalg.norm(corrected - wanted) < 0.7 * np.linalg.norm(plain - wanted)
+
+
+def test_weights_alone_are_nearer_to_fp32_and_are_no_slower(tmp_path: Path) -> None:
+    pretrained = load_encoder(saved(tmp_path, tiny("MobileNet1d"), P))
+    write_graph(pretrained, tmp_path / "fp32.onnx")
+    windows = [*np.random.default_rng(0).normal(size=(32, 2, 300)).cumsum(-1).astype(np.float32) / 10]
+    off, wanted = {}, embed_with(tmp_path / "fp32.onnx", [np.stack(windows)])
+    for activations in (True, False):
+        recipe = Recipe(corrected=True, stem=False, activations=activations)
+        share = quantise(tmp_path / "fp32.onnx", tmp_path / "int8.onnx", windows, recipe)
+        off[activations] = np.linalg.norm(embed_with(tmp_path / "int8.onnx", [np.stack(windows)]) - wanted)
+    assert 0 < off[False] < 0.5 * off[True]
+    stored = {tensor.name: tensor for tensor in onnx.load(tmp_path / "int8.onnx").graph.initializer}
+    kinds = {tensor.data_type for tensor in stored.values() if len(tensor.dims) == 4 and tensor.dims[1] > 2}
+    assert share > 0.6 and onnx.TensorProto.INT8 in kinds
+    # What makes floats of them is done when the file is loaded, and so no window waits for it.
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "loaded.onnx")
+    onnxruntime.InferenceSession(tmp_path / "int8.onnx", options, providers=["CPUExecutionProvider"])
+    loaded = {node.op_type for node in onnx.load(tmp_path / "loaded.onnx").graph.node}
+    assert not loaded & {"DequantizeLinear", "QuantizeLinear", "Cast"}
 
 
 def test_fine_tuning_learns_to_be_quantised(tmp_path: Path) -> None:
