@@ -13,6 +13,7 @@ from ssl_ecg.encoders import Encoder
 
 _PIECE = 2**15  # samples encoded at once: memory does not grow with the signal
 _ROWS = 4096  # positions pooled at once
+_FEATURES = 16  # averaged at once, in double precision
 
 
 class Piece(NamedTuple):
@@ -89,19 +90,19 @@ def embed_stretches(encoder: Encoder, x: Tensor, positions: Tensor, edges: Seque
         for parts, each, grid in zip(found, piece.maps, encoder.detail_grids, strict=True):
             tokens = encoder.join_leads(each, 1)[0].float().cpu()
             cuts = [(mine + edge - piece.origin - grid.centre) / grid.stride + 0.5 for edge in edges]
-            parts.append(_means(tokens, torch.stack(cuts)))
+            parts.append(torch.cat([_means(some, torch.stack(cuts)) for some in tokens.split(_FEATURES)], dim=1))
     z = torch.cat([torch.cat(parts, dim=2).flatten(0, 1) for parts in found]).T
     return z[order.argsort()]
 
 
 def _means(tokens: Tensor, cuts: Tensor) -> Tensor:
     """Mean of tokens (F, T'), each lasting from its number to the next, between cuts (S + 1, n): shape (S, F, n)."""
-    count = tokens.shape[-1]
-    sums = torch.nn.functional.pad(tokens.double().cumsum(dim=-1), (1, 0))
+    count, tokens = tokens.shape[-1], tokens.double()
+    sums = torch.nn.functional.pad(tokens.cumsum(dim=-1), (1, 0))
     cuts = cuts.double().clamp(0, count)
     whole = cuts.floor().long().clamp_max(count - 1)
-    upto = sums[:, whole] + (cuts - whole) * tokens.double()[:, whole]
-    length, nearest = cuts.diff(dim=0), tokens.double()[:, whole[:-1]]
+    upto = sums[:, whole] + (cuts - whole) * tokens[:, whole]
+    length, nearest = cuts.diff(dim=0), tokens[:, whole[:-1]]
     means = torch.where(length > 0, upto.diff(dim=1) / length.clamp_min(1e-9), nearest)
     return means.permute(1, 0, 2).float()
 

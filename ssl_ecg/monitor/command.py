@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import sys
 import time
 from collections.abc import Callable
@@ -55,6 +56,14 @@ class Done:
             speed = self.seconds / self.took
             print(f"{self.seconds / 3600:.2f} h in {self.took:.1f} s: {speed:,.0f} times faster than real time")
             print(f"{time.process_time():.1f} s of processor time, start included{_memory()}")
+
+
+def _keep_no_memory() -> None:
+    """Have the C library give arrays of 256 kB and more back once they are freed; else it learns to keep them."""
+    if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
+        library.mallopt(
+            -3, 2**18
+        )  # M_MMAP_THRESHOLD of malloc.h; other libraries of C than GNU's have none, or ignore it
 
 
 def _memory() -> str:
@@ -159,6 +168,7 @@ class Monitor:
             check_one_lead(encoder)
         wave_head, about = load_wave_head(waves, encoder.weights) if waves is not None else (None, {})
         torch.set_num_threads(self.threads)
+        _keep_no_memory()
         done, names = Done(Path(self.out).expanduser()), _names(self.records)
         ensure_writable(done.folder)
         limits = Limits(self.brady, self.tachy, self.pause)
