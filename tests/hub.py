@@ -12,11 +12,11 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from local_server import Quiet, local_server
 
 _NAME = r"([\w.-]+/[\w.-]+)"
 LFS = (".safetensors", ".zip")  # files that the Hub keeps as large ones, behind a redirect
@@ -68,11 +68,8 @@ class Hub:
         return repository
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     hub: Hub
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
     def do_GET(self) -> None:
         self._answer(b"")
@@ -221,13 +218,5 @@ def _entry(path: str, content: bytes) -> dict[str, Any]:
 def serving() -> Iterator[Hub]:
     """A server, for as long as the block lasts."""
     hub = Hub()
-    handler = type("Handler", (_Handler,), {"hub": hub})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    hub.url = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with local_server(_Handler, hub=hub) as hub.url:
         yield hub
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -7,10 +7,9 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
-from typing import Any
 from urllib.parse import unquote, urlsplit
+
+from local_server import Quiet, local_server
 
 
 @dataclass
@@ -31,12 +30,9 @@ class Bucket:
         return keys | plain | {"AWS_ENDPOINT_URL": self.url}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     protocol_version = "HTTP/1.1"
     bucket: Bucket
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -69,21 +65,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
 
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, *_: Any) -> None:
-        """Say nothing of connections that a client drops when it is killed."""
-
-
 @contextmanager
 def serving() -> Iterator[Bucket]:
     """A server, for as long as the block lasts."""
     bucket = Bucket()
-    server = _Server(("127.0.0.1", 0), type("Handler", (_Handler,), {"bucket": bucket}))
-    bucket.url = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with local_server(_Handler, bucket=bucket) as bucket.url:
         yield bucket
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -12,12 +12,12 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import product
-from threading import Lock, Thread
+from threading import Lock
 from typing import Any
 
 import yaml
+from local_server import Quiet, local_server
 
 _PROJECT = {"id": "project", "name": "project", "entity": {"id": "entity", "name": "entity"}}
 _ACCOUNT = {"id": "u", "entity": "entity", "username": "entity", "email": "", "flags": "{}", "teams": {"edges": []}}
@@ -146,17 +146,9 @@ class Wandb:
             run.state = "failed" if sent.get("exitcode") else "finished"
 
 
-class _Server(ThreadingHTTPServer):
-    def handle_error(self, *_: Any) -> None:
-        """Say nothing of connections that a client drops when it ends."""
-
-
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Quiet):
     protocol_version = "HTTP/1.1"
     wandb: Wandb
-
-    def log_message(self, *_: Any) -> None:
-        pass
 
     def _answer(self) -> None:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
@@ -184,13 +176,5 @@ class _Handler(BaseHTTPRequestHandler):
 def serving() -> Iterator[Wandb]:
     """A server, for as long as the block lasts."""
     wandb = Wandb()
-    handler = type("Handler", (_Handler,), {"wandb": wandb})
-    server = _Server(("127.0.0.1", 0), handler)
-    wandb.url = f"http://127.0.0.1:{server.server_port}"
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
-    thread.start()
-    try:
+    with local_server(_Handler, wandb=wandb) as wandb.url:
         yield wandb
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import threading
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from http.server import SimpleHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import wfdb
+from local_server import Quiet, local_server
 
 from ssl_ecg.data import download
 from ssl_ecg.data.source import Recording
@@ -191,18 +191,14 @@ def test_downloads_what_is_missing(imitation: Path, tmp_path: Path, monkeypatch:
     shutil.copytree(imitation, served)
     checksums(served)
 
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            pass
+    class Files(Quiet, SimpleHTTPRequestHandler):
+        pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "site")))
-    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.setenv(download.PHYSIONET_MIRROR, f"http://127.0.0.1:{server.server_port}")
     source = MITBIH(str(root))
-    source.ensure()
-    server.shutdown()
-    server.server_close()
+    with local_server(partial(Files, directory=str(tmp_path / "site"))) as url:
+        monkeypatch.setenv(download.PHYSIONET_MIRROR, url)
+        source.ensure()
     source.ensure()  # all there: no server needed
     assert len(list(source.recordings())) == 44
     wanted = {file for number in range(44) for file in source.files(number)}
