@@ -58,12 +58,13 @@ class Done:
             print(f"{time.process_time():.1f} s of processor time, start included{_memory()}")
 
 
+_M_MMAP_THRESHOLD = -3  # of GNU's malloc.h; other C libraries have no mallopt, or ignore it
+
+
 def _keep_no_memory() -> None:
     """Have the C library give arrays of 256 kB and more back once they are freed; else it learns to keep them."""
     if sys.platform == "linux" and hasattr(library := ctypes.CDLL(None), "mallopt"):
-        library.mallopt(
-            -3, 2**18
-        )  # M_MMAP_THRESHOLD of malloc.h; other libraries of C than GNU's have none, or ignore it
+        library.mallopt(_M_MMAP_THRESHOLD, 2**18)
 
 
 def _memory() -> str:
