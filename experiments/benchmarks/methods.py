@@ -37,8 +37,7 @@ class Recipe:
         parsed = cli.parse(
             Pretrain, ["--config", str(path)], defaults=DEFAULTS, filled={"method.encoder.in_channels": 1}
         )
-        leads = parsed.config["preprocessing"]["leads"]
-        parsed.set("method.encoder.in_channels", 1 if leads == "any" else len(leads))
+        parsed.set("method.encoder.in_channels", len(parsed.config["preprocessing"]["leads"]))
         given = parsed.instantiate()
         self.name = f"{path.parent.name}/{path.stem}"
         self.method: Method = given["method"].train()

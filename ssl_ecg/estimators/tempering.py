@@ -50,7 +50,7 @@ def temper(
     there, told = np.bincount(y, minlength=k) > 0, _patients_in_effect(y, patients, k) >= PEOPLE
     powers = [np.where(told, exponent, 1.0) for exponent in EXPONENTS]
     decisions = [np.where(there, probe.decision**power, 0) for power in powers]
-    scores = [float(f1(confusion_matrix(y, (p * d).argmax(axis=1), k))[told].mean()) for d in decisions]
+    scores = [float(f1(confusion_matrix(y, (p * d).argmax(axis=1), k))[told].sum()) for d in decisions]
     best = len(scores) - 1 - int(np.argmax(scores[::-1]))
     return decisions[best], EXPONENTS[best]
 
