@@ -1,31 +1,17 @@
-"""The wheel without its extras, in an empty environment: it embeds recordings, and holds nothing else.
-
-The environment is what `pip install ssl-ecg` would make: the wheel, and the distributions that its requirements name,
-theirs too, without extras. They are linked from the environment the tests run in rather than downloaded: torch alone
-is some GB.
-"""
+"""The wheel without its extras, in an empty environment: it embeds recordings, and holds nothing else."""
 
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import venv
-from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 
 import pytest
 from checkpoints import fresh_checkpoint
-from packaging.requirements import Requirement
-from packaging.utils import canonicalize_name
+from empty_environment import ask, environment
 
 from ssl_ecg import load_encoder
 from ssl_ecg.leads import STANDARD_12
 from ssl_ecg.preprocessing import Preprocessing
-
-ROOT = Path(__file__).parents[1]
 
 pytestmark = pytest.mark.slow
 
@@ -44,46 +30,10 @@ print(json.dumps({"seconds": time.perf_counter() - start, "imported": imported, 
 """
 
 
-def required(names: list[str]) -> Iterator[metadata.Distribution]:
-    """The distributions of requirements, and of theirs."""
-    todo, seen = [(Requirement(name), "") for name in names], set()
-    while todo:
-        requirement, extra = todo.pop()
-        if requirement.marker is not None and not requirement.marker.evaluate({"extra": extra}):
-            continue
-        for wanted in ("", *sorted(requirement.extras)):
-            if (key := (canonicalize_name(requirement.name), wanted)) in seen:
-                continue
-            seen.add(key)
-            found = metadata.distribution(requirement.name)
-            todo += [(Requirement(each), wanted) for each in found.requires or []]
-            yield found
-
-
 @pytest.fixture(scope="module")
 def light(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment with the wheel and its requirements, and nothing else."""
-    folder = tmp_path_factory.mktemp("light")
-    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(build, check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    (wheel,) = folder.glob("ssl_ecg-*.whl")
-    venv.create(folder / "env", with_pip=False)
-    python = folder / "env" / "bin" / "python"
-    (site,) = (folder / "env" / "lib").glob("python3*/site-packages")
-    install = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", "--target", str(site)]
-    subprocess.run([*install, str(wheel)], check=True, capture_output=True, stdin=subprocess.DEVNULL)
-    (mine,) = metadata.distributions(name="ssl-ecg", path=[str(site)])
-    for distribution in required(list(mine.requires or [])):
-        for top in {file.parts[0] for file in distribution.files or [] if file.parts[0] != ".."}:
-            source, link = Path(str(distribution.locate_file(top))), site / top
-            if source.exists() and not link.exists() and top != "__pycache__":
-                link.symlink_to(source)
-    return python
-
-
-def ask(python: Path, *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
-    return subprocess.run([python, *arguments], capture_output=True, text=True, cwd=cwd, env=env, check=False)
+    return environment(tmp_path_factory.mktemp("light"))
 
 
 def test_it_embeds_a_recording_of_one_lead_and_one_of_twelve(light: Path, shared_data: Path, tmp_path: Path) -> None:

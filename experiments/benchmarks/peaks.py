@@ -1,7 +1,7 @@
 """How well R peaks are found: MIT-BIH and LUDB, clean and with recorded noise.
 
     python experiments/benchmarks/peaks.py --data ../shared/data
-    python experiments/benchmarks/peaks.py --data ../shared/data --records    # LUDB alone
+    python experiments/benchmarks/peaks.py --data ../shared/data --on ludb
 
 Sensitivity and positive predictivity, gross over all beats, matched within 150 ms (ANSI/AAMI EC57) by wfdb's
 comparator; whole records, no learning period. Noise of the MIT-BIH Noise Stress Test Database, its second half, at the
@@ -72,40 +72,46 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder with mitdb, nstdb, ludb")
-    parser.add_argument("--records", nargs="*", default=[*DS1, *DS2])
+    parser.add_argument("--on", nargs="+", default=["mitdb", "ludb"], choices=["mitdb", "ludb"], help="databases")
+    parser.add_argument("--records", nargs="+", default=[*DS1, *DS2], help="of MIT-BIH")
     parser.add_argument("--noisy", nargs="+", default=[*DS1, *DS2][::4], help="records that noise is added to")
     chosen = parser.parse_args()
     table: dict[str, dict[str, str]] = {}
+    if "mitdb" in chosen.on:
+        table |= _mitbih(chosen.data, chosen.records, chosen.noisy)
+    if "ludb" in chosen.on:
+        table |= {f"LUDB, lead II{name}": row(counts) for name, counts in _ludb(chosen.data).items()}
+    print_table(table, title=f"R peaks, within {1000 * WINDOW:.0f} ms")
+
+
+def _mitbih(data: Path, records: list[str], noisy_records: list[str]) -> dict[str, dict[str, str]]:
     sums = {"both leads": np.zeros(3, int), "lead II": np.zeros(3, int)}
     worst: dict[str, NDArray[np.int64]] = {}
     mixed: dict[str, NDArray[np.int64]] = {}
-    for record in chosen.records:
-        header = read_header(chosen.data / "mitdb" / f"{record}.hea")
+    for record in records:
+        header = read_header(data / "mitdb" / f"{record}.hea")
         x, _ = read_signal(header)
         truth, fs = read_beats(header.path.with_suffix(".atr"), header.n_samples, AAMI)[0].samples, header.fs
         second = [canonical(lead) for lead in header.leads].index("II")
         worst[record] = compared(truth, found(x, fs), fs)
         sums["both leads"] += worst[record]
         sums["lead II"] += compared(truth, found(x[second : second + 1], fs), fs)
-        if record not in chosen.noisy:
+        if record not in noisy_records:
             continue
         mixed["clean"] = mixed.get("clean", np.zeros(3, int)) + worst[record]
         for kind, name in KINDS.items():
-            noise = read_noise(chosen.data / "nstdb", kind, fs)
+            noise = read_noise(data / "nstdb", kind, fs)
             for decibels in DECIBELS:
                 what = f"{name}, {decibels} dB"
                 peaks = found(noisy(x, truth, noise, decibels, fs), fs)
                 mixed[what] = mixed.get(what, np.zeros(3, int)) + compared(truth, peaks, fs)
-    if chosen.records:
-        table |= {f"MIT-BIH, {len(chosen.records)} records, {name}": row(counts) for name, counts in sums.items()}
-        table |= {f"MIT-BIH, {len(chosen.noisy)} records, {name}": row(counts) for name, counts in mixed.items()}
-        table["118e00 (electrode motion, 0 dB, half of the time)"] = row(_stress(chosen.data))
-    table |= {f"LUDB, lead II{name}": row(counts) for name, counts in _ludb(chosen.data).items()}
-    print_table(table, title=f"R peaks, within {1000 * WINDOW:.0f} ms")
-    if not chosen.records:
-        return
     order = sorted(worst, key=lambda record: worst[record][1:].sum(), reverse=True)[:5]
     print("Most errors (missed + extra):", ", ".join(f"{r} ({worst[r][1]} + {worst[r][2]})" for r in order))
+    return {
+        **{f"MIT-BIH, {len(records)} records, {name}": row(counts) for name, counts in sums.items()},
+        **{f"MIT-BIH, {len(noisy_records)} records, {name}": row(counts) for name, counts in mixed.items()},
+        "118e00 (electrode motion, 0 dB, half of the time)": row(_stress(data)),
+    }
 
 
 def _stress(data: Path) -> NDArray[np.int64]:

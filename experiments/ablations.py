@@ -1,0 +1,128 @@
+"""Ablate the joint recipe: one thing changed at a time, the same number of windows, judged on validation sides alone.
+
+    python experiments/ablations.py --cinc2017 ../shared/data/cinc2017 --mitdb ../shared/data/mitdb
+
+The base is `experiments/recipes/cinc2017/joint.yaml` with both crops from anywhere in a recording, three epochs. Two
+tasks judge: CinC 2017's validation side with 2, 10 and 100 % of the labels, and MIT-BIH's DS1, which no encoder here
+saw, beats in context without RR, folds of patients. What is finished is not done again: a stopped run goes on.
+"""
+
+import argparse
+from concurrent.futures import ThreadPoolExecutor
+from copy import deepcopy
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from method_table import RECIPES, Rows, draw, probed, run, tabulate, write
+
+from ssl_ecg.report.results import read_results
+from ssl_ecg.report.tables import print_table
+
+EPOCHS = 3
+LEFT_OUT = object()
+SIMCLR = "method.init_args.objectives.0.init_args"
+VIEWS = f"{SIMCLR}.views"
+ENCODER = "method.init_args.encoder.init_args"
+AUGMENTATIONS = ("crop", "scale", "polarity", "wander", "noise", "mask")  # in the order of the recipe
+BASE = {
+    "positives": {"class_path": "SameRecord", "init_args": {"within": 60}},
+    "trainer.max_epochs": EPOCHS,
+}
+VARIANTS: dict[str, dict[str, Any]] = {
+    "base": {},
+    "base, another seed": {"seed": 1},
+    "crops of one window": {"positives": LEFT_OUT},
+    "three crops": {f"{VIEWS}.n": 3},
+    "crops of 3 s": {f"{VIEWS}.augmentations.0.init_args.duration": 3},
+    "without JEPA": {"method.init_args.weights": [1, 0.0]},
+    "JEPA x 5": {"method.init_args.weights": [1, 5]},
+    "temperature .1": {f"{SIMCLR}.temperature": 0.1},
+    "temperature .5": {f"{SIMCLR}.temperature": 0.5},
+    **{
+        f"without {name}": {f"{VIEWS}.augmentations.{place}": LEFT_OUT}
+        for place, name in enumerate(AUGMENTATIONS)
+        if place  # crops are what is compared
+    },
+    "without SD of tokens": {f"{ENCODER}.statistics": ["mean", "max"]},
+    "dropout .1": {f"{ENCODER}.dropout": 0.1},
+    "one epoch": {"trainer.max_epochs": 1},
+}
+
+
+def changed(recipe: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """A recipe with values of dotted paths replaced, or left out."""
+    recipe = deepcopy(recipe)
+    for path, value in changes.items():
+        *way, last = [int(part) if part.isdecimal() else part for part in path.split(".")]
+        inner: Any = recipe
+        for part in way:
+            inner = inner[part]
+        if value is not LEFT_OUT:
+            inner[last] = value
+        elif isinstance(inner, list):
+            inner.pop(last)
+        else:
+            inner.pop(last, None)
+    return recipe
+
+
+def folder_of(name: str, out: Path) -> Path:
+    """Where a variant's run is."""
+    return out / name.replace(",", "").replace(" ", "-")
+
+
+def pretrain(name: str, root: str, out: Path) -> None:
+    """Train a variant, or go on; a finished one is left."""
+    recipe = yaml.safe_load((RECIPES / "cinc2017" / "joint.yaml").read_text())
+    folder = folder_of(name, out)
+    config = out / f"{folder.name}.yaml"
+    config.write_text(yaml.safe_dump(changed(changed(recipe, BASE), VARIANTS[name])))
+    run("ssl_ecg.pretrain", "--config", str(config), "--data.root", root, "--out", str(out), "--name", folder.name)
+
+
+def probe_beats(folder: Path, root: str) -> None:
+    """Score a variant on DS1's beats by folds of patients, without RR; a finished score is left."""
+    out = folder / "ds1"
+    if not (out / "validation.json").exists():
+        asked = ("--data", "MITBIH", "--data.root", root, "--lead", "II", "--windows", "stretches", "--validate")
+        run("ssl_ecg.probe", str(folder), *asked, "--beside", "untrained", "--out", str(out))
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--cinc2017", required=True, help="folder of CinC 2017: pretraining, and a task")
+    parser.add_argument("--mitdb", help="folder of MIT-BIH, for the second task; left out without it")
+    parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
+    parser.add_argument("--out", type=Path, default=Path("runs/ablations"), help="folder of the runs")
+    parser.add_argument("--seeds", type=int, default=4, help="draws of the labels")
+    parser.add_argument("--jobs", type=int, default=1, help="runs at a time")
+    parser.add_argument("--finished", action="store_true", help="train nothing, tabulate the runs that are finished")
+    given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
+    if not given.finished:
+        with ThreadPoolExecutor(given.jobs) as pool:
+            list(pool.map(partial(pretrain, root=given.cinc2017, out=given.out), given.variants))
+    folders = [folder_of(name, given.out) for name in VARIANTS]
+    runs = {path.name: path for path in folders if (path / "checkpoint" / "config.json").exists()}
+    if not runs:
+        raise SystemExit(f"no run is finished in {given.out}")
+    probed("cinc2017", list(runs.values()), given.cinc2017, given.out / "sweep", given.seeds, "--validate")
+    rows: Rows = tabulate("cinc2017", read_results(given.out / "sweep" / "validation.json"), runs)
+    if given.mitdb:
+        with ThreadPoolExecutor(given.jobs) as pool:
+            list(pool.map(partial(probe_beats, root=given.mitdb), runs.values()))
+        for name, folder in runs.items():
+            found = read_results(folder / "ds1" / "validation.json").scores()
+            rows[name]["DS1 beats"] = found["pretrained"]["macro_auroc"]
+            rows["untrained"]["DS1 beats"] = found["untrained"]["macro_auroc"]
+    print_table(rows, title="validation sides: CinC 2017 by share of the labels, MIT-BIH DS1 by folds of patients")
+    write(rows, given.out / "ablations.csv")
+    draw("cinc2017", rows, given.out / "ablations.png")
+    print(f"written {given.out}/ablations.csv, .png; not finished: {len(folders) - len(runs)} of {len(folders)}")
+
+
+if __name__ == "__main__":
+    main()
