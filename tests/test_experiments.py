@@ -1,0 +1,60 @@
+"""Scripts of `experiments/` that put other commands' results together."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from ssl_ecg.metrics.bootstrap import Interval
+from ssl_ecg.report.results import Results, rows_of
+
+EXPERIMENTS = Path(__file__).parents[1] / "experiments"
+
+
+def run(script: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, str(EXPERIMENTS / script), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def seeds(tmp_path: Path) -> list[Path]:
+    files = []
+    for seed, f1 in enumerate((0.9, 0.8, 0.7)):
+        rows = rows_of({"f1": Interval(f1, f1 - 0.1, f1 + 0.05), "ppv": 0.5}, system="pretrained")
+        rows += rows_of({"f1": f1}, system="only here") if seed == 1 else []
+        (tmp_path / str(seed)).mkdir()
+        Results("delineate", rows).write(tmp_path / str(seed), {})
+        files.append(tmp_path / str(seed) / "results.json")
+    return files
+
+
+def test_seeds_are_averaged(seeds: list[Path], tmp_path: Path) -> None:
+    done = run("seeds.py", *seeds, "--scores", "f1", "--out", tmp_path / "seeds.csv")
+    assert done.returncode == 0, done.stderr
+    (row,) = csv.DictReader((tmp_path / "seeds.csv").open())
+    numbers = [float(row[name]) for name in ("mean", "lowest", "highest", "outer low", "outer high")]
+    assert numbers == pytest.approx([0.8, 0.7, 0.9, 0.6, 0.95]) and row["system"] == "pretrained"
+
+
+def test_seeds_that_share_nothing_are_refused(seeds: list[Path]) -> None:
+    done = run("seeds.py", *seeds, "--scores", "auroc")
+    assert done.returncode and "share no such score" in done.stderr
+
+
+def test_ablations_change_one_thing_of_the_recipe() -> None:
+    told = "import json, sys; sys.path.insert(0, sys.argv[1]); import ablations as a, yaml; "
+    told += "recipe = yaml.safe_load((a.RECIPES / 'cinc2017' / 'joint.yaml').read_text()); "
+    told += "base = a.changed(recipe, a.BASE); "
+    told += "print(json.dumps([base, {name: a.changed(base, of) for name, of in a.VARIANTS.items()}]))"
+    done = subprocess.run([sys.executable, "-c", told, EXPERIMENTS], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    base, variants = yaml.safe_load(done.stdout)
+    assert variants.pop("base") == base
+    assert all(recipe != base for recipe in variants.values())
+    views = [recipe["method"]["init_args"]["objectives"][0]["init_args"]["views"] for recipe in variants.values()]
+    assert {len(each["augmentations"]) for each in views} == {5, 6} and {each["n"] for each in views} == {2, 3}
