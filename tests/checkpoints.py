@@ -31,7 +31,7 @@ def fresh_checkpoint(
     """
     torch.manual_seed(0)
     leads = len(preprocessing.leads)
-    encoder = ResNet1d(leads, width=4, stages=2)
+    encoder = ResNet1d(leads, width=4, stages=2, leads="apart" if preprocessing.any_leads else "together")
     encoder(torch.randn(16, leads, preprocessing.samples))  # batch statistics other than the initial ones
     golden = np.random.default_rng(0).normal(size=(leads, preprocessing.samples)).astype(np.float32)
     said = {"patients": [patient_hash(*who) for who in seen], "taught_by": [patient_hash(*who) for who in taught]}

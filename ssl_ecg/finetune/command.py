@@ -94,7 +94,7 @@ class Finetune:
         out: folder of all runs.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
         trust: whether the checkpoint may import an encoder of your own, from outside ssl_ecg.
-        lead: what an encoder of one lead reads where the data set lacks its own, such as II.
+        lead: what an encoder of one lead reads where the data set lacks its own, such as II, or one of any lead alone.
         wandb: log to Weights & Biases too, a run for each training; "offline" needs no account and can be synced later.
         config: all settings as plain values, kept in the run's folder and compared on resume.
         defaults: what those are by default, for runs begun before a setting was there.

@@ -115,7 +115,8 @@ class Shared(Question):
         span: how much of the recording the tokens of a beat in context stand for, s.
         future: RR features with the interval after the beat too, known one beat later; causal ones by default.
         lead: what an encoder of one lead reads where the data set lacks its own: II, say, of twelve leads, by one that
-            was pretrained on a wearable's ECG. Such results are named so.
+            was pretrained on a wearable's ECG; and what one of any lead reads alone, which reads all otherwise. Such
+            results are named so.
         cache: folder of prepared data; $SSL_ECG_CACHE or ~/.cache/ssl_ecg by default.
     """
 

@@ -134,18 +134,19 @@ def _opened(
 
 
 def _read_lead(encoder: PretrainedEncoder, data: Source, lead: str) -> str:
-    """Let an encoder of one lead read another one where the data set lacks its own; say so, or "" where it has it.
+    """Let an encoder of one lead read another one where the data set lacks its own, or one of any lead read one alone.
 
-    UserError for an encoder of several leads.
+    Says so, or "" where the data set has the encoder's own. UserError for an encoder of several leads.
     """
     own, wanted = encoder.preprocessing.leads, canonical(lead)
     if len(own) > 1:
         raise UserError(f"lead is for encoders of one lead, and this one reads {', '.join(own)}: leave it out")
     data.ensure()  # before it, some do not know their leads
-    if encoder.preprocessing.any_leads or _has(data.leads, own):
+    any_lead = encoder.preprocessing.any_leads
+    if not any_lead and _has(data.leads, own):
         return ""
     encoder.preprocessing = replace(encoder.preprocessing, leads=(wanted,))
-    return f"an encoder of lead {own[0]} reads lead {wanted}"
+    return f"an encoder of {'any lead' if any_lead else f'lead {own[0]}'} reads lead {wanted}"
 
 
 def _has(leads: tuple[str, ...], wanted: tuple[str, ...]) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from checkpoints import fresh_checkpoint
 from toy import Toy
 
@@ -165,6 +166,16 @@ def test_an_encoder_of_one_lead_reads_another_where_the_data_lack_its_own(tmp_pa
     own = fresh_checkpoint(tmp_path / "own", replace(WEARABLE, leads=("V1",)))
     study = open_whole(own, data, str(tmp_path / "cache"), lead="II")
     assert study.store.leads == ("V1",) and "reads" not in study.setting
+
+
+def test_an_encoder_of_any_lead_reads_one_alone_if_it_is_told_so(tmp_path: Path) -> None:
+    checkpoint, cache = fresh_checkpoint(tmp_path, replace(WEARABLE, leads=("any",))), str(tmp_path / "cache")
+    data = Simulated(patients=24, records_per_patient=1, duration=5)
+    every, alone = open_study(checkpoint, data, cache), open_study(checkpoint, data, cache, lead="MLII")
+    assert every.store.leads == data.leads and "reads" not in every.setting
+    assert alone.store.leads == ("II",) and alone.setting.endswith("an encoder of any lead reads lead II")
+    z, of_all = (study.encoder.encoder(next(study.test.batches(4))) for study in (alone, every))
+    assert z.shape == of_all.shape and not torch.allclose(z, of_all)
 
 
 def test_an_encoder_of_several_leads_has_none_to_choose(tmp_path: Path) -> None:
