@@ -51,7 +51,8 @@ def main() -> None:
     shown: dict[str, dict[str, Value]] = {}
     for row in rows:
         against = f" - {row['reference']}" if row["reference"] else ""
-        label = f"{row['system']}{against}, {row['subset'] or 'all'}, {row['fraction']:.3g}, {row['score']}"
+        of = ", ".join(str(row[name]) for name in ("predictor", "subset") if row[name])
+        label = f"{row['system']}{against}, {of}, {row['fraction']:.3g}, {row['score']}"
         numbers = ("mean", "lowest", "highest", "outer low", "outer high")
         shown[label] = {name: value for name in numbers if isinstance(value := row[name], float)}
     print_table(shown, title=f"{len(given.results)} seeds")
