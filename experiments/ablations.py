@@ -31,13 +31,24 @@ BASE = {
     "positives": {"class_path": "SameRecord", "init_args": {"within": 60}},
     "trainer.max_epochs": EPOCHS,
 }
+
+
+def alone(recipe: dict[str, Any], number: int) -> dict[str, Any]:
+    """One of the joint objectives as the method, with the same encoder and optimiser."""
+    joint = recipe["method"]["init_args"]
+    objective = deepcopy(joint["objectives"][number])
+    objective["init_args"] |= {"encoder": joint["encoder"], "optimiser": joint["optimiser"]}
+    return objective
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
     "base, another seed": {"seed": 1},
     "crops of one window": {"positives": LEFT_OUT},
     "three crops": {f"{VIEWS}.n": 3},
     "crops of 3 s": {f"{VIEWS}.augmentations.0.init_args.duration": 3},
-    "without JEPA": {"method.init_args.weights": [1, 0.0]},
+    "without JEPA": {"method": partial(alone, number=0)},
+    "without SimCLR": {"method": partial(alone, number=1)},
     "JEPA x 5": {"method.init_args.weights": [1, 5]},
     "temperature .1": {f"{SIMCLR}.temperature": 0.1},
     "temperature .5": {f"{SIMCLR}.temperature": 0.5},
@@ -53,7 +64,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 def changed(recipe: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """A recipe with values of dotted paths replaced, or left out."""
+    """A recipe with values of dotted paths replaced, those that are functions by what they make of it, or left out."""
     recipe = deepcopy(recipe)
     for path, value in changes.items():
         *way, last = [int(part) if part.isdecimal() else part for part in path.split(".")]
@@ -61,7 +72,7 @@ def changed(recipe: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
         for part in way:
             inner = inner[part]
         if value is not LEFT_OUT:
-            inner[last] = value
+            inner[last] = value(recipe) if callable(value) else value
         elif isinstance(inner, list):
             inner.pop(last)
         else:
