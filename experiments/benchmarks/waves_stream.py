@@ -18,6 +18,7 @@ import numpy as np
 from ssl_ecg.checkpoint import PretrainedEncoder, load_encoder
 from ssl_ecg.data.progress import track
 from ssl_ecg.data.sources import LUDB
+from ssl_ecg.delineate import Delineate
 from ssl_ecg.delineate.corpus import Lead, deal, read_leads
 from ssl_ecg.delineate.evaluate import Outcome, fit_head, maps_of, training_people
 from ssl_ecg.metrics.bootstrap import Bootstrap, Resampled, difference
@@ -27,7 +28,8 @@ from ssl_ecg.waves.head import Head
 from ssl_ecg.waves.matching import BOUNDARIES, Found, scores_of
 from ssl_ecg.waves.stream import StreamingWaves
 
-PENALTY, SEED, CHUNK = 0.16, 0, 0.25  # as `delineate` has them; s
+FOLDS, PENALTY, SEED = Delineate.folds, Delineate.penalty, Delineate.seed
+CHUNK = 0.25  # s
 
 
 def streamed(encoder: PretrainedEncoder, head: Head, lead: Lead, enrol: float) -> tuple[Found, float]:
@@ -43,12 +45,12 @@ def outcomes(
     encoder: PretrainedEncoder, leads: Mapping[bool, Sequence[Lead]], enrol: float
 ) -> tuple[list[Outcome], float]:
     """What is found in everybody's leads by heads of the other folds, in three ways."""
-    rate, fold = encoder.preprocessing.fs, deal([lead.patient for lead in leads[False]], 5, SEED)
+    rate, fold = encoder.preprocessing.fs, deal([lead.patient for lead in leads[False]], FOLDS, SEED)
     frozen, latency = Frozen("", encoder.encoder, rate), 0.0
     maps = {causal: maps_of(frozen, some) for causal, some in leads.items()}
     names = ("whole, filtered both ways", "whole, filtered forwards", "as a stream")
     found = [Outcome(name, 0, len(leads[False])) for name in names]
-    for held in track(range(5), 5, "folds"):
+    for held in track(range(FOLDS), FOLDS, "folds"):
         chosen = training_people(fold, held, len(fold), SEED)
         heads = {}
         for causal, some in leads.items():
@@ -76,7 +78,7 @@ def main() -> None:
     leads = {causal: read_leads(data, encoder.preprocessing, given.leads, causal) for causal in (False, True)}
     found, latency = outcomes(encoder, leads, given.enrol)
     patients = [lead.patient for lead in leads[False]]
-    bootstrap, rows, resampled = Bootstrap(patients, len(patients), 1000, SEED), {}, []
+    bootstrap, rows, resampled = Bootstrap(patients, len(patients), Delineate.resamples, SEED), {}, []
     for outcome in found:
         scores = scores_of(outcome.counts[:, 0].sum(axis=0))
         totals = scores_of(bootstrap.totals(outcome.counts)[..., 0, :, :])
