@@ -133,11 +133,14 @@ class Mahalanobis(Detector):
         return np.asarray(np.sqrt(np.maximum(self._covariance.mahalanobis(x.astype(np.float64)), 0)))
 
     def state(self) -> dict[str, NDArray[Any]]:
-        """All that its scores depend on; UserError for more than 1,024 features, which are reduced first."""
+        """All that its scores depend on, rounded to single precision once it is computed.
+
+        UserError for more than 1,024 features, which are reduced first.
+        """
         if self._pca is not None:
             raise UserError(f"a Mahalanobis distance of more than {_WIDE} features is not kept")
         fitted = {"location": self._covariance.location_, "precision": self._covariance.precision_}
-        return {"mean": self._mean, "spread": self._spread, **fitted}
+        return {"mean": self._mean, "spread": self._spread} | {n: each.astype(np.float32) for n, each in fitted.items()}
 
     @classmethod
     def restore(cls, state: Mapping[str, NDArray[Any]]) -> Self:

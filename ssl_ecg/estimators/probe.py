@@ -181,7 +181,7 @@ def fit_probe(
     if searched:
         folds = range(int(fold.max()) + 1) if validation is None else ()
         train = [learned & (fold != f) for f in folds] + ([learned] if few or validation is not None else [])
-        search = _search_softmax if exclusive else _search_binary
+        search = search_softmax if exclusive else _search_binary
         held_out, found = search(design, labels, torch.from_numpy(np.stack(train, axis=1)), fold, options, cs)
         areas = np.stack([held_out_auroc(targets, p, fold, judges) for p in held_out])
         how = "cross-validation" if validation is None else "validation split"
@@ -244,7 +244,7 @@ def _solve(x: Tensor, targets: Tensor, weight: Tensor, penalties: Tensor, exclus
     return solution, bool(fit.converged.all())
 
 
-def _search_softmax(
+def search_softmax(
     design: Design, targets: Tensor, train: Tensor, fold: NDArray[np.int64], options: list[Weights], cs: list[float]
 ) -> tuple[NDArray[Any], None]:
     """Held-out probabilities of every setting, shape (S, n, K): folds and weightings are solved together, C by C."""

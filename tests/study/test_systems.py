@@ -59,4 +59,6 @@ def test_beats_in_stretches_are_means_of_all_maps_reduced_on_the_train_side(tmp_
     raw = embed_stretches(study.encoder.encoder, x, start[-1:] + p.samples // 2, [edge * p.fs for edge in EDGES])
     assert isinstance(pretrained, Frozen) and pretrained.reduction is not None
     np.testing.assert_allclose(z[-1:], pretrained.reduction(raw.numpy()), atol=1e-4)
+    several = np.cov(pretrained.features(study.train).T).diagonal()
+    np.testing.assert_allclose(several, several.mean(), rtol=0.05)  # or a probe would blow up the least of them
     assert "stretches from -0.7 to 0.9 s" in Context("stretches").note
