@@ -23,7 +23,7 @@ from ssl_ecg.data.progress import track
 from ssl_ecg.data.sources.mitbih import MITBIH
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.encoders import Encoder
-from ssl_ecg.estimators.design import Design, held_out_auroc, weightings
+from ssl_ecg.estimators.design import Design, held_out_auroc, random_folds, weightings
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
 from ssl_ecg.estimators.probe import search_softmax
 from ssl_ecg.report.tables import print_table
@@ -82,14 +82,13 @@ def signal_itself(beats: WindowSet) -> Array:
 
 def judge(blocks: Mapping[str, Array], beats: WindowSet, classes: int = 4) -> dict[str, float]:
     """AUROC over held-out patients, macro and by class, at the setting that is best there: means of the deals."""
-    names, patient = np.unique(beats.patient, return_inverse=True)
     targets = beats.label[:, None] == np.arange(classes)
     y, everybody = torch.from_numpy(targets), np.ones(len(targets), dtype=np.bool_)
     design = Design(blocks, torch.full((len(y), 1), 1 / len(y)), everybody)
     options = weightings(list(blocks), {"RR": (10.0, 100.0)} if "RR" in blocks else None)
     found = []
     for seed in range(DEALS):
-        fold = np.random.default_rng(seed).permutation(np.arange(len(names)) % FOLDS)[patient]
+        fold = random_folds(beats.patient, FOLDS, seed)
         train = torch.from_numpy(np.stack([fold != f for f in range(FOLDS)], axis=1))
         predicted, _ = search_softmax(design, y, train, fold, options, CS)
         found.append([held_out_auroc(targets, p, fold) for p in predicted])

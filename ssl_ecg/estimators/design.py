@@ -144,6 +144,13 @@ def patient_folds(patients: NDArray[Any], targets: NDArray[np.bool_], n_folds: i
     return fold_of[patient]
 
 
+def random_folds(patients: NDArray[Any], n_folds: int, seed: int) -> NDArray[np.int64]:
+    """Deal patients into folds of like numbers of them, by a seed: the fold of each sample, shape (n,)."""
+    names, patient = np.unique(patients, return_inverse=True)
+    dealt: NDArray[np.int64] = np.random.default_rng(seed).permutation(np.arange(len(names)) % n_folds)[patient]
+    return dealt
+
+
 def held_out_auroc(
     targets: NDArray[np.bool_],
     scores: NDArray[np.floating[Any]],
