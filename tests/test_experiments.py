@@ -7,7 +7,9 @@ import importlib
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import yaml
 
@@ -61,4 +63,16 @@ def test_ablations_change_one_thing_of_the_recipe(tmp_path: Path, monkeypatch: p
         (tmp_path / "recipe.yaml").write_text(yaml.safe_dump(variant))
         argv, filled = [f"--config={tmp_path / 'recipe.yaml'}", "--data.root=x"], {"method.encoder.in_channels": 1}
         made = cli.parse(Pretrain, argv, defaults=DEFAULTS, filled=filled).instantiate()
-        assert made["trainer"].max_epochs == (1 if name == "one epoch" else 3)
+        assert made["trainer"].max_epochs == {"one epoch": 1, "12 epochs": 12, "24 epochs": 24}.get(name, 3)
+
+
+def test_readings_of_beats_are_judged_on_held_out_patients(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(EXPERIMENTS))
+    reading = importlib.import_module("beat_reading")
+    rng = np.random.default_rng(0)
+    label, patient = rng.integers(0, 4, 800), np.arange(800) % 10
+    beats = SimpleNamespace(label=label, patient=np.array([f"p{who}" for who in patient]))
+    told = np.eye(4, dtype=np.float32)[label] + 0.3 * rng.normal(size=(800, 4)).astype(np.float32)
+    learned_by_heart = np.eye(10, dtype=np.float32)[patient]  # tells patients, and so nothing of others'
+    assert reading.judge({"z": told}, beats)["macro"] > 0.98
+    assert reading.judge({"z": learned_by_heart}, beats)["macro"] < 0.6
