@@ -9,7 +9,7 @@ seen MIT-BIH.
 """
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +36,14 @@ Array = NDArray[np.float32]
 CS = [1e-4, 1e-3, 1e-2, 1e-1]
 FOLDS, DEALS = 5, 6
 SIGNAL = (-0.3, 0.5)  # s of the signal itself
-NARROW, WIDE = (-0.3, -0.1, 0.15, 0.45, 0.6), (-1.2, -0.7, -0.3, -0.1, 0.15, 0.45, 0.9, 1.2)
-READINGS: dict[str, tuple[tuple[float, ...], int | None, int, bool]] = {
-    "all maps, 256 components": (EDGES, None, 256, True),
-    "all maps, 256 components, standardised": (EDGES, None, 256, False),
-    "all maps, 128 components, standardised": (EDGES, None, 128, False),
-    "two finest maps": (EDGES, 2, 0, False),
-    "all maps, 256 components, four narrow stretches": (NARROW, None, 256, True),
-    "all maps, 256 components, seven wider stretches": (WIDE, None, 256, True),
+READINGS: dict[str, tuple[int | None, int, bool]] = {
+    "all maps, 256 components": (None, 256, True),
+    "all maps, 256 components, standardised": (None, 256, False),
+    "all maps, 128 components, standardised": (None, 128, False),
+    "two finest maps": (2, 0, False),
 }
-"""Edges in s from the R peak, how many maps, principal components (0 for the features), and whether those are turned so
-that all have one variance; the probe standardises them if not."""
+"""How many maps, principal components (0 for the features), and whether those are turned so that all have one variance;
+the probe standardises them if not."""
 
 
 def some_beats(study: Study) -> WindowSet:
@@ -54,14 +51,14 @@ def some_beats(study: Study) -> WindowSet:
     return study.train.where((study.train.label != 0) | (np.arange(len(study.train)) % 4 == 0))
 
 
-def read(encoder: Encoder, beats: WindowSet, edges: Sequence[float] = EDGES) -> Array:
+def read(encoder: Encoder, beats: WindowSet) -> Array:
     """Embed beats in stretches of all maps, the finest first: shape (n, D)."""
     p, record, found = beats.preprocessing, beats.index.record, []
     rows = record.unique().tolist()
     for row in track(rows, len(rows), "reading beats"):
         x = p.normalise_record(torch.from_numpy(beats.store.signal(row)))
         at = beats.index.start[record == row] + p.samples // 2
-        found.append(embed_stretches(encoder, x, at, [edge * p.fs for edge in edges]).numpy())
+        found.append(embed_stretches(encoder, x, at, [edge * p.fs for edge in EDGES]).numpy())
     return np.concatenate(found)
 
 
@@ -115,8 +112,9 @@ def main() -> None:
         features: dict[str, Array] = {"signal, .8 s": signal_itself(beats)} if number == 0 else {}
         for kind, network in kinds:
             widths = [each.shape[1] for each in network.details(torch.zeros(1, network.inputs, 512))]
-            for reading, (edges, maps, components, turn) in READINGS.items():
-                z = read(network, beats, edges)[:, : (len(edges) - 1) * sum(widths[:maps])]
+            everything = read(network, beats)
+            for reading, (maps, components, turn) in READINGS.items():
+                z = everything[:, : (len(EDGES) - 1) * sum(widths[:maps])]
                 features[f"{kind}: {reading}"] = reduced(z, components, turn=turn) if components else z
         for title, z in features.items():
             rows[title] = judge({"z": z}, beats, classes)
