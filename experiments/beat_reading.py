@@ -18,8 +18,6 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from ssl_ecg.checkpoint.long import embed_stretches
-from ssl_ecg.data.progress import track
 from ssl_ecg.data.sources.mitbih import MITBIH
 from ssl_ecg.data.windows import WindowSet
 from ssl_ecg.encoders import Encoder
@@ -27,7 +25,7 @@ from ssl_ecg.estimators.design import Design, held_out_auroc, random_folds, weig
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
 from ssl_ecg.estimators.probe import search_softmax
 from ssl_ecg.report.tables import print_table
-from ssl_ecg.study.context import COMPONENTS, EDGES, turned
+from ssl_ecg.study.context import COMPONENTS, EDGES, Context, turned
 from ssl_ecg.study.rhythm import rhythm_of
 from ssl_ecg.study.study import Study, open_study
 from ssl_ecg.study.systems import untrained
@@ -53,13 +51,7 @@ def some_beats(study: Study) -> WindowSet:
 
 def read(encoder: Encoder, beats: WindowSet) -> Array:
     """Embed beats in stretches of all maps, the finest first: shape (n, D)."""
-    p, record, found = beats.preprocessing, beats.index.record, []
-    rows = record.unique().tolist()
-    for row in track(rows, len(rows), "reading beats"):
-        x = p.normalise_record(torch.from_numpy(beats.store.signal(row)))
-        at = beats.index.start[record == row] + p.samples // 2
-        found.append(embed_stretches(encoder, x, at, [edge * p.fs for edge in EDGES]).numpy())
-    return np.concatenate(found)
+    return Context("stretches").embed(encoder, beats, "DS1")
 
 
 def reduced(z: Array, components: int = COMPONENTS, *, turn: bool = True) -> Array:

@@ -186,8 +186,8 @@ def fit_probe(
     held_out = np.zeros((1, n, k))
     if searched:
         search, ranked = search_softmax if exclusive else _search_binary, []
+        folds = range(int(fold.max()) + 1) if validation is None else ()
         for deal in reversed(deals):  # the first one last: it is kept
-            folds = range(int(fold.max()) + 1) if validation is None else ()
             train = [learned & (deal != f) for f in folds] + ([learned] if few or validation is not None else [])
             held_out, found = search(design, labels, torch.from_numpy(np.stack(train, axis=1)), deal, options, cs)
             ranked.append([held_out_auroc(targets, p, deal, judges) for p in held_out])

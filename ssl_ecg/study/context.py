@@ -97,8 +97,7 @@ class Context:
         z = self._in_recordings(encoder, train[evenly(train)], f"{what}, to be reduced")
         scale = z.std(axis=0) + 1e-6
         found = fit_pca(z / scale, COMPONENTS)
-        axes = turned(found.axes)
-        mean, axes = found.mean * torch.from_numpy(scale), axes / torch.from_numpy(scale)[:, None]
+        mean, axes = found.mean * torch.from_numpy(scale), turned(found.axes) / torch.from_numpy(scale)[:, None]
         return PrincipalComponents(mean, (axes / axes.abs().max()).half().float())
 
     def embed(

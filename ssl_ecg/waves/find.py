@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import groupby
 
 import numpy as np
 import torch
@@ -28,24 +28,17 @@ def find_waves(encoder: PretrainedEncoder, head: Head, signal: NDArray[np.float3
     x = condition(encoder.preprocessing, torch.from_numpy(signal), fs, head.causal)
     size, before, after = (round(seconds * rate) for seconds in (_PIECE, _BEFORE, _AFTER))
     n, parts = x.shape[1], list[NDArray[np.float64]]()
-    for starts in _alike(range(0, n, size), before, size + after, n, max(1, _ROWS // len(x))):
-        spans = [(max(0, start - before), min(start + size, n)) for start in starts]
-        rows = torch.cat([x[:, first : min(stop + after, n)] for first, stop in spans])
-        length, skipped = spans[0][1] - spans[0][0], starts[0] - spans[0][0]
-        scores = head.scores(frozen.together(rows), length)[:, skipped:]
-        parts += np.split(scores, len(starts))
+    pieces = (x[:, max(0, start - before) : start + size + after] for start in range(0, n, size))
+    starts = zip(range(0, n, size), pieces, strict=True)
+    # Pieces that begin and end alike are as many rows as there are leads, side by side.
+    for (skipped, length), some in groupby(starts, lambda each: (min(each[0], before), each[1].shape[1])):
+        alike, most = list(some), max(1, _ROWS // len(x))
+        for part in (alike[i : i + most] for i in range(0, len(alike), most)):
+            wanted = min(skipped + size, length)
+            scores = head.scores(frozen.together(torch.cat([rows for _, rows in part])), wanted)[:, skipped:]
+            parts += np.split(scores, len(part))
     found = head.find(list(np.concatenate(parts, axis=1)), rate)
     return [_with_peaks(each, lead, rate) for each, lead in zip(found, x.numpy(), strict=True)]
-
-
-def _alike(starts: Sequence[int], before: int, after: int, n: int, most: int) -> Iterator[Sequence[int]]:
-    """Part the starts of pieces into runs of those that lie wholly inside n samples, as many as `most`, and others."""
-    first = next((i for i, start in enumerate(starts) if start >= before), len(starts))
-    last = next((i for i, start in enumerate(starts) if start + after > n), len(starts))
-    inside = starts[first:last]
-    yield from ([start] for start in starts[:first])
-    yield from (inside[i : i + most] for i in range(0, len(inside), most))
-    yield from ([start] for start in starts[max(first, last) :])
 
 
 def _with_peaks(found: Found, x: NDArray[np.float32], rate: float) -> Found:
