@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ssl_ecg.checkpoint import PretrainedEncoder
 from ssl_ecg.report.figures import COLOURS, new_figure, tidy
-from ssl_ecg.waves import Head, find_waves
+from ssl_ecg.waves import Found
 from ssl_ecg.waves.intervals import NAMES, beats_of
 from ssl_ecg.waves.joining import join
 from ssl_ecg.waves.quality import implausible
@@ -31,9 +31,9 @@ def none() -> Measured:
     return np.zeros(0, dtype=np.int64), np.zeros((0, len(NAMES)), dtype=np.float32)
 
 
-def measure(encoder: PretrainedEncoder, head: Head, x: NDArray[np.float32], fs: float) -> Measured:
-    """Measure the beats of readable leads (K, T) in mV, joined; nothing in leads whose waves are no heart's."""
-    found = [each for each in find_waves(encoder, head, x, fs) if not implausible(each, x.shape[1] / fs)]
+def measure(found: Sequence[Found], samples: int, fs: float) -> Measured:
+    """Measure the beats of the waves found in leads of so many samples, joined; nothing where they are no heart's."""
+    found = [each for each in found if not implausible(each, samples / fs)]
     beats = beats_of(join(found)) if found else []
     if not beats:
         return none()

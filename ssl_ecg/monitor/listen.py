@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ssl_ecg.checkpoint import PretrainedEncoder
+from ssl_ecg.checkpoint.long import in_rows
 from ssl_ecg.data.r_peaks import detect_r_peaks
 from ssl_ecg.data.tape import Tape
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.files import replacing
 from ssl_ecg.leads import pick
-from ssl_ecg.monitor.intervals import measure, none
+from ssl_ecg.monitor.intervals import Measured, measure, none
 from ssl_ecg.monitor.quality import STRETCH, judge, runs, usable
 from ssl_ecg.study.head import Head
 from ssl_ecg.waves import Head as WaveHead
+from ssl_ecg.waves.features import condition
+from ssl_ecg.waves.find import find_waves, waves_of
 
 PIECE = 600.0
 """s: what is read at a time. A multiple of what quality is judged of."""
@@ -51,10 +55,21 @@ class Reader:
         """The encoder's leads of a signal (C, T)."""
         return np.asarray(pick(x, leads, self.leads))
 
-    def embed(self, x: NDArray[np.float32], peaks: NDArray[np.int64], fs: float) -> NDArray[np.float32]:
-        """Embed the beats (n,) of picked leads (K, T) in their context: shape (n, D)."""
+    def read(self, x: NDArray[np.float32], peaks: NDArray[np.int64], fs: float) -> tuple[NDArray[np.float32], Measured]:
+        """Embed the beats (n,) of picked leads (K, T) in their context, shape (n, D), and measure their waves.
+
+        Leads are encoded once, where beats and waves are read of the same.
+        """
         p = self.encoder.preprocessing
-        return self.head.embed(self.encoder, x, peaks, fs, self.leads if p.any_leads else p.leads)
+        if self.waves is None or self.waves.causal or self.head.reduction is None:
+            z = self.head.embed(self.encoder, x, peaks, fs, self.leads if p.any_leads else p.leads)
+            found = [] if self.waves is None else find_waves(self.encoder, self.waves, x, fs)
+        else:
+            leads = condition(p, torch.from_numpy(x), fs)
+            encoded = list(in_rows(self.encoder.encoder, leads, p.fs))
+            z = self.head.read(self.encoder, leads, peaks, fs, encoded)
+            found = waves_of(self.encoder, self.waves, leads, encoded)
+        return z, measure(found, x.shape[1], fs)
 
 
 @dataclass(frozen=True)
@@ -146,10 +161,8 @@ def hear(tape: Tape, reader: Reader, start: int, stop: int) -> Piece:
     for begin, end in runs(np.all(good[len(x) :], axis=0)):
         mine = (peaks >= begin) & (peaks < end)
         if mine.any() and end - begin >= _SHORTEST * tape.fs:
-            embedding[mine] = reader.embed(picked[:, begin:end], peaks[mine] - begin, tape.fs)
-            if reader.waves is not None:
-                qrs, values = measure(reader.encoder, reader.waves, picked[:, begin:end], tape.fs)
-                measured.append((qrs + begin + first, values))
+            embedding[mine], (qrs, values) = reader.read(picked[:, begin:end], peaks[mine] - begin, tape.fs)
+            measured.append((qrs + begin + first, values))
     inside = (peaks + first >= start) & (peaks + first < stop)
     before = (start - first) // stretch
     here = slice(before, None if stop == tape.samples else before + (stop - start) // stretch)

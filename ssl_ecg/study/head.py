@@ -13,10 +13,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
+from torch import Tensor
 
 from ssl_ecg import __version__
 from ssl_ecg.checkpoint import PretrainedEncoder
 from ssl_ecg.checkpoint.heads import FORMAT, read_head
+from ssl_ecg.checkpoint.long import Piece, embed_stretches
 from ssl_ecg.estimators.detectors import Mahalanobis, held_out_scores
 from ssl_ecg.estimators.pca import PrincipalComponents
 from ssl_ecg.estimators.probe import LinearProbe, Setting
@@ -98,6 +100,15 @@ class Head:
         if self.reduction is None:
             return np.asarray(encoder.at(x, beats, fs, leads, span=self.span))
         return self.reduction(np.asarray(encoder.at(x, beats, fs, leads, stretches=EDGES)))
+
+    def read(
+        self, encoder: PretrainedEncoder, x: Tensor, beats: NDArray[np.int64], fs: float, encoded: Sequence[Piece]
+    ) -> NDArray[np.float32]:
+        """As `embed`, of a head of beats in stretches, from leads (C, T) that are normalised and `encoded` already."""
+        own = encoder.preprocessing.fs
+        at, edges = torch.from_numpy(beats * (own / fs)), [edge * own for edge in EDGES]
+        assert self.reduction is not None
+        return self.reduction(embed_stretches(encoder.encoder, x, at, edges, encoded).numpy())
 
     def predict(self, z: NDArray[np.floating[Any]], rr: NDArray[np.floating[Any]] | None) -> NDArray[np.float64]:
         """Give the probability of each class, (n, K), from embeddings (n, D) and RR features (n, 4 or 5)."""

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
-from itertools import groupby
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from ssl_ecg.checkpoint import PretrainedEncoder
+from ssl_ecg.checkpoint.long import Piece, in_rows
 from ssl_ecg.waves.features import Frozen, condition
 from ssl_ecg.waves.head import Head
 from ssl_ecg.waves.matching import Found
-
-_PIECE, _BEFORE, _AFTER = 120.0, 10.0, 2.0  # s: long leads are encoded in pieces, with what comes before and after
-_ROWS = 8  # of pieces and leads that are encoded at once: a recurrent network takes its steps for all of them together
 
 
 def find_waves(encoder: PretrainedEncoder, head: Head, signal: NDArray[np.float32], fs: float) -> list[Found]:
@@ -23,21 +22,19 @@ def find_waves(encoder: PretrainedEncoder, head: Head, signal: NDArray[np.float3
 
     DataError for samples that are not numbers, or a rate too low.
     """
+    x = condition(encoder.preprocessing, torch.from_numpy(signal), fs, head.causal)
+    return waves_of(encoder, head, x, in_rows(encoder.encoder, x, encoder.preprocessing.fs))
+
+
+def waves_of(encoder: PretrainedEncoder, head: Head, x: Tensor, encoded: Iterable[Piece]) -> list[Found]:
+    """Find the waves of leads (C, T) that are conditioned for the head, and `encoded` in rows."""
     rate = encoder.preprocessing.fs
     frozen = Frozen("", encoder.encoder, rate)
-    x = condition(encoder.preprocessing, torch.from_numpy(signal), fs, head.causal)
-    size, before, after = (round(seconds * rate) for seconds in (_PIECE, _BEFORE, _AFTER))
-    n, parts = x.shape[1], list[NDArray[np.float64]]()
-    pieces = (x[:, max(0, start - before) : start + size + after] for start in range(0, n, size))
-    starts = zip(range(0, n, size), pieces, strict=True)
-    # Pieces that begin and end alike are as many rows as there are leads, side by side.
-    for (skipped, length), some in groupby(starts, lambda each: (min(each[0], before), each[1].shape[1])):
-        alike, most = list(some), max(1, _ROWS // len(x))
-        for part in (alike[i : i + most] for i in range(0, len(alike), most)):
-            wanted = min(skipped + size, length)
-            scores = head.scores(frozen.together(torch.cat([rows for _, rows in part])), wanted)[:, skipped:]
-            parts += np.split(scores, len(part))
-    found = head.find(list(np.concatenate(parts, axis=1)), rate)
+    scores = [
+        head.scores(frozen.placed(piece.maps), piece.stop - piece.origin)[:, piece.start - piece.origin :]
+        for piece in encoded
+    ]
+    found = head.find(list(np.concatenate(scores, axis=1)), rate)
     return [_with_peaks(each, lead, rate) for each, lead in zip(found, x.numpy(), strict=True)]
 
 

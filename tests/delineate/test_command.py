@@ -219,7 +219,7 @@ def test_a_long_recording_in_pieces_is_what_it_is_in_one(
     recording = LUDB(str(ludb), download=False).read(0)
     long = np.tile(recording.signal[1:2], 6)
     (before,) = find_waves(encoder, head, long, recording.fs)
-    monkeypatch.setattr("ssl_ecg.waves.find._PIECE", 20.0)
+    monkeypatch.setattr("ssl_ecg.checkpoint.long._SIZE", 20.0)
     (after,) = find_waves(encoder, head, long, recording.fs)
     assert before.labels.tolist() == after.labels.tolist()
     np.testing.assert_allclose(before.onset, after.onset, atol=2e-3)

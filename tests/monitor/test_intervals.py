@@ -13,7 +13,8 @@ from ssl_ecg.checkpoint import load_encoder, shipped_head
 from ssl_ecg.monitor import intervals as of
 from ssl_ecg.monitor import listen as listening
 from ssl_ecg.monitor.command import Monitor
-from ssl_ecg.waves import Found, load_head, save_head
+from ssl_ecg.study.head import load_head as load_beats
+from ssl_ecg.waves import Found, find_waves, load_head, save_head
 from ssl_ecg.waves.intervals import NAMES
 
 
@@ -35,19 +36,33 @@ def test_the_shipped_head_measures_drawn_beats() -> None:
     head, _ = load_head(str(shipped_head(encoder.weights, "waves")), encoder.weights)
     times = regular(30)
     x = drawn(times, np.zeros(len(times), dtype=bool), 30)
-    sample, values = of.measure(encoder, head, x[:1], FS)
+    sample, values = of.measure(find_waves(encoder, head, x[:1], FS), x.shape[1], FS)
     assert len(sample) == pytest.approx(len(times), abs=2)
     qrs, qt = (float(np.nanmedian(values[:, NAMES.index(name)])) for name in ("QRS", "QT"))
     assert 60 < qrs < 130 and 330 < qt < 480
     noise = np.random.default_rng(0).normal(size=(1, 7500)).astype(np.float32)
-    assert len(of.measure(encoder, head, noise, FS)[0]) == 0
+    assert len(of.measure(find_waves(encoder, head, noise, FS), noise.shape[1], FS)[0]) == 0
+
+
+def test_leads_that_are_encoded_once_are_read_as_if_twice() -> None:
+    encoder = load_encoder("ecg1-v1")
+    head = load_beats(str(shipped_head(encoder.weights, "beats")), encoder.weights)
+    waves, _ = load_head(str(shipped_head(encoder.weights, "waves")), encoder.weights)
+    times = regular(150)
+    x = drawn(times, np.zeros(len(times), dtype=bool), 150)[:1]
+    peaks = np.rint(np.asarray(times) * FS).astype(np.int64)
+    z, (sample, values) = listening.Reader(encoder, ("any",), head, waves).read(x, peaks, FS)
+    np.testing.assert_allclose(z, head.embed(encoder, x, peaks, FS, ["any"]), atol=2e-3 * float(np.abs(z).max()))
+    apart, same = of.measure(find_waves(encoder, waves, x, FS), x.shape[1], FS)
+    np.testing.assert_array_equal(sample, apart)
+    np.testing.assert_array_equal(values, same)
 
 
 def test_a_day_has_its_intervals(encoder: Path, head: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(listening, "PIECE", 60.0)
     times = regular(150)
     record = write(tmp_path, "day", drawn(times, np.zeros(len(times), dtype=bool), 150))
-    monkeypatch.setattr(of, "find_waves", lambda encoder, head, x, fs: found(x.shape[1] / fs))
+    monkeypatch.setattr(listening, "find_waves", lambda encoder, head, x, fs: found(x.shape[1] / fs))
     shipped = load_encoder("ecg1-v1").weights
     waves, _ = load_head(str(shipped_head(shipped, "waves")), shipped)
     save_head(tmp_path / "waves", waves, load_encoder(encoder).weights, {})
