@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +22,9 @@ _RATE_OVER = 8  # beats that a rate is the median of
 _PAIRS = 64  # successive intervals that irregularity is judged on
 _IRREGULAR, _CERTAIN = 0.10, 0.20  # median change from an interval to the next, over the interval
 _CELLS, _CELL = 0.7, 0.025  # of the pairs of interval and change, a share that differ; s
+_AT_ONCE = 2**13  # windows over beats: what they take does not grow with the tape
+
+Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -64,12 +67,26 @@ def heart_rate(rr: NDArray[np.float64]) -> NDArray[np.float64]:
     """Heart rate at each beat, a minute: of the median of the eight intervals around, NaN where fewer are known."""
     if len(rr) < _RATE_OVER:
         return np.full(len(rr), np.nan)
-    around = np.lib.stride_tricks.sliding_window_view(rr, _RATE_OVER)
-    whole = np.full(len(around), np.nan)
-    known = np.isfinite(around).all(axis=1)
-    whole[known] = 60 / np.median(around[known], axis=1)
+    whole = 60 / over_windows(rr, _RATE_OVER, _median)
     before = _RATE_OVER // 2
-    return np.pad(whole, (before, len(rr) - len(around) - before), constant_values=np.nan)
+    return np.pad(whole, (before, len(rr) - len(whole) - before), constant_values=np.nan)
+
+
+def over_windows(x: Array, size: int, what: Callable[[Array], Array]) -> Array:
+    """Apply what makes of (m, size) a shape (m,) to all windows of x (n,): shape (n - size + 1,)."""
+    windows = np.lib.stride_tricks.sliding_window_view(x, size)
+    return np.concatenate([what(windows[i : i + _AT_ONCE]) for i in range(0, len(windows), _AT_ONCE)])
+
+
+def _median(windows: Array) -> Array:
+    """Median of each row, NaN where one of it is."""
+    return np.median(windows, axis=1)
+
+
+def _distinct(windows: Array) -> Array:
+    """How many values of each row differ, as a share."""
+    steps = np.diff(np.sort(windows, axis=1), axis=1) > 0
+    return np.asarray((1 + steps.sum(axis=1)) / windows.shape[1])
 
 
 def _episode(day: Day, kind: str, first: int, end: int, sure: float, detail: str) -> Episode:
@@ -128,12 +145,10 @@ def irregularity(day: Day) -> tuple[NDArray[np.int64], NDArray[np.float64], NDAr
         change = rr[both] - rr[both - 1]
         median, share = (np.full(len(both), np.nan) for _ in range(2))
         if len(both) >= _PAIRS:
-            window = np.lib.stride_tricks.sliding_window_view
             half, inner = _PAIRS // 2, slice(_PAIRS // 2, _PAIRS // 2 + len(both) - _PAIRS + 1)
-            median[inner] = np.median(window(np.abs(change) / rr[both], _PAIRS), axis=1)
+            median[inner] = over_windows(np.abs(change) / rr[both], _PAIRS, _median)
             cell = np.floor(rr[both] / _CELL) * 100_000 + np.floor(change / _CELL)
-            distinct = np.diff(np.sort(window(cell, _PAIRS), axis=1), axis=1) > 0
-            share[inner] = (1 + distinct.sum(axis=1)) / _PAIRS
+            share[inner] = over_windows(cell, _PAIRS, _distinct)
             median[:half], share[:half] = median[half], share[half]
             median[inner.stop :], share[inner.stop :] = median[inner.stop - 1], share[inner.stop - 1]
         beats.append(part[both])

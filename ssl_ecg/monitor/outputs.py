@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ ANNOTATOR = "beats"
 
 _RHYTHMS = {"AF-like irregularity": "(AFIB", "ventricular run": "(VT", "supraventricular run": "(SVTA"}
 _SYMBOLS = {"N", "S", "V", "F"}
+_AT_ONCE = 2**16  # rows, written at once
+_END = b"\0\0"  # of an annotation file
 
 
 def safe(record: str) -> str:
@@ -46,8 +48,13 @@ def write_beats(day: Day, cluster: NDArray[np.int16], path: Path) -> None:
         "cluster": cluster,
         "quality": day.quality,
     }
-    with replacing(path) as temporary:
-        parquet.write_table(pa.table({name: pa.array(column) for name, column in columns.items()}), temporary)
+
+    def table(rows: slice) -> pa.Table:
+        return pa.table({name: pa.array(column[rows]) for name, column in columns.items()})
+
+    with replacing(path) as temporary, parquet.ParquetWriter(temporary, table(slice(0)).schema) as file:
+        for rows in _parts(len(day.sample)):
+            file.write_table(table(rows))
 
 
 def write_episodes(episodes: Sequence[Episode], path: Path) -> None:
@@ -91,16 +98,32 @@ def write_annotations(day: Day, episodes: Sequence[Episode], path: Path) -> None
     """Write the beats as a WFDB annotation file, Q where there is no class; `+` where a rhythm begins and ends."""
     import wfdb
 
-    symbols = [name if name in _SYMBOLS else "Q" for name in np.array([*day.classes, ""])[day.label].tolist()]
-    marks = [(at, symbol, "") for at, symbol in zip(day.sample.tolist(), symbols, strict=True)]
-    for each in episodes:
-        if each.kind in _RHYTHMS:
-            marks.append((round(each.start * day.fs), "+", _RHYTHMS[each.kind]))
-            marks.append((round(each.end * day.fs), "+", "(N"))
-    marks.sort(key=lambda mark: mark[0])
-    at, symbols, notes = map(list, zip(*marks, strict=True))
-    # wfdb names its files itself, and writes them in place
-    with tempfile.TemporaryDirectory(dir=path.parent) as folder, replacing(path) as temporary:
-        where: dict[str, Any] = {"fs": day.fs, "write_dir": folder, "aux_note": notes}
-        wfdb.wrann(path.stem, path.suffix[1:], np.array(at), symbols, **where)
-        (Path(folder) / path.name).rename(temporary)
+    names = np.array([name if name in _SYMBOLS else "Q" for name in (*day.classes, "")])
+    marks = [
+        mark
+        for each in episodes
+        if each.kind in _RHYTHMS
+        for mark in ((each.start, _RHYTHMS[each.kind]), (each.end, "(N"))
+    ]
+    at = np.concatenate([day.sample, np.rint([time * day.fs for time, _ in marks]).astype(np.int64)])
+    symbols = np.concatenate([names[day.label], np.full(len(marks), "+")])
+    notes = {len(day.sample) + number: note for number, (_, note) in enumerate(marks)}
+    order, before = np.argsort(at, kind="stable"), 0
+    # wfdb names its files itself, and takes all of them in lists: each part goes on from where the last one ended
+    with (
+        tempfile.TemporaryDirectory(dir=path.parent) as folder,
+        replacing(path) as temporary,
+        open(temporary, "wb") as file,
+    ):
+        for rows in (order[part] for part in _parts(len(order))):
+            where: dict[str, Any] = {"write_dir": folder, "aux_note": [notes.get(row, "") for row in rows.tolist()]}
+            where |= {} if before else {"fs": day.fs}
+            wfdb.wrann(path.stem, path.suffix[1:], at[rows] - before, symbols[rows].tolist(), **where)
+            file.write((Path(folder) / path.name).read_bytes()[: -len(_END)])
+            before = int(at[rows[-1]])
+        file.write(_END)
+
+
+def _parts(n: int) -> Iterator[slice]:
+    """Parts of so many rows: what writing takes does not grow with the tape."""
+    return (slice(i, i + _AT_ONCE) for i in range(0, n, _AT_ONCE))

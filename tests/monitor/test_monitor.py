@@ -115,6 +115,26 @@ def test_a_stopped_run_goes_on(
     assert heard and "pause" not in {each["kind"] for each in episodes(tmp_path / "out" / "day")}
 
 
+def test_what_is_done_in_parts_is_what_it_is_at_once(
+    story: tuple[np.ndarray, np.ndarray, np.ndarray],
+    encoder: Path,
+    head: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    record = write(tmp_path, "day", story[2])
+    watch(encoder, head, tmp_path / "whole", record)
+    monkeypatch.setattr("ssl_ecg.monitor.outputs._AT_ONCE", 7)
+    monkeypatch.setattr("ssl_ecg.monitor.episodes._AT_ONCE", 5)
+    watch(encoder, head, tmp_path / "parts", record)
+    whole, parts = tmp_path / "whole" / "day", tmp_path / "parts" / "day"
+    for name in ("episodes.csv", "day.beats"):
+        assert (whole / name).read_bytes() == (parts / name).read_bytes()
+    beats = pd.read_parquet(whole / "beats.parquet")
+    assert len(beats) > 100
+    pd.testing.assert_frame_equal(pd.read_parquet(parts / "beats.parquet"), beats)
+
+
 def test_what_is_bad_is_named(encoder: Path, head: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     times = regular(120)
     x = drawn(times, np.zeros(len(times), dtype=bool), 120)
