@@ -3,8 +3,8 @@
     python experiments/ecg12.py --out ecg12
 
 No weight is trained again; `experiments/results/ecg12.md` compares it with encoders that were pretrained
-on twelve leads at once. Each lead is divided by its own standard deviation, and its log amplitudes stand beside; with
-`--shapes` they do not, and leads are normalised as ecg1's are.
+on twelve leads at once. Each lead is divided by its own standard deviation, and its amplitudes stand beside: those of
+eight stretches in mV, or, as in ecg12-v1, the logarithms of the window's; with "none" leads are normalised as ecg1's.
 """
 
 import argparse
@@ -16,7 +16,10 @@ from ssl_ecg import load_encoder
 from ssl_ecg.checkpoint import find_checkpoint, golden_signal, save_encoder
 from ssl_ecg.checkpoint.card import describe, model_card
 from ssl_ecg.data.sources import Simulated
+from ssl_ecg.encoders.amplitudes import Amplitudes
 from ssl_ecg.leads import STANDARD_12
+
+AMPLITUDES: dict[str, Amplitudes] = {"stretches": "stretches", "logarithms": True, "none": False}
 
 
 def main() -> None:
@@ -24,13 +27,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ecg1", default="ecg1-v1", help="a reference to the encoder of one lead")
     parser.add_argument("--out", type=Path, default=Path("ecg12"))
-    parser.add_argument("--shapes", action="store_true", help="without amplitudes")
+    parser.add_argument("--amplitudes", default="stretches", choices=AMPLITUDES)
     given = parser.parse_args()
     ecg1 = load_encoder(given.ecg1)
-    arguments = {**ecg1.encoder.arguments, "in_channels": 12, "leads": "beside", "amplitudes": not given.shapes}
+    amplitudes = AMPLITUDES[given.amplitudes]
+    arguments = {**ecg1.encoder.arguments, "in_channels": 12, "leads": "beside", "amplitudes": amplitudes}
     encoder = type(ecg1.encoder)(**arguments).eval()
     encoder.load_state_dict(ecg1.encoder.state_dict())
-    normalise = ecg1.preprocessing.normalise if given.shapes else "none"
+    normalise = "none" if amplitudes else ecg1.preprocessing.normalise
     p = replace(ecg1.preprocessing, leads=STANDARD_12, window=10.0, normalise=normalise)
     window = next(iter(Simulated(patients=24, records_per_patient=1).recordings()))
     golden = golden_signal(p.condition(window.signal, window.fs, window.leads)[:, : p.samples])

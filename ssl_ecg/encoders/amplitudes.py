@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
+Amplitudes = bool | Literal["stretches"]
+
 LEAST = 0.01  # mV: what is smaller tells of the recorder, not of the heart
-PER_LEAD = 3  # how many numbers `log_amplitudes` gives of each
+STRETCHES = 8
+
+
+def per_lead(amplitudes: Amplitudes) -> int:
+    """How many numbers `sizes` gives of each lead."""
+    return 3 * STRETCHES if amplitudes == "stretches" else 3 * amplitudes
 
 
 def in_own_sd(x: Tensor) -> Tensor:
@@ -14,7 +23,20 @@ def in_own_sd(x: Tensor) -> Tensor:
     return x / x.std(-1, correction=0, keepdim=True).clamp_min(LEAST)
 
 
-def log_amplitudes(x: Tensor) -> Tensor:
-    """Take the logarithms of each lead's standard deviation, maximum and depth, in mV: (B, C, T) -> (B, 3 C)."""
-    sizes = torch.stack([x.std(-1, correction=0), x.amax(-1), -x.amin(-1)], dim=-1)
-    return sizes.clamp_min(LEAST).log().flatten(1)
+def sizes(x: Tensor, amplitudes: Amplitudes) -> Tensor:
+    """Take the sizes of leads in mV: (B, C, T) -> (B, `per_lead` C).
+
+    The logarithms of standard deviation, maximum and depth or, by "stretches", the three of each eighth of the window,
+    in mV and in ascending order: artefacts are at the ends, and a linear probe can add up what voltage criteria add up.
+    """
+    if amplitudes != "stretches":
+        return _three(x).clamp_min(LEAST).log().flatten(1)
+    x = x if x.shape[-1] >= STRETCHES else x.repeat_interleave(STRETCHES, dim=-1)
+    length = x.shape[-1] // STRETCHES
+    parts = x[..., : STRETCHES * length].unflatten(-1, (STRETCHES, length))
+    return _three(parts).transpose(-1, -2).sort(dim=-1).values.flatten(1)
+
+
+def _three(x: Tensor) -> Tensor:
+    """Standard deviation, maximum and depth: (..., T) -> (..., 3)."""
+    return torch.stack([x.std(-1, correction=0), x.amax(-1), -x.amin(-1)], dim=-1)

@@ -11,7 +11,7 @@ from typing import Any, Literal, cast
 import torch
 from torch import Tensor, nn
 
-from ssl_ecg.encoders.amplitudes import PER_LEAD, in_own_sd, log_amplitudes
+from ssl_ecg.encoders.amplitudes import Amplitudes, in_own_sd, per_lead, sizes
 from ssl_ecg.encoders.grid import Grid, measure_grids, measure_strides
 from ssl_ecg.encoders.pooling import Pool, Statistic
 from ssl_ecg.errors import UserError
@@ -36,8 +36,9 @@ class Encoder(nn.Module):
         leads: "together": `features` gets all leads; "apart": it gets one at a time, and the embeddings are averaged;
             "beside": one at a time, and the C embeddings stand side by side, in the order of the leads.
         amplitudes: for windows in mV: `features` gets each lead divided by its standard deviation, and the logarithms
-            of each lead's standard deviation, maximum and depth stand beside the pooled stages. Shapes then carry over
-            to other devices, and voltages are kept. Pretrain with `AmplitudeScale` per lead, or views match by size.
+            of each lead's standard deviation, maximum and depth stand beside the pooled stages; by "stretches", the
+            three of each eighth of the window, in mV. Shapes then carry over to other devices, and voltages are kept.
+            Pretrain with `AmplitudeScale` per lead, or views match by size.
 
     Attributes:
         in_channels: number of leads C.
@@ -57,7 +58,7 @@ class Encoder(nn.Module):
     inputs: int
     one_by_one: bool = False
     any_leads: bool = False
-    amplitudes: bool = False
+    amplitudes: Amplitudes = False
     carries: bool = False
     widths: tuple[int, ...] = ()
     dim: int
@@ -72,7 +73,7 @@ class Encoder(nn.Module):
         statistics: Sequence[Statistic] = ("mean", "max"),
         stretch: int = 0,
         leads: Literal["together", "apart", "beside"] = "together",
-        amplitudes: bool = False,
+        amplitudes: Amplitudes = False,
     ) -> None:
         super().__init__()
         name = type(self).__name__
@@ -176,10 +177,11 @@ class Encoder(nn.Module):
         return in_own_sd(x) if self.amplitudes else x
 
     def with_amplitudes(self, z: Tensor, x: Tensor) -> Tensor:
-        """Put the log amplitudes of windows (B, C, T) beside their pooled stages (B, F), where asked for."""
+        """Put the amplitudes of windows (B, C, T) beside their pooled stages (B, F), where asked for."""
         if not self.amplitudes:
             return z
-        return torch.cat([z, self.join_leads(log_amplitudes(self.split_leads(x)), len(x)).to(z.dtype)], dim=1)
+        found = self.join_leads(sizes(self.split_leads(x), self.amplitudes), len(x))
+        return torch.cat([z, found.to(z.dtype)], dim=1)
 
     def join_leads(self, z: Tensor, batch: int) -> Tensor:
         """Average the leads of each sample where they were embedded apart, or put them side by side.
@@ -253,7 +255,7 @@ class Encoder(nn.Module):
         )
         if "dim" not in self.__dict__:
             lead_by_lead = self.in_channels if self.one_by_one and not self.any_leads else 1
-            of_each = len(self.statistics) * sum(self.widths[used]) + self.amplitudes * PER_LEAD * self.inputs
+            of_each = len(self.statistics) * sum(self.widths[used]) + per_lead(self.amplitudes) * self.inputs
             self.dim = lead_by_lead * of_each
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ssl_ecg.encoders.amplitudes import Amplitudes
 from ssl_ecg.encoders.base import Encoder
 from ssl_ecg.encoders.pooling import Statistic
 
@@ -41,7 +42,7 @@ class ResNet1d(Encoder):
         statistics: what is taken of each pooled stage over time: any of "mean", "max", "std" and "attentive", a mean
             with learned weights.
         dropout: share of channels' values dropped at the end of each block's body in training.
-        amplitudes: put each lead's log amplitudes beside the embedding of its shape, as for `Encoder`.
+        amplitudes: put each lead's amplitudes beside the embedding of its shape, as for `Encoder`.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class ResNet1d(Encoder):
         leads: Literal["together", "apart"] = "together",
         statistics: Sequence[Statistic] = ("mean", "max"),
         dropout: float = 0.0,
-        amplitudes: bool = False,
+        amplitudes: Amplitudes = False,
     ) -> None:
         super().__init__(in_channels, pooling, statistics, stretch, leads, amplitudes)
         for name, value in (("width", width), ("depth", depth), ("stages", stages), ("stem", stem)):

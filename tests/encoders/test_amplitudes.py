@@ -37,6 +37,27 @@ def test_a_gain_moves_the_amplitudes_by_its_logarithm_and_nothing_else(kind: typ
     torch.testing.assert_close(scaled[-size:] - z[-size:], moved)
 
 
+@pytest.mark.parametrize("leads", ["together", "beside"])
+def test_stretches_are_in_mv_and_in_ascending_order(leads: str) -> None:
+    encoder = ConvGRU(2, width=8, leads=leads, amplitudes="stretches").eval()
+    x, gain = ecg(), torch.tensor([0.5, 3.0])
+    with torch.inference_mode():
+        z, scaled = encoder(x)[0], encoder(x * gain[:, None])[0]
+        spoiled = x.clone()
+        spoiled[0, 0, 300] = 50.0  # mV, in one of the eight
+        artefact = encoder(spoiled)[0]
+        short = encoder(x[..., :5])
+    assert z.shape == (encoder.dim,) and short.shape == (1, encoder.dim)
+    torch.testing.assert_close(scaled[:-48], z[:-48], atol=1e-4, rtol=1e-4)
+    sizes, moved = z[-48:].reshape(2, 3, 8), scaled[-48:].reshape(2, 3, 8)
+    torch.testing.assert_close(moved, sizes * gain[:, None, None])
+    parts = x[0].unflatten(-1, (8, 125))
+    torch.testing.assert_close(sizes[:, 1], parts.amax(-1).sort(-1).values)
+    torch.testing.assert_close(sizes[:, 2], (-parts.amin(-1)).sort(-1).values)
+    off = (artefact[-48:].reshape(2, 3, 8) - sizes).abs()
+    assert off[0, 1, -1] > 40 and off[0, 1, :-1].max() < 1 and off[1].max() == 0
+
+
 def test_it_is_part_of_the_checkpoint_and_of_every_beat(tmp_path: Path) -> None:
     encoder, p = ResNet1d(2, width=4, amplitudes=True), Preprocessing(leads=("I", "II"), window=5, normalise="none")
     x = ecg()[0].numpy()

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from ssl_ecg.encoders import Encoder, ResNet1d
+from ssl_ecg.encoders.amplitudes import per_lead
 from ssl_ecg.errors import UserError
 
 
@@ -103,14 +104,17 @@ def test_leads_apart_are_the_base_s_business() -> None:
     torch.testing.assert_close(encoder.tokens(X), (encoder.tokens(X[:, :1]) + encoder.tokens(X[:, 1:])) / 2)
 
 
-@pytest.mark.parametrize("more", [{}, {"amplitudes": True}, {"pooling": "stages", "statistics": ("mean", "attentive")}])
+@pytest.mark.parametrize(
+    "more",
+    [{}, {"amplitudes": True}, {"amplitudes": "stretches"}, {"pooling": "stages", "statistics": ("mean", "attentive")}],
+)
 def test_leads_beside_each_other_keep_their_places(more: dict[str, Any]) -> None:
     encoder = Conv(2, 5, leads="beside", **more).eval()
     alone = Conv(1, 5, **{**more, "leads": "apart"}).eval()
     alone.load_state_dict(encoder.state_dict())
     z, first, second = encoder(X), alone(X[:, :1]), alone(X[:, 1:])
     assert z.shape == (3, encoder.dim) and encoder.dim == 2 * alone.dim and not encoder.any_leads
-    pooled = first.shape[1] - (3 if more.get("amplitudes") else 0)
+    pooled = first.shape[1] - per_lead(more.get("amplitudes", False))
     wanted = [first[:, :pooled], second[:, :pooled], first[:, pooled:], second[:, pooled:]]
     torch.testing.assert_close(z, torch.cat(wanted, dim=1))
     tokens = torch.cat([alone.tokens(X[:, :1]), alone.tokens(X[:, 1:])], dim=1)

@@ -46,6 +46,7 @@ def test_every_encoder_is_the_same_in_onnx_at_any_length(name: str, tmp_path: Pa
         {"pooling": "stages", "statistics": ("mean", "max", "std", "attentive")},
         {"stretch": 100},
         {"amplitudes": True},
+        {"amplitudes": "stretches"},
     ],
     ids=str,
 )
