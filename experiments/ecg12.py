@@ -27,7 +27,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--ecg1", default="ecg1-v1", help="a reference to the encoder of one lead")
     parser.add_argument("--out", type=Path, default=Path("ecg12"))
-    parser.add_argument("--amplitudes", default="stretches", choices=AMPLITUDES)
+    parser.add_argument("--amplitudes", default="stretches", choices=AMPLITUDES, help="what stands beside the shapes")
     given = parser.parse_args()
     ecg1 = load_encoder(given.ecg1)
     amplitudes = AMPLITUDES[given.amplitudes]
