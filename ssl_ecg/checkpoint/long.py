@@ -128,9 +128,9 @@ def embed_stretches(
         mine = positions[order][(positions[order] >= first) & (positions[order] < end)]
         for parts, each, grid in zip(found, piece.maps, encoder.detail_grids, strict=True):
             tokens = encoder.join_leads(each, 1)[0].float().cpu()
-            cuts = [(mine + edge - piece.origin - grid.centre) / grid.stride + 0.5 for edge in edges]
-            some = max(1, _AVERAGED // tokens.shape[1])
-            parts.append(torch.cat([_means(each, torch.stack(cuts)) for each in tokens.split(some)], dim=1))
+            at = [(mine + edge - piece.origin - grid.centre) / grid.stride + 0.5 for edge in edges]
+            some, cuts = tokens.split(max(1, _AVERAGED // tokens.shape[1])), torch.stack(at)
+            parts.append(torch.cat([_means(features, cuts) for features in some], dim=1))
     z = torch.cat([torch.cat(parts, dim=2).flatten(0, 1) for parts in found]).T
     return z[order.argsort()]
 

@@ -85,6 +85,8 @@ class Encoder(nn.Module):
             raise ValueError(f"{name}: stretch must not be negative, not {stretch}")
         if leads not in ("together", "apart", "beside"):
             raise ValueError(f"{name}: leads must be 'together', 'apart' or 'beside', not {leads!r}")
+        if amplitudes not in (False, True, "stretches"):
+            raise ValueError(f"{name}: amplitudes must be False, True or 'stretches', not {amplitudes!r}")
         self.in_channels, self.any_leads = in_channels, leads == "apart"
         self.inputs = in_channels if leads == "together" else 1
         self.one_by_one = leads != "together"

@@ -98,7 +98,7 @@ class Monitor:
 
     Every record gets a folder: `beats.parquet` with a row a beat, `episodes.csv`, a WFDB annotation file (`.beats`),
     `report.html`, the day on a page, `summary.json`, and, with a head that finds waves, `intervals.parquet`. Tapes are
-    read in pieces of ten minutes, in constant memory; a run that was stopped, however, goes on with the same command.
+    read in pieces of ten minutes, and some 14 MB a day are kept; a run that was stopped goes on with the same command.
     What cannot be used is named, the others go on, and the command ends with 1.
 
     The head is a probe of beats in their recording: one that ships with the encoder, or that was kept by

@@ -73,6 +73,8 @@ def test_it_is_part_of_the_checkpoint_and_of_every_beat(tmp_path: Path) -> None:
 
 def test_what_needs_size_in_the_tokens_or_mv_is_refused(tmp_path: Path) -> None:
     JEPA(ConvGRU(2, amplitudes=True)).check(2, 1000, 100)
+    with pytest.raises(ValueError, match="amplitudes must be False, True or 'stretches', not 'strechtes'"):
+        ConvGRU(2, amplitudes="strechtes")
     with pytest.raises(UserError, match="do not tell its size"):
         Autoencoder(ResNet1d(2, amplitudes=True)).check(2, 1000, 100)
     with pytest.raises(SystemExit):
