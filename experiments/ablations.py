@@ -44,6 +44,16 @@ def alone(recipe: dict[str, Any], number: int) -> dict[str, Any]:
     return objective
 
 
+def mixed(ptbxl: int) -> dict[str, Any]:
+    """Changes that draw this percentage of a batch from single leads of PTB-XL, one epoch of both data sets."""
+    mixture = {"sources": ["CinC2017", "PTBXL"], "weights": [100 - ptbxl, ptbxl]}
+    return {
+        "data": {"class_path": "Mixture", "init_args": mixture},
+        "preprocessing.leads": "any",
+        "trainer.max_epochs": 1,
+    }
+
+
 VARIANTS: dict[str, dict[str, Any]] = {
     "base": {},
     "base, another seed": {"seed": 1},
@@ -61,7 +71,16 @@ VARIANTS: dict[str, dict[str, Any]] = {
         if place  # crops are what is compared
     },
     "without SD of tokens": {f"{ENCODER}.statistics": ["mean", "max"]},
+    "SD of tokens replaced by attention": {f"{ENCODER}.statistics": ["mean", "max", "attentive"]},
     "dropout .1": {f"{ENCODER}.dropout": 0.1},
+    "half the parameters": {f"{ENCODER}.width": 40, f"{ENCODER}.context": 112},
+    "twice the parameters": {f"{ENCODER}.width": 80, f"{ENCODER}.context": 228},
+    "no context network": {  # it reads both ways; its stages differ in rate, so that JEPA predicts the last
+        "method.init_args.encoder": "MobileNet1d",
+        "method.init_args.objectives.1.init_args.target": -1,
+    },
+    "a quarter from PTB-XL": mixed(25),
+    "three quarters from PTB-XL": mixed(75),
     "one epoch": {"trainer.max_epochs": 1},
     "12 epochs": {"trainer.max_epochs": 12},
     "24 epochs": {"trainer.max_epochs": 24},
@@ -90,13 +109,19 @@ def folder_of(name: str, out: Path) -> Path:
     return out / name.replace(",", "").replace(" ", "-")
 
 
-def pretrain(name: str, root: str, out: Path) -> None:
-    """Train a variant, or go on; a finished one is left."""
+def pretrain(name: str, root: str, out: Path, ptbxl: str | None = None) -> None:
+    """Train a variant, or go on; a finished one is left, and one of PTB-XL without its folder."""
     recipe = yaml.safe_load((RECIPES / "cinc2017" / "joint.yaml").read_text())
     folder = folder_of(name, out)
     config = out / f"{folder.name}.yaml"
     config.write_text(yaml.safe_dump(changed(changed(recipe, BASE), VARIANTS[name])))
-    run("ssl_ecg.pretrain", "--config", str(config), "--data.root", root, "--out", str(out), "--name", folder.name)
+    roots = ["--data.root", root]
+    if "data" in VARIANTS[name]:
+        if ptbxl is None:
+            print(f"{name}: left out, --ptbxl was not given")
+            return
+        roots = ["--data.CinC2017.root", root, "--data.PTBXL.root", ptbxl]
+    run("ssl_ecg.pretrain", "--config", str(config), *roots, "--out", str(out), "--name", folder.name)
 
 
 def probe_beats(ref: Path, root: str, *, fresh: bool = False) -> float:
@@ -111,6 +136,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cinc2017", required=True, help="folder of CinC 2017: pretraining, and a task")
     parser.add_argument("--mitdb", help="folder of MIT-BIH, for the second task; left out without it")
+    parser.add_argument("--ptbxl", help="folder of PTB-XL, for variants that pretrain on it too; left out without it")
     parser.add_argument("--variants", nargs="+", default=list(VARIANTS), choices=list(VARIANTS), metavar="NAME")
     parser.add_argument("--out", type=Path, default=Path("runs/ablations"), help="folder of the runs")
     parser.add_argument("--seeds", type=int, default=4, help="draws of the labels")
@@ -120,7 +146,7 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     if not given.finished:
         with ThreadPoolExecutor(given.jobs) as pool:
-            list(pool.map(partial(pretrain, root=given.cinc2017, out=given.out), given.variants))
+            list(pool.map(partial(pretrain, root=given.cinc2017, out=given.out, ptbxl=given.ptbxl), given.variants))
     folders = [folder_of(name, given.out) for name in VARIANTS]
     runs = {path.name: path for path in folders if (path / "checkpoint" / "config.json").exists()}
     if not runs:
