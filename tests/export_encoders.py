@@ -20,6 +20,12 @@ TINY: dict[str, dict[str, Any]] = {
     "InceptionTime": {"width": 4, "modules": 3},
     "MobileNet1d": {"width": 4},
     "ResNet1d": {"width": 4},
+    "SideBySide": {
+        "encoders": [
+            {"class_path": "ConvGRU", "init_args": {"width": 8, "context": 12}},
+            {"class_path": "MobileNet1d", "init_args": {"width": 4}},
+        ]
+    },
     "XResNet1d": {"width": 8, "depth": 18},
 }
 

@@ -120,11 +120,16 @@ def model_card(
         encoder=encoder["class"],
         parameters=encoder["parameters"],
         dim=encoder["dim"],
-        scores="\n".join(table) if names else "none: too few labelled patients were held out.",
+        scores="\n".join(table) if names else f"none: {_unscored(pretraining)}.",
         limits="\n".join(f"- {limit}" for limit in _limits(pretraining, preprocessing, scores)),
         licences="; ".join(f"{name} ({licence(name)})" for name in _licensed(pretraining)),
         recipe=_recipe(pretraining),
     )
+
+
+def _unscored(pretraining: Mapping[str, Any]) -> str:
+    joined = "joined" in pretraining
+    return "it was joined from others, whose cards have theirs" if joined else "too few labelled patients were held out"
 
 
 def shareable(settings: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ssl_ecg import cli
 from ssl_ecg.checkpoint import artifact, find_checkpoint, hub, load_encoder
 from ssl_ecg.checkpoint.files import CARD, FILES
 from ssl_ecg.checkpoint.folder import TOLERANCE, golden_error
+from ssl_ecg.checkpoint.join import join
 from ssl_ecg.checkpoint.references import scheme_of
 from ssl_ecg.checkpoints.bundle import export_run
 from ssl_ecg.checkpoints.catalogue import Entry, card_of, here
@@ -207,7 +208,39 @@ class ExportRun:
         return path
 
 
-_COMMANDS: dict[str, Callable[..., Any]] = {c.subcommand: c for c in (List, Show, Pull, Push, Verify, ExportRun)}
+@dataclass
+class Join:
+    """Make one checkpoint of several encoders, whose embeddings stand side by side.
+
+    They must see the same signal: the same rate, filter, window, normalisation and leads. Whoever one of them has seen,
+    the joined one has.
+
+    Examples:
+        python -m ssl_ecg.checkpoints join ecg1-v1,ecg1-tiny-v1 runs/ecg1-pair
+
+    Args:
+        refs: references to checkpoints, with commas between them.
+        out: gets the checkpoint.
+        trust: whether a checkpoint may import an encoder of your own, from outside ssl_ecg.
+    """
+
+    subcommand: ClassVar[str] = "join"
+
+    refs: tuple[str, ...]
+    out: str
+    _: KW_ONLY
+    trust: bool = False
+
+    def run(self) -> Path:
+        """Write it, whole or not at all, and say where it is."""
+        folder = Path(self.out).expanduser()
+        if folder.exists():
+            raise UserError(f"{folder} is there already: give another place, or remove it")
+        print(join(self.refs, folder, self.trust))
+        return folder
+
+
+_COMMANDS: dict[str, Callable[..., Any]] = {c.subcommand: c for c in (List, Show, Pull, Push, Verify, Join, ExportRun)}
 
 _USAGE = """\
 usage: python -m ssl_ecg.checkpoints COMMAND ...
@@ -217,6 +250,7 @@ usage: python -m ssl_ecg.checkpoints COMMAND ...
   pull REF            fetch it into the cache, and check it
   push REF TO         upload it to the Hugging Face Hub or to Weights & Biases
   verify REF          check hashes, class and the stored embedding
+  join REF,REF OUT    make one of several encoders, their embeddings side by side
   export-run RUN      pack a run into one archive
   compare REF REF     which one to choose: a table of checkpoints and data sets
 

@@ -1,4 +1,4 @@
-"""How a frozen encoder embeds windows: each by itself, or beats in their recording."""
+"""How a frozen encoder embeds windows: each by itself, or a recording as a whole, and beats in it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from ssl_ecg.checkpoint.long import embed_at, embed_stretches
-from ssl_ecg.data.progress import track
+from ssl_ecg.data.progress import bar, track
 from ssl_ecg.data.windows import BeatCentred, WindowSet, labelled
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.errors import UserError
 from ssl_ecg.estimators.pca import PrincipalComponents, fit_pca
+from ssl_ecg.study.recordings import whole
 from ssl_ecg.training.embedding import embed
 
 BATCH = 1024
@@ -27,8 +28,10 @@ COMPONENTS = 256
 FIT_ON = 20_000
 """Windows, evenly spaced: more do not move principal components."""
 
+_RECORDINGS = 8  # of one length, in one piece: some last half an hour
+
 Array = NDArray[np.float32]
-Windows = Literal["cut", "context", "stretches"]
+Windows = Literal["cut", "whole", "context", "stretches"]
 
 
 def watched(batches: Iterable[Tensor], windows: WindowSet, what: str) -> Iterable[Tensor]:
@@ -51,7 +54,7 @@ def turned(axes: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class Context:
-    """How an encoder embeds windows, by the settings of this name that every evaluation has (`Shared`).
+    """How an encoder embeds windows or recordings, by the settings of this name that every evaluation has (`Shared`).
 
     Centring subtracts the median embedding of all windows of the recording, with a class or without: non-causal, since
     it reads the recording's future.
@@ -63,7 +66,9 @@ class Context:
 
     def check(self, task: str) -> None:
         """Refuse what a task cannot be embedded by: UserError, naming the setting."""
-        if self.windows != "cut" and task != "beat":
+        if self.windows == "whole" and task != "record":
+            raise UserError(f"windows=whole embeds recordings in one piece, and these classes are those of a {task}")
+        if self.windows in ("context", "stretches") and task != "beat":
             raise UserError(
                 f"windows={self.windows} embeds beats in their recording, and these classes are those of a {task}"
             )
@@ -77,6 +82,7 @@ class Context:
         """What a reader of the results must know."""
         said = {
             "cut": "",
+            "whole": "recordings embedded in one piece",
             "context": f"beats embedded in their recording (tokens within {self.span:g} s)",
             "stretches": f"beats embedded in their recording (all maps, stretches from {EDGES[0]:g} to "
             f"{EDGES[-1]:g} s, {COMPONENTS} principal components of the train beats)",
@@ -120,9 +126,20 @@ class Context:
     def _embedded(
         self, encoder: Encoder, windows: WindowSet, what: str, reduction: PrincipalComponents | None
     ) -> Array:
+        if self.windows == "whole":
+            return self._in_one_piece(encoder, windows, what)
         if self.windows == "cut":
             return embed(encoder, watched(windows.batches(BATCH), windows, f"embedding, {what}")).numpy()
         return self._in_recordings(encoder, windows, what, reduction or (lambda z: z))
+
+    def _in_one_piece(self, encoder: Encoder, windows: WindowSet, what: str) -> Array:
+        """Embed recordings as `PretrainedEncoder` does with `whole`."""
+        z = np.empty((len(windows), encoder.dim), dtype=np.float32)
+        with bar(f"embedding whole recordings, {what}", len(windows)) as advance:
+            for rows, x in whole(windows, _RECORDINGS):
+                z[rows.numpy()] = embed(encoder, [windows.preprocessing.normalise_windows(x)]).numpy()
+                advance(len(rows))
+        return z
 
     def _in_recordings(
         self, encoder: Encoder, windows: WindowSet, what: str, then: Callable[[Array], Array] = lambda z: z

@@ -109,8 +109,9 @@ class Shared(Question):
     Args:
         beside: what to compare with, of untrained, raw PCA, RR alone, hand features and MiniRocket; all by default.
         components: of the PCA of the raw signal.
-        windows: "cut" encodes each window by itself; the others encode each recording once: "context" reads beats from
-            the tokens around them, "stretches" from all maps, from the beat before to what follows, in five stretches.
+        windows: "cut" encodes each window by itself, and averages those of a recording that has the class; the others
+            encode each recording once: "whole" pools all of it, "context" reads beats from the tokens around them,
+            "stretches" from all maps, from the beat before to what follows, in five stretches.
         centre: "record" subtracts the recording's own median embedding; non-causal: it reads the recording's future.
         span: how much of the recording the tokens of a beat in context stand for, s.
         future: RR features with the interval after the beat too, known one beat later; causal ones by default.

@@ -80,6 +80,8 @@ class Frozen(System):
     def features(self, windows: WindowSet) -> Features:
         """Embeddings, shape (n, D), float32."""
         encoder, reduction = self.encoder.to(self._device), self.reduction
+        if self.context.windows == "whole":
+            return self.context.embed(encoder, windows, self.name)
         return over_recordings(windows, lambda some: self.context.embed(encoder, some, self.name, reduction))
 
 

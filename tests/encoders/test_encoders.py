@@ -27,6 +27,12 @@ SMALL: dict[str, dict[str, Any]] = {
     "InceptionTime": {"width": 4, "kernel": 16},
     "MobileNet1d": {"width": 4, "stages": 3},
     "ResNet1d": {"width": 4, "stages": 2},
+    "SideBySide": {
+        "encoders": [
+            {"class_path": "ConvGRU", "init_args": {"width": 8, "context": 12}},
+            {"class_path": "MobileNet1d", "init_args": {"width": 4, "stages": 3}},
+        ]
+    },
     "XResNet1d": {"width": 4, "depth": 18},
 }
 CAUSAL = ["ConvGRU", "ConvS4D"]
@@ -221,7 +227,10 @@ def test_a_checkpoint_gives_the_same_embedding(name: str, settings: dict[str, An
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_exports_for_any_length_and_batch(name: str) -> None:
-    encoder, fixed = make(name, {}), name == "ConvGRU"  # torch.export unrolls a GRU: for one batch and length
+    encoder, fixed = (
+        make(name, {}),
+        name in ("ConvGRU", "SideBySide"),
+    )  # torch.export unrolls a GRU: for one batch and length
     dynamic = None if fixed else {"x": {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}}
     program = torch.export.export(encoder, (signals(2, 2, 300),), dynamic_shapes=dynamic)
     x = signals(2, 2, 300, seed=2) if fixed else signals(5, 2, 417)
@@ -305,13 +314,14 @@ def test_in_evaluation_the_branches_of_an_inception_module_are_normalised_as_one
     ],
 )
 def test_impossible_settings_are_refused_by_name(name: str, wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=f"{name}: {next(iter(wrong))} must"):
+    named = "ConvGRU" if name == "SideBySide" else name  # whose settings are those of its encoders
+    with pytest.raises(ValueError, match=f"{named}: {next(iter(wrong))} must"):
         getattr(encoders, name)(**wrong)
 
 
 def regularised(name: str) -> dict[str, float]:
     """All the dropout it takes."""
-    return {"dropout": 0.3} | ({} if name in ("ResNet1d", *CAUSAL) else {"stochastic_depth": 0.5})
+    return {"dropout": 0.3} | ({} if name in ("ResNet1d", "SideBySide", *CAUSAL) else {"stochastic_depth": 0.5})
 
 
 @pytest.mark.parametrize("name", CAUSAL)
