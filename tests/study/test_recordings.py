@@ -16,6 +16,7 @@ from ssl_ecg.data.windows import WindowIndex, WindowSet
 from ssl_ecg.finetune.training import Classifier
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.study import Study, open_study
+from ssl_ecg.study.context import Context
 from ssl_ecg.study.hand import record_features
 from ssl_ecg.study.recordings import every_window
 from ssl_ecg.study.systems import systems
@@ -41,12 +42,15 @@ def test_a_recording_is_embedded_as_by_the_encoder_itself(shared_data: Path, tmp
     preprocessing = Preprocessing(leads=("ECG",), window=9, normalise=normalise)
     study = open_study(fresh_checkpoint(tmp_path / "run", preprocessing), source, str(tmp_path / "cache"))
     pretrained, hand = systems(study, beside=["hand features"])
-    z = pretrained.features(study.test)
+    (in_one_piece,) = systems(study, beside=[], context=Context("whole"))
+    z, in_one = pretrained.features(study.test), in_one_piece.features(study.test)
     assert len(set(study.store.length[study.test.index.record].tolist())) > 1
-    for row, name in zip(z, study.test.record.tolist(), strict=True):
+    for row, whole, name in zip(z, in_one, study.test.record.tolist(), strict=True):
         recording = source.read(source.records.index(name))
-        expected = study.encoder(recording.signal, recording.fs, recording.leads)
-        np.testing.assert_allclose(row, expected, atol=2e-3 * np.abs(expected).max())  # the store has 16 bits
+        for mine, as_it_is in ((row, False), (whole, True)):
+            expected = study.encoder(recording.signal, recording.fs, recording.leads, whole=as_it_is)
+            np.testing.assert_allclose(mine, expected, atol=2e-3 * np.abs(expected).max())  # the store has 16 bits
+    assert np.abs(z - in_one).max() > 0.01
     measured = hand.features(study.test)
     for row, record in zip(measured, study.test.index.record.tolist(), strict=True):
         x = study.store.gather(torch.tensor([record]), torch.tensor([0]), int(study.store.length[record]))

@@ -41,6 +41,8 @@ def test_beats_in_context_are_centred_by_all_beats_of_their_recording(tmp_path: 
 def test_what_a_task_cannot_be_embedded_by_is_refused() -> None:
     with pytest.raises(UserError, match="these classes are those of a record"):
         Context("context").check("record")
+    with pytest.raises(UserError, match=r"windows=whole embeds recordings in one piece, .* those of a beat"):
+        Context("whole").check("beat")
     with pytest.raises(UserError, match="centre=record needs several windows"):
         Context(centre="record").check("record")
     Context("context", "record").check("beat")
