@@ -50,8 +50,8 @@ def join(refs: Sequence[str | Path], folder: str | Path, trust: bool | Collectio
         encoder = SideBySide(first.encoder.in_channels, described)
     except ValueError as error:
         raise UserError(f"{', '.join(map(str, refs))} cannot be joined: {error}") from None
-    for mine, part in zip(encoder.encoders, parts, strict=True):
-        mine.load_state_dict(part.encoder.state_dict())
+    for empty, part in zip(encoder.encoders, parts, strict=True):
+        empty.load_state_dict(part.encoder.state_dict())
     pretraining = _card(parts)
     signal = load_file(places[0] / GOLDEN)["signal"].numpy()
     card = model_card(pretraining, first.preprocessing.to_dict(), describe(encoder), {})

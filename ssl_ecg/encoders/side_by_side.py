@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice, zip_longest
-from typing import Any
+from typing import Any, Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,8 @@ from torch.nn.functional import avg_pool1d, max_pool1d
 from ssl_ecg.encoders.amplitudes import per_lead
 from ssl_ecg.encoders.base import Encoder
 from ssl_ecg.encoders.grid import measure_strides
+
+Leads = Literal["together", "apart", "beside"]
 
 
 class SideBySide(Encoder):
@@ -46,7 +48,7 @@ class SideBySide(Encoder):
         if len(ways) > 1:
             raise ValueError("SideBySide: all encoders must take the same leads, in the same way, and amplitudes alike")
         first = found[0]
-        leads = "apart" if first.any_leads else "beside" if first.one_by_one else "together"
+        leads: Leads = "apart" if first.any_leads else "beside" if first.one_by_one else "together"
         super().__init__(first.in_channels, "stages", ("mean",), leads=leads, amplitudes=first.amplitudes)
         self.encoders = nn.ModuleList(found)
         strides = [measure_strides(copy.deepcopy(each).eval())[-1] for each in found]
@@ -57,15 +59,19 @@ class SideBySide(Encoder):
         repeated *= first.in_channels if leads == "beside" else 1
         self.dim = sum(each.dim for each in found) - (len(found) - 1) * repeated
 
+    @property
+    def _parts(self) -> list[Encoder]:
+        return [cast("Encoder", each) for each in self.encoders]
+
     def features(self, x: Tensor) -> list[Tensor]:
         """The stages of all encoders, one encoder after the other, and their tokens side by side."""
-        stages = [list(encoder.features(x)) for encoder in self.encoders]
+        stages = [list(encoder.features(x)) for encoder in self._parts]
         return [*chain(*stages), self._joined([maps[-1] for maps in stages])]
 
     def details(self, x: Tensor) -> list[Tensor]:
         """The maps of the layers of all encoders, the stages last."""
-        found = [list(encoder.details(x)) for encoder in self.encoders]
-        first = [len(maps) - len(encoder.widths) for maps, encoder in zip(found, self.encoders, strict=True)]
+        found = [list(encoder.details(x)) for encoder in self._parts]
+        first = [len(maps) - len(encoder.widths) for maps, encoder in zip(found, self._parts, strict=True)]
         finer = chain(*(maps[:count] for maps, count in zip(found, first, strict=True)))
         stages = chain(*(maps[count:] for maps, count in zip(found, first, strict=True)))
         return [*finer, *stages, self._joined([maps[-1] for maps in found])]
@@ -73,12 +79,13 @@ class SideBySide(Encoder):
     def pool(self, maps: Iterable[Tensor]) -> Tensor:
         """Pool the stages of each encoder as it does itself."""
         rest = iter(maps)
-        return torch.cat([encoder.pool(islice(rest, len(encoder.widths))) for encoder in self.encoders], dim=1)
+        return torch.cat([encoder.pool(islice(rest, len(encoder.widths))) for encoder in self._parts], dim=1)
 
     def layers(self) -> list[nn.Module]:
         """The layers of all encoders, those together that are as far from the embedding."""
-        from_the_end = zip_longest(*(reversed(encoder.layers()) for encoder in self.encoders))
-        return [nn.ModuleList(layer for layer in depth if layer is not None) for depth in from_the_end][::-1]
+        from_the_end = zip_longest(*(reversed(encoder.layers()) for encoder in self._parts))
+        together = [nn.ModuleList(layer for layer in depth if layer is not None) for depth in from_the_end]
+        return [*reversed(together)]
 
     def _joined(self, tokens: Sequence[Tensor]) -> Tensor:
         """Tokens of all encoders (B, F_i, T_i) side by side."""
@@ -100,8 +107,10 @@ def _make(described: Mapping[str, Any], settings: Mapping[str, Any]) -> Encoder:
     """An encoder of ours by its class and arguments."""
     from ssl_ecg import encoders
 
-    name = str(described.get("class_path", "")).rpartition(".")[2]
-    if name not in encoders.__all__ or name == "Encoder":
-        raise ValueError(f"SideBySide: class_path must name an encoder of ssl_ecg.encoders, not {name!r}")
+    path = str(described.get("class_path", ""))
+    module, _, name = path.rpartition(".")
+    ours = not module or f"{module}.".startswith(f"{encoders.__name__}.")
+    if not ours or name not in encoders.__all__ or name == "Encoder":
+        raise ValueError(f"SideBySide: class_path must name an encoder of ssl_ecg.encoders, not {path!r}")
     found: Encoder = getattr(encoders, name)(**{**settings, **described.get("init_args", {})})
     return found

@@ -78,8 +78,10 @@ def test_details_are_all_maps_the_stages_last() -> None:
 def test_what_cannot_stand_side_by_side_is_refused() -> None:
     with pytest.raises(ValueError, match="two encoders or more, not 1"):
         SideBySide(1, [GRU])
-    with pytest.raises(ValueError, match=r"class_path must name an encoder of ssl_ecg.encoders, not 'Net'"):
+    with pytest.raises(ValueError, match=r"class_path must name an encoder of ssl_ecg.encoders, not 'my.Net'"):
         SideBySide(1, [GRU, {"class_path": "my.Net"}])
+    with pytest.raises(ValueError, match=r"not 'my.ConvGRU'"):
+        SideBySide(1, [GRU, {"class_path": "my.ConvGRU"}])
     with pytest.raises(ValueError, match="must take the same leads, in the same way"):
         SideBySide(1, [GRU, {**NET, "init_args": {"leads": "apart"}}])
     with pytest.raises(ValueError, match="do not fit into 16 without rest"):
