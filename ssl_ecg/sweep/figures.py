@@ -89,7 +89,8 @@ def _finished(figure: Figure, title: str) -> Figure:
         axes.set_axisbelow(True)
         tidy(axes)
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, fontsize=8, frameon=False, loc="outside lower center", ncols=4)
+    columns = int(figure.get_figwidth() // (0.65 + 0.07 * max(map(len, labels), default=0)))  # inches
+    figure.legend(handles, labels, fontsize=8, frameon=False, loc="outside lower center", ncols=min(4, max(1, columns)))
     figure.suptitle(title, fontsize=9)
     return figure
 
