@@ -54,7 +54,8 @@ def join(refs: Sequence[str | Path], folder: str | Path, trust: bool | Collectio
         empty.load_state_dict(part.encoder.state_dict())
     pretraining = _card(parts)
     signal = load_file(places[0] / GOLDEN)["signal"].numpy()
-    card = model_card(pretraining, first.preprocessing.to_dict(), describe(encoder), {})
+    tuned = pretraining.get("finetuning")
+    card = model_card(pretraining, first.preprocessing.to_dict(), describe(encoder), {}, tuned)
     return save_encoder(folder, encoder, first.preprocessing, pretraining, signal, card)
 
 
@@ -69,7 +70,20 @@ def _card(parts: Sequence[PretrainedEncoder]) -> dict[str, Any]:
     found = with_teachers(own | {"cohorts": []}, parts)
     teachers = [teacher for part in parts for teacher in part.card.get("teachers", [])]
     joined = [{"weights": part.weights, "data": part.card.get("data", "unknown")} for part in parts]
+    tuned = [part.card["finetuning"] for part in parts if "finetuning" in part.card]
     return {name: value for name, value in found.items() if name != "teachers"} | {
         **({"teachers": teachers} if teachers else {}),
+        **({"finetuning": _tuned(tuned)} if tuned else {}),
         "joined": joined,
     }
+
+
+def _tuned(each: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """How those of them that were fine-tuned were."""
+
+    def union(name: str) -> list[str]:
+        return list(dict.fromkeys(one for tuning in each for one in tuning[name]))
+
+    data = ", ".join(dict.fromkeys(tuning["data"] for tuning in each))
+    epochs = " + ".join(str(tuning["epochs"]) for tuning in each)
+    return {"data": data, "classes": union("classes"), "epochs": epochs, "patients": union("patients")}

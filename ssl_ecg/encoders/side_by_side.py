@@ -51,6 +51,7 @@ class SideBySide(Encoder):
         leads: Leads = "apart" if first.any_leads else "beside" if first.one_by_one else "together"
         super().__init__(first.in_channels, "stages", ("mean",), leads=leads, amplitudes=first.amplitudes)
         self.encoders = nn.ModuleList(found)
+        self.carries = all(each.carries for each in found)
         strides = [measure_strides(copy.deepcopy(each).eval())[-1] for each in found]
         if any(max(strides) % stride for stride in strides):
             raise ValueError(f"SideBySide: tokens of {strides} samples do not fit into {max(strides)} without rest")

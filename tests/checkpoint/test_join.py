@@ -37,13 +37,17 @@ def test_a_pair_gives_what_both_give(shared_data: Path, tmp_path: Path, capsys: 
 
 def test_whom_one_has_seen_the_joined_one_has(tmp_path: Path) -> None:
     a = fresh_checkpoint(tmp_path / "a", P, seen=(("X", "p1"),), cohorts=["X"], data="X")
-    b = fresh_checkpoint(tmp_path / "b", P, seen=(("Y", "p2"),), taught=(("Y", "p3"),), data="Y", taught_cohorts=["Y"])
+    tuning = {"data": "Y", "classes": ["N", "V"], "epochs": 3, "patients": ["0" * 16]}
+    tuned = {"taught_cohorts": ["Y"], "finetuning": tuning}
+    b = fresh_checkpoint(tmp_path / "b", P, seen=(("Y", "p2"),), taught=(("Y", "p3"),), data="Y", **tuned)
     main(["join", f"{a},{b}", str(tmp_path / "ab")])
     joined = load_encoder(tmp_path / "ab")
     assert joined.saw("X", ["p1", "p2"]) == ["p1"] and joined.saw("Y", ["p1", "p2"]) == ["p2"]
     assert joined.taught_by("Y", ["p2", "p3"]) == ["p3"]
     main(["join", f"{a},{tmp_path / 'ab'}", str(tmp_path / "more")])  # one that was joined, again
     assert load_encoder(tmp_path / "more").saw("Y", ["p2"]) == ["p2"]
+    card = (tmp_path / "ab" / "README.md").read_text()
+    assert "pretrained on X, Y, fine-tuned on Y" in card and "with labels (N, V), 3 epochs" in card
     config = json.loads((tmp_path / "ab" / "config.json").read_text())
     assert [part["data"] for part in config["pretraining"]["joined"]] == ["X", "Y"]
 

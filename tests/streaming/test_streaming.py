@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from ssl_ecg import StreamingEncoder
 from ssl_ecg.checkpoint import PretrainedEncoder
-from ssl_ecg.encoders import Encoder
+from ssl_ecg.encoders import Encoder, SideBySide
 from ssl_ecg.errors import CheckpointError, DataError, UserError
 from ssl_ecg.preprocessing import Preprocessing
 from ssl_ecg.streaming import Hop
@@ -45,7 +45,7 @@ def causally_conditioned(pretrained: PretrainedEncoder, x: NDArray[Any], fs: flo
     return torch.from_numpy(np.concatenate([conditioning.push(x), conditioning.finish()], 1).astype(np.float32))
 
 
-@pytest.mark.parametrize("name", sorted(TINY))
+@pytest.mark.parametrize("name", sorted({*TINY} - {"SideBySide"}))
 def test_tokens_and_embeddings_are_those_of_the_whole_recording(name: str) -> None:
     pretrained = encoder(name)
     stream = StreamingEncoder(pretrained, FS, LEADS)
@@ -65,6 +65,23 @@ def test_tokens_and_embeddings_are_those_of_the_whole_recording(name: str) -> No
         pooled = pretrained.encoder.pool([torch.from_numpy(whole[None, :, max(0, end - count) : end])])
         np.testing.assert_allclose(hop.embedding, pooled[0].numpy(), atol=1e-5)
     assert np.concatenate([hop.times for hop in hops])[0] == pretrained.encoder.grids[-1].centre / 100
+
+
+@pytest.mark.parametrize("names", [("ConvGRU", "ConvS4D"), ("MobileNet1d", "ResNet1d")])
+def test_encoders_side_by_side_stream_where_all_do_so_alike(names: tuple[str, str]) -> None:
+    parts = [{"class_path": name, "init_args": TINY[name]} for name in names]
+    torch.manual_seed(0)
+    p = Preprocessing(leads=("aVF", "V1"), window=3.0, normalise="none")
+    pretrained = PretrainedEncoder(SideBySide(2, parts).eval(), p)
+    stream = StreamingEncoder(pretrained, FS, LEADS)
+    hops = everything(stream, np.array_split(X, 23, axis=1))
+    with torch.inference_mode():
+        x = causally_conditioned(pretrained, X, FS)
+        whole = pretrained.encoder.stages(x[None])
+    np.testing.assert_allclose(joined(hops), whole[-1][0].numpy(), atol=1e-5)
+    assert all(hop.embedding.shape == (pretrained.dim,) for hop in hops)
+    with pytest.raises(UserError, match="SideBySide cannot stream"):
+        StreamingEncoder(encoder("SideBySide"), FS, LEADS)
 
 
 @pytest.mark.parametrize("normalise", ["window", "record"])
