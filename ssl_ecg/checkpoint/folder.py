@@ -25,6 +25,7 @@ from ssl_ecg.checkpoint.pretrained import PretrainedEncoder
 from ssl_ecg.checkpoint.references import find_checkpoint, scheme_of
 from ssl_ecg.encoders import Encoder
 from ssl_ecg.encoders.decoder import Decoder
+from ssl_ecg.encoders.names import class_named
 from ssl_ecg.errors import CheckpointError
 from ssl_ecg.preprocessing import Preprocessing
 
@@ -210,16 +211,15 @@ def public_name(encoder: Encoder) -> str:
 
 def _class_of(dotted: str, trust: bool | Collection[str], where: str) -> type[Encoder]:
     """The class of a dotted name: one of ours, or one that the caller trusts; nothing else is imported."""
-    module, _, name = dotted.rpartition(".")
-    if name in encoders.__all__ and f"{module}.".startswith(f"{encoders.__name__}."):
-        found = getattr(encoders, name)
-    elif trust is True or (not isinstance(trust, bool) and dotted in ([trust] if isinstance(trust, str) else trust)):
+    found: Any = class_named(dotted)
+    if found is None:
+        if not (trust if isinstance(trust, bool) else dotted in ([trust] if isinstance(trust, str) else trust)):
+            raise CheckpointError(
+                f"{where} names the encoder {dotted}, which is none of ssl_ecg's: loading it would run that module. If "
+                f"you trust it, load it by load_encoder(ref, trust=[{dotted!r}]), or in commands by --trust true"
+            )
+        module, _, name = dotted.rpartition(".")
         found = getattr(importlib.import_module(module), name)
-    else:
-        raise CheckpointError(
-            f"{where} names the encoder {dotted}, which is none of ssl_ecg's: loading it would run that module. If "
-            f"you trust it, load it by load_encoder(ref, trust=[{dotted!r}]), or in commands by --trust true"
-        )
     if not (isinstance(found, type) and issubclass(found, Encoder)):
         raise TypeError(f"{dotted} is no Encoder")
     return found

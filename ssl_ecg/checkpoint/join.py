@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 from ssl_ecg.checkpoint.card import describe, model_card
 from ssl_ecg.checkpoint.files import GOLDEN
 from ssl_ecg.checkpoint.folder import load_encoder, public_name, save_encoder
-from ssl_ecg.checkpoint.lineage import with_teachers
+from ssl_ecg.checkpoint.lineage import with_seen_by
 from ssl_ecg.checkpoint.pretrained import PretrainedEncoder
 from ssl_ecg.checkpoint.references import find_checkpoint
 from ssl_ecg.encoders import SideBySide
@@ -67,11 +67,10 @@ def _card(parts: Sequence[PretrainedEncoder]) -> dict[str, Any]:
 
     data = ", ".join(str(part.card.get("data", "unknown")) for part in parts)
     own = {"method": each("method"), "data": data, "epochs": each("epochs"), "seed": each("seed"), "patients": []}
-    found = with_teachers(own | {"cohorts": []}, parts)
     teachers = [teacher for part in parts for teacher in part.card.get("teachers", [])]
     joined = [{"weights": part.weights, "data": part.card.get("data", "unknown")} for part in parts]
     tuned = [part.card["finetuning"] for part in parts if "finetuning" in part.card]
-    return {name: value for name, value in found.items() if name != "teachers"} | {
+    return with_seen_by(own | {"cohorts": []}, parts) | {
         **({"teachers": teachers} if teachers else {}),
         **({"finetuning": _tuned(tuned)} if tuned else {}),
         "joined": joined,

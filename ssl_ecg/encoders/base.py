@@ -16,6 +16,8 @@ from ssl_ecg.encoders.grid import Grid, measure_grids, measure_strides
 from ssl_ecg.encoders.pooling import Pool, Statistic
 from ssl_ecg.errors import UserError
 
+Leads = Literal["together", "apart", "beside"]
+
 
 class Encoder(nn.Module):
     """Maps windows of ECG to embeddings.
@@ -72,7 +74,7 @@ class Encoder(nn.Module):
         pooling: Literal["last", "stages"] = "last",
         statistics: Sequence[Statistic] = ("mean", "max"),
         stretch: int = 0,
-        leads: Literal["together", "apart", "beside"] = "together",
+        leads: Leads = "together",
         amplitudes: Amplitudes = False,
     ) -> None:
         super().__init__()

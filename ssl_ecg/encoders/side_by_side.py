@@ -5,17 +5,16 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import chain, islice, zip_longest
-from typing import Any, Literal, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool1d, max_pool1d
 
 from ssl_ecg.encoders.amplitudes import per_lead
-from ssl_ecg.encoders.base import Encoder
+from ssl_ecg.encoders.base import Encoder, Leads
 from ssl_ecg.encoders.grid import measure_strides
-
-Leads = Literal["together", "apart", "beside"]
+from ssl_ecg.encoders.names import class_named
 
 
 class SideBySide(Encoder):
@@ -106,12 +105,8 @@ class SideBySide(Encoder):
 
 def _make(described: Mapping[str, Any], settings: Mapping[str, Any]) -> Encoder:
     """An encoder of ours by its class and arguments."""
-    from ssl_ecg import encoders
-
     path = str(described.get("class_path", ""))
-    module, _, name = path.rpartition(".")
-    ours = not module or f"{module}.".startswith(f"{encoders.__name__}.")
-    if not ours or name not in encoders.__all__ or name == "Encoder":
+    kind = class_named(path if "." in path else f"ssl_ecg.encoders.{path}")
+    if kind is None or kind is Encoder:
         raise ValueError(f"SideBySide: class_path must name an encoder of ssl_ecg.encoders, not {path!r}")
-    found: Encoder = getattr(encoders, name)(**{**settings, **described.get("init_args", {})})
-    return found
+    return kind(**{**settings, **described.get("init_args", {})})

@@ -227,10 +227,8 @@ def test_a_checkpoint_gives_the_same_embedding(name: str, settings: dict[str, An
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_exports_for_any_length_and_batch(name: str) -> None:
-    encoder, fixed = (
-        make(name, {}),
-        name in ("ConvGRU", "SideBySide"),
-    )  # torch.export unrolls a GRU: for one batch and length
+    encoder = make(name, {})
+    fixed = name in ("ConvGRU", "SideBySide")  # torch.export unrolls a GRU: for one batch and length
     dynamic = None if fixed else {"x": {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC}}
     program = torch.export.export(encoder, (signals(2, 2, 300),), dynamic_shapes=dynamic)
     x = signals(2, 2, 300, seed=2) if fixed else signals(5, 2, 417)

@@ -32,8 +32,8 @@ def test_an_embedding_is_theirs_one_after_the_other(settings: dict[str, Any]) ->
         assert encoder.dim == gru.dim + net.dim
         torch.testing.assert_close(z, torch.cat([gru(x), net(x)], dim=1))
     else:  # lead by lead
-        alone = [torch.cat([each(x).unflatten(1, (2, -1)) for each in (gru, net)], dim=2).flatten(1)]
-        torch.testing.assert_close(z, alone[0])
+        alone = torch.cat([each(x).unflatten(1, (2, -1)) for each in (gru, net)], dim=2).flatten(1)
+        torch.testing.assert_close(z, alone)
 
 
 @pytest.mark.parametrize("amplitudes", [True, "stretches"])
